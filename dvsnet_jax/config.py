@@ -1,0 +1,127 @@
+"""Configuration: frozen dataclasses of plain values, hashable, so that they are static under `jax.jit`.
+
+    DVSNetConfig.cityscapes()                                        # the original's settings
+    DVSNetConfig.cityscapes(overlap=16, policy=DynamicTarget(98.0))  # presets take overrides
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dvsnet_jax import policies
+
+CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+"""The mean that the original's inference subtracts, blue, green, red, of 0..255 (`parity.md`'s quirk 18)."""
+DRSLEEP_MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
+"""The mean that DeepLab-v2 and the original's training of the decision network subtract."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepLabFastConfig:
+    """DeepLab-Fast: DeepLab-v2 with output stride 16 (paper, section 4.1). The defaults are the original's ResNet-101."""
+
+    num_classes: int = 19
+    blocks: tuple[int, int, int, int] = (3, 4, 23, 3)
+    """Residual units in res2 … res5; ResNet-50 is (3, 4, 6, 3)."""
+    width: int = 64
+    """Channels of conv1; res2 … res5 have 4, 8, 16, 32 times as many."""
+    head_width: int = 256
+    """Channels of the atrous pyramid (fc1_voc12) and of fc_oooo."""
+    mean: tuple[float, float, float] = CAFFE_MEAN_BGR
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.num_classes <= 255:
+            raise ValueError(f"num_classes is {self.num_classes}, but labels are uint8 and 255 is void: 2 to 255")
+        if len(self.blocks) != 4 or min(self.blocks) < 1 or min(self.width, self.head_width) < 1:
+            raise ValueError(f"{self}: four block counts and widths of at least 1 are needed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowNet2sConfig:
+    """DVSNet's FlowNet2-s: a narrow FlowNetS whose flow, at ⅛ of the region, goes straight to the warp (section 3.2)."""
+
+    channels: tuple[int, int, int, int, int, int] = (24, 48, 96, 192, 192, 384)
+    """Channels of conv1 … conv6. The decoder has half of those of conv5 … conv2's predecessors, as `deconv_channels`."""
+    flow_gain: float = 5.0
+    """predict_flow2 → pixels of the ⅛ grid: ground truth is divided by 20 and the input is at half resolution."""
+
+    @property
+    def deconv_channels(self) -> tuple[int, int, int, int]:
+        """Channels of deconv5, deconv4, deconv3, deconv2: (192, 96, 48, 24) by default."""
+        _, c2, c3, _, c5, _ = self.channels
+        return (c5, c3, c2, c2 // 2)
+
+    def __post_init__(self) -> None:
+        if len(self.channels) != 6 or min(self.channels) < 2:
+            raise ValueError(f"{self}: six channel counts of at least 2 are needed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionConfig:
+    """The decision network: one convolution and four fully connected layers (paper, section 3.3, figure 5)."""
+
+    grid: tuple[int, int] = (4, 8)
+    """Height and width that the flow network's feature is resized to; it fixes the first fully connected layer."""
+    conv_width: int = 96
+    hidden: tuple[int, int, int] = (1024, 1024, 10)
+
+
+SegmentationConfig = DeepLabFastConfig
+FlowConfig = FlowNet2sConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DVSNetConfig:
+    """Everything that decides what the frame step computes; the weights belong to it and are stored with it."""
+
+    segmentation: SegmentationConfig = field(default_factory=DeepLabFastConfig)
+    flow: FlowConfig = field(default_factory=FlowNet2sConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    regions: tuple[int, int] = (2, 2)
+    """Rows and columns that a frame is cut into."""
+    overlap: int = 64
+    """Pixels that a region reaches over the border it shares with its neighbour: two neighbours share twice as many."""
+    policy: policies.Policy = field(default_factory=policies.ExpectedConfidence)
+    routing: Literal["compact", "dense"] = "compact"
+    """`compact`: the segmentation network runs on the masked regions only. `dense`: on all of them, then `jnp.where`."""
+    chunk: int | None = None
+    """Regions that `compact` segments at once; None chooses by backend."""
+    input_size: tuple[int, int] | None = None
+    """Height and width that frames are resized to first (TensorFlow's legacy bilinear, as the original does with
+    1024×2048); labels come out at that size. None works at each frame's own size."""
+
+    @property
+    def num_classes(self) -> int:
+        return self.segmentation.num_classes
+
+    @property
+    def num_regions(self) -> int:
+        return self.regions[0] * self.regions[1]
+
+    def __post_init__(self) -> None:
+        if len(self.regions) != 2 or min(self.regions) < 1:
+            raise ValueError(f"regions is {self.regions}, but it is (rows, columns), each at least 1")
+        if self.overlap < 0:
+            raise ValueError(f"overlap is {self.overlap}, but it counts pixels: 0 or more")
+        if self.routing not in ("compact", "dense"):
+            raise ValueError(f"routing is {self.routing!r}; it is 'compact' or 'dense'")
+        if self.chunk is not None and self.chunk < 1:
+            raise ValueError(f"chunk is {self.chunk}, but it counts regions: 1 or more, or None")
+        if self.input_size is not None and min(self.input_size) < 64:
+            raise ValueError(f"input_size is {self.input_size}; the smallest frame is 64×64")
+        if not isinstance(self.policy, policies.Policy):
+            raise TypeError(f"policy is {self.policy!r}, which lacks init, decide or targets; see dvsnet_jax.policies")
+
+    @classmethod
+    def cityscapes(cls, **overrides: Any) -> DVSNetConfig:
+        """The original's release: DeepLab-Fast with 19 classes, four regions, overlap 64, target 90.
+
+        A frame of 1024×2048 is then cut into regions of 576×1088, exactly as the original cuts it.
+        """
+        return cls(**overrides)
+
+    def replace(self, **overrides: Any) -> DVSNetConfig:
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **overrides)

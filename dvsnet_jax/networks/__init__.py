@@ -1,0 +1,12 @@
+"""Networks: linen modules, called through pure functions of a plain dict of arrays. flax stays behind this door."""
+
+from dvsnet_jax.networks.decision import DecisionNetwork as DecisionNetwork
+from dvsnet_jax.networks.deeplab_fast import DeepLabFast as DeepLabFast
+from dvsnet_jax.networks.dispatch import FlowOutput as FlowOutput
+from dvsnet_jax.networks.dispatch import Params as Params
+from dvsnet_jax.networks.dispatch import abstract_params as abstract_params
+from dvsnet_jax.networks.dispatch import expected_confidence as expected_confidence
+from dvsnet_jax.networks.dispatch import flow_and_feature as flow_and_feature
+from dvsnet_jax.networks.dispatch import init_params as init_params
+from dvsnet_jax.networks.dispatch import segmentation_scores as segmentation_scores
+from dvsnet_jax.networks.flownet2s import FlowNet2s as FlowNet2s

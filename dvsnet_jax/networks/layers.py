@@ -1,0 +1,113 @@
+"""Layers that all the networks are made of. Their parameters are named as TensorFlow's originals name them: `weights`,
+`biases`, `beta`, `gamma`, `moving_mean`, `moving_variance`. Images are NHWC, convolution kernels HWIO.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import lax
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
+
+
+def leaky_relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """LeakyReLU with slope 0.1, in the form both originals use: 0.55·x + 0.45·|x|."""
+    return 0.55 * x + 0.45 * jnp.abs(x)
+
+
+class Convolution(nn.Module):
+    """2-D convolution. `padding` is TensorFlow's 'SAME' (asymmetric at stride 2) or the pixels added on every side."""
+
+    features: int
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+    padding: Literal["SAME"] | int = "SAME"
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = he_normal
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w cin"]) -> Float[Array, "n h2 w2 cout"]:
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        weights = self.param("weights", self.kernel_init, shape)
+        y = lax.conv_general_dilated(
+            x,
+            weights.astype(x.dtype),
+            window_strides=(self.stride, self.stride),
+            padding=self.padding if isinstance(self.padding, str) else [(self.padding, self.padding)] * 2,
+            rhs_dilation=(self.dilation, self.dilation),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        if self.use_bias:
+            y += self.param("biases", self.bias_init, (self.features,)).astype(x.dtype)
+        return y
+
+
+class TransposedConvolution(nn.Module):
+    """4×4 transposed convolution of stride 2, cut to `size`: TensorFlow's VALID output (2h + 2) less one pixel on every
+    side, and where `size` is odd one more at the bottom or right (the original's `antipad`).
+
+    `weights` is [4, 4, out, in], as `tf.nn.conv2d_transpose` has it.
+    """
+
+    features: int
+    use_bias: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w cin"], size: tuple[int, int]) -> Float[Array, "n h2 w2 cout"]:
+        # The original's initializer takes fan_in from the output channels (shape[-2]); He's rule on the quarter of the
+        # kernel that meets each output pixel is what keeps the scale.
+        init = nn.initializers.variance_scaling(8.0, "fan_in", "truncated_normal", in_axis=-1, out_axis=-2)
+        weights = self.param("weights", init, (4, 4, self.features, x.shape[-1]))
+        y = lax.conv_transpose(
+            x, weights.astype(x.dtype), (2, 2), [(2, 2), (2, 2)],
+            dimension_numbers=("NHWC", "HWIO", "NHWC"), transpose_kernel=True,
+        )  # fmt: skip
+        if self.use_bias:
+            y += self.param("biases", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+        return y[:, : size[0], : size[1]]
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation with stored moments, as `slim.batch_norm(is_training=False)`: epsilon is 1e-3, not Caffe's 1e-5.
+
+    With `update` the batch's own moments normalise, and are sown into the collection `moments` for the running mean.
+    """
+
+    update: bool = False
+    epsilon: float = 1e-3
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... c"]) -> Float[Array, "... c"]:
+        c = (x.shape[-1],)
+        beta = self.param("beta", nn.initializers.zeros, c)
+        gamma = self.param("gamma", nn.initializers.ones, c)
+        mean = self.param("moving_mean", nn.initializers.zeros, c)
+        variance = self.param("moving_variance", nn.initializers.ones, c)
+        if self.update:
+            axes = tuple(range(x.ndim - 1))
+            mean, variance = x.mean(axes), x.var(axes)
+            self.sow("moments", "mean", mean)
+            self.sow("moments", "variance", variance)
+        scale = gamma * lax.rsqrt(variance + self.epsilon)
+        return (x * scale + (beta - mean * scale)).astype(x.dtype)
+
+
+class FullyConnected(nn.Module):
+    """Fully connected layer, `weights` [in, out]."""
+
+    features: int
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n cin"]) -> Float[Array, "n cout"]:
+        weights = self.param("weights", he_normal, (x.shape[-1], self.features))
+        biases = self.param("biases", self.bias_init, (self.features,))
+        return x @ weights.astype(x.dtype) + biases.astype(x.dtype)

@@ -1,0 +1,54 @@
+"""Where the tests find golden outputs and real data, and the device they run on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu" if not os.environ.get("DVSNET_TEST_GPU") else "")
+
+import numpy as np
+import pytest
+
+_HERE = Path(__file__).parent
+_SHARED = _HERE.parent.parent / "shared"
+
+
+class Goldens:
+    """Outputs of the original programs: all of them beside the repository, or the small subset in `tests/golden`."""
+
+    roots = (_SHARED / "goldens", _HERE / "golden")
+
+    def path(self, name: str) -> Path:
+        for root in self.roots:
+            if (root / name).exists():
+                return root / name
+        pytest.skip(f"golden file {name} is not here")
+
+    def arrays(self, name: str) -> dict[str, np.ndarray]:
+        with np.load(self.path(f"{name}.npz"), allow_pickle=False) as file:
+            return dict(file)
+
+    def json(self, name: str):
+        return json.loads(self.path(f"{name}.json").read_text())
+
+    def image(self, name: str) -> np.ndarray:
+        """RGB uint8 [h, w, 3] of a PNG under frames/."""
+        from PIL import Image
+
+        return np.asarray(Image.open(self.path(f"frames/{name}.png")).convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def goldens() -> Goldens:
+    return Goldens()
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real video; tests that use it are marked `data`."""
+    folder = Path(os.environ.get("DVSNET_DATA", _SHARED / "data"))
+    if not folder.is_dir():
+        pytest.skip("real data is not here; set DVSNET_DATA to its folder")
+    return folder
