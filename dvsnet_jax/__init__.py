@@ -1,0 +1,22 @@
+"""Dynamic Video Segmentation Network (Xu et al., CVPR 2018) in JAX.
+
+The whole story in three functions: `init_state`, `segment_frame`, `segment_clip`. Around them: the configuration and
+its policies here, networks in `dvsnet_jax.networks`, weights in `dvsnet_jax.checkpoints`.
+"""
+
+from dvsnet_jax.config import DecisionConfig as DecisionConfig
+from dvsnet_jax.config import DeepLabFastConfig as DeepLabFastConfig
+from dvsnet_jax.config import DVSNetConfig as DVSNetConfig
+from dvsnet_jax.config import FlowNet2sConfig as FlowNet2sConfig
+from dvsnet_jax.policies import DynamicTarget as DynamicTarget
+from dvsnet_jax.policies import ExpectedConfidence as ExpectedConfidence
+from dvsnet_jax.policies import FixedInterval as FixedInterval
+from dvsnet_jax.policies import FlowMagnitude as FlowMagnitude
+from dvsnet_jax.policies import FrameDifference as FrameDifference
+from dvsnet_jax.video import FrameResult as FrameResult
+from dvsnet_jax.video import VideoState as VideoState
+from dvsnet_jax.video import init_state as init_state
+from dvsnet_jax.video import segment_clip as segment_clip
+from dvsnet_jax.video import segment_frame as segment_frame
+
+__version__ = "0.1.0"

@@ -1,0 +1,111 @@
+"""Cutting frames into overlapping regions of one size, and putting their labels together again (paper, section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, UInt8
+
+MULTIPLE = 16
+"""Region sizes are multiples of this: half a region is then a multiple of the flow network's ⅛ grid."""
+
+
+def _fit(length: int, count: int, overlap: int, multiple: int) -> int:
+    """The smallest region length, a multiple, for `count` regions with `2 · overlap` in common to cover `length`."""
+    shared = 2 * overlap * (count - 1)
+    return -(-(length + shared) // (count * multiple)) * multiple
+
+
+@dataclass(frozen=True)
+class RegionGrid:
+    """How frames of one size are cut: rows × columns regions, numbered row by row, all of one size.
+
+    Two neighbours share a strip of `2 · overlap` pixels: each reaches `overlap` over their border. Frames that the grid
+    does not fit are edge-padded at the bottom and right (`padded_height`, `padded_width`), and labels are cropped.
+    At 1024×2048, 2×2 and overlap 64 the regions are 576×1088 and nothing is padded, as in the original.
+    """
+
+    height: int
+    width: int
+    rows: int
+    columns: int
+    overlap: int
+    region_height: int
+    region_width: int
+
+    @classmethod
+    def fit(
+        cls, height: int, width: int, regions: tuple[int, int], overlap: int, *, multiple: int = MULTIPLE
+    ) -> RegionGrid:
+        """The grid with the least padding. Raises ValueError for frames under 64×64 and for an overlap so large that a
+        region would reach past its neighbour."""
+        if min(height, width) < 64:
+            raise ValueError(f"frames of {height}×{width}: the smallest that can be segmented are 64×64")
+        size = []
+        for length, count, axis in ((height, regions[0], "rows"), (width, regions[1], "columns")):
+            region = _fit(length, count, overlap, multiple)
+            if count > 1 and 2 * overlap >= region:
+                # the largest that fits: region > 2 · overlap with length = count · region − 2 · overlap · (count − 1)
+                most = max(o for o in range(overlap) if 2 * o < _fit(length, count, o, multiple))
+                raise ValueError(
+                    f"overlap {overlap} is too large for a {height}×{width} frame in {regions[0]}×{regions[1]} regions "
+                    f"(its {axis} would swallow each other); use at most {most - most % 16 or most}, or fewer regions"
+                )
+            size.append(region)
+        return cls(height, width, *regions, overlap, *size)
+
+    @property
+    def num_regions(self) -> int:
+        return self.rows * self.columns
+
+    @property
+    def padded_height(self) -> int:
+        return self.rows * self.region_height - 2 * self.overlap * (self.rows - 1)
+
+    @property
+    def padded_width(self) -> int:
+        return self.columns * self.region_width - 2 * self.overlap * (self.columns - 1)
+
+    @property
+    def corners(self) -> list[tuple[int, int]]:
+        """(top, left) of every region, in its order: row by row."""
+        step_y, step_x = self.region_height - 2 * self.overlap, self.region_width - 2 * self.overlap
+        return [(row * step_y, column * step_x) for row in range(self.rows) for column in range(self.columns)]
+
+
+def split(frames: Array, grid: RegionGrid) -> Array:
+    """Frames `[streams, height, width, c]` → regions `[streams · regions, region_height, region_width, c]`; a stream's
+    regions stay together. Any dtype."""
+    below, right = grid.padded_height - grid.height, grid.padded_width - grid.width
+    if below or right:
+        frames = jnp.pad(frames, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
+    h, w = grid.region_height, grid.region_width
+    cut = [frames[:, top : top + h, left : left + w] for top, left in grid.corners]
+    return jnp.stack(cut, axis=1).reshape(-1, h, w, frames.shape[-1])
+
+
+def merge(
+    labels: UInt8[Array, "regions h w"], scores: Float[Array, "regions h w"], grid: RegionGrid
+) -> UInt8[Array, "streams height width"]:
+    """Labels of regions, each with the score of the winning class → labels of frames.
+
+    Where regions overlap the larger score wins, raw and uncalibrated; at a tie the earlier region (the original's
+    `overlap2` and `overlap4`).
+    """
+    if grid.num_regions == 1:
+        return labels[:, : grid.height, : grid.width]
+    h, w = grid.region_height, grid.region_width
+    labels = labels.reshape(-1, grid.num_regions, h, w)
+    scores = scores.reshape(labels.shape)
+    shape = (labels.shape[0], grid.padded_height, grid.padded_width)
+    merged, best = jnp.zeros(shape, labels.dtype), jnp.full(shape, -jnp.inf, scores.dtype)
+    for index, (top, left) in enumerate(grid.corners):
+        place = (slice(None), slice(top, top + h), slice(left, left + w))
+        wins = scores[:, index] > best[place]
+        merged = merged.at[place].set(jnp.where(wins, labels[:, index], merged[place]))
+        best = best.at[place].set(jnp.where(wins, scores[:, index], best[place]))
+    return merged[:, : grid.height, : grid.width]

@@ -1,0 +1,40 @@
+"""DVSNet's spatial warping (paper, section 3.2): scores carried along a flow, coordinates clamped to the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+
+from dvsnet_jax.ops.resize import resize_legacy
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+
+def warp(values: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"]) -> Float[Array, "n h w c"]:
+    """Backward warp: output (y, x) samples `values` bilinearly at (x + flow[..., 0], y + flow[..., 1]).
+
+    `flow` is in pixels of its own grid, and `values` are first resized to that grid (legacy bilinear) where theirs
+    differs. Coordinates are clamped to the image, so what lies outside repeats the border (FlowNet2's `flow_warp`, by
+    contrast, gives zero there). At an integer coordinate the value itself comes out, exactly.
+    """
+    n, height, width, _ = flow.shape
+    values = resize_legacy(values, (height, width))
+    x = jnp.clip(flow[..., 0] + jnp.arange(width, dtype=flow.dtype), 0, width - 1)
+    y = jnp.clip(flow[..., 1] + jnp.arange(height, dtype=flow.dtype)[:, None], 0, height - 1)
+    left, top = jnp.floor(x), jnp.floor(y)
+    dx, dy = (x - left)[..., None], (y - top)[..., None]
+    x0, y0 = left.astype(jnp.int32), top.astype(jnp.int32)
+    x1, y1 = jnp.minimum(x0 + 1, width - 1), jnp.minimum(y0 + 1, height - 1)
+
+    pixels = values.reshape(n * height * width, -1)
+    first_pixel = (jnp.arange(n, dtype=jnp.int32) * (height * width))[:, None, None]
+
+    def sample(y: Array, x: Array) -> Array:
+        # "promise in bounds": the clamp above is the bounds check
+        return pixels.at[first_pixel + y * width + x].get(mode="promise_in_bounds")
+
+    upper = sample(y0, x0) * (1 - dx) + sample(y0, x1) * dx
+    lower = sample(y1, x0) * (1 - dx) + sample(y1, x1) * dx
+    return upper * (1 - dy) + lower * dy

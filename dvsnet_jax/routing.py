@@ -1,0 +1,59 @@
+"""Routing: the segmentation network on the regions that a mask names, inside the one compiled program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Bool, Float
+
+
+def segment_where(
+    segment: Bool[Array, "regions"],
+    network: Callable[[Array], Array],
+    images: Array,
+    scores: Float[Array, "regions ..."],
+    *,
+    routing: str,
+    chunk: int | None,
+) -> Float[Array, "regions ..."]:
+    """`scores`, with those of the regions that `segment` names replaced by `network` of their `images`.
+
+    `compact` takes the masked regions first and runs the network on `chunk` of them at a time in a `lax.while_loop`, so
+    time follows their number: never `vmap` it, a vmapped loop runs everything. `dense` runs the network on all regions,
+    then selects: the reference, and the form that reverse-mode gradients can pass.
+    """
+    if routing == "dense":
+        mask = segment.reshape(-1, *[1] * (scores.ndim - 1))
+        return jnp.where(mask, network(images), scores)
+
+    regions = images.shape[0]
+    chunk = min(regions, chunk or default_chunk(regions))
+    padding = -regions % chunk
+    # Masked regions first, in their order. A region number past the end stands for "none": read clipped, never written.
+    order = jnp.concatenate([jnp.argsort(~segment, stable=True), jnp.full(padding, regions)])
+    count = segment.sum()
+
+    def more(carry: tuple[Array, Array]) -> Array:
+        return carry[0] < count
+
+    def segment_chunk(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        done, scores = carry
+        chosen = lax.dynamic_slice(order, (done,), (chunk,))
+        new = network(images.at[chosen].get(mode="clip"))
+        kept = jnp.where(done + jnp.arange(chunk) < count, chosen, regions)
+        return done + chunk, scores.at[kept].set(new, mode="drop")
+
+    _, scores = lax.while_loop(more, segment_chunk, (jnp.zeros_like(count), scores))
+    return scores
+
+
+def default_chunk(regions: int) -> int:
+    """Regions segmented at once where the configuration leaves it open: one on a CPU, whose cores one region fills; up
+    to four on an accelerator, which one region leaves mostly idle."""
+    return 1 if jax.default_backend() == "cpu" else min(regions, 4)

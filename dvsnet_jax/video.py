@@ -1,0 +1,200 @@
+"""The frame step: three pure functions are all of DVSNet at inference (paper, section 3 and algorithm 1).
+
+    state = init_state(params, frames, config=config)
+    state, result = segment_frame(params, state, frames, config=config)
+    state, results = segment_clip(params, state, clip, config=config)
+
+`frames` is uint8 RGB `[streams, height, width, 3]`: one video is one stream, several step together. Inside the step
+streams × regions is one leading axis, `regions`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dvsnet_jax import networks, preprocessing
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.ops.regions import RegionGrid, merge, split
+from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
+from dvsnet_jax.ops.warp import warp
+from dvsnet_jax.policies import Evidence
+from dvsnet_jax.routing import segment_where
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Bool, Float, Shaped, UInt8
+
+
+class VideoState(NamedTuple):
+    """What is carried from frame to frame. Key images and scores change only where a region is segmented."""
+
+    key_images: Shaped[Array, "regions h/2 w/2 3"]
+    """RGB, 0..255, at half size: uint8, or float32 where frames are resized first (`config.input_size`)."""
+    key_scores: Float[Array, "regions h/16 w/16 classes"]
+    """The segmentation network's raw output."""
+    policy: Any
+    """The policy's own state, a pytree."""
+    started: Bool[Array, "streams"]
+    """Whether the stream has had its first frame."""
+
+
+class FrameResult(NamedTuple):
+    """What one frame gives; from `segment_clip` every field has a leading time axis."""
+
+    labels: UInt8[Array, "streams height width"]
+    """Class of every pixel (train ids for the Cityscapes networks)."""
+    scores: Float[Array, "streams regions"]
+    """Expected confidence score of warping, percent; NaN on a stream's first frame, which has nothing to warp."""
+    targets: Float[Array, "streams regions"]
+    """What the policy held against: the confidence target, or its threshold or interval; before this frame's update."""
+    segmented: Bool[Array, "streams regions"]
+    """True where the region was segmented anew, False where its key scores were warped."""
+
+
+def region_grid(config: DVSNetConfig, height: int, width: int) -> RegionGrid:
+    """How the configuration cuts frames of this size. ValueError where it cannot."""
+    return RegionGrid.fit(*(config.input_size or (height, width)), config.regions, config.overlap)
+
+
+def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) -> VideoState:
+    """The state before the first frame of every stream. It only allocates: the first frame segments every region.
+
+    `frames` is an array of the frames to come, or anything with its shape and dtype (`jax.ShapeDtypeStruct`).
+    Raises ValueError for frames that are not uint8 `[streams, height, width, 3]` of at least 64×64, and for an overlap
+    that the frame cannot take.
+    """
+    _check_frames(frames.shape, frames.dtype)
+    grid = region_grid(config, *frames.shape[1:3])
+    regions = frames.shape[0] * grid.num_regions
+    h, w = grid.region_height, grid.region_width
+    images = jax.ShapeDtypeStruct((regions, h, w, 3), jnp.float32)
+    scores = jax.eval_shape(partial(networks.segmentation_scores, config=config), params, images)
+    return VideoState(
+        key_images=jnp.zeros((regions, h // 2, w // 2, 3), jnp.float32 if config.input_size else jnp.uint8),
+        key_scores=jnp.zeros(scores.shape, scores.dtype),
+        policy=config.policy.init(regions),
+        started=jnp.zeros(frames.shape[0], bool),
+    )
+
+
+@partial(jax.jit, static_argnames="config", donate_argnames="state")
+def segment_frame(
+    params: networks.Params,
+    state: VideoState,
+    frames: UInt8[Array, "streams height width 3"],
+    restart: Bool[Array, "streams"] | None = None,
+    *,
+    config: DVSNetConfig,
+) -> tuple[VideoState, FrameResult]:
+    """One frame of every stream: one compiled program for each frame shape and configuration. `state` is donated.
+
+    `frames` are RGB, 0..255. `restart` names the streams where another video begins with this frame: they forget their
+    key frames and their policy's state. Raises ValueError where `frames` do not fit `state`.
+    """
+    return _step(params, state, frames, restart, config)
+
+
+@partial(jax.jit, static_argnames="config", donate_argnames="state")
+def segment_clip(
+    params: networks.Params,
+    state: VideoState,
+    clip: UInt8[Array, "time streams height width 3"],
+    restart: Bool[Array, "time streams"] | None = None,
+    *,
+    config: DVSNetConfig,
+) -> tuple[VideoState, FrameResult]:
+    """`segment_frame` over the leading time axis of `clip`, as one compiled program; the results are stacked over time."""
+
+    def step(state: VideoState, frame: tuple[Array, Array | None]) -> tuple[VideoState, FrameResult]:
+        return _step(params, state, *frame, config)
+
+    return lax.scan(step, state, (clip, restart))
+
+
+def _step(
+    params: networks.Params, state: VideoState, frames: Array, restart: Array | None, config: DVSNetConfig
+) -> tuple[VideoState, FrameResult]:
+    _check_frames(frames.shape, frames.dtype)
+    streams, height, width, _ = frames.shape
+    grid = region_grid(config, height, width)
+    _check_state(state, streams, grid)
+
+    with jax.named_scope("preprocess"):
+        if config.input_size:
+            frames = resize_legacy(frames, config.input_size)
+        images = split(frames, grid)
+        small = preprocessing.half(images)
+
+    with jax.named_scope("flow"):
+        flow = networks.flow_and_feature(params, small, state.key_images, config)
+
+    with jax.named_scope("decision"):
+        evidence = Evidence(
+            score=networks.expected_confidence(params, flow.feature, config),
+            frame_difference=jnp.abs(small.astype(jnp.float32) - state.key_images).mean((1, 2, 3)),
+            flow_magnitude=8 * jnp.sqrt(jnp.square(flow.flow).sum(-1)).mean((1, 2)),
+        )
+        fresh = ~state.started if restart is None else ~state.started | restart
+        fresh = jnp.repeat(fresh, grid.num_regions)
+        policy = _where(fresh, config.policy.init(len(images)), state.policy)
+        targets = config.policy.targets(policy)
+        segment, decided = config.policy.decide(policy, evidence)
+        segment = segment | fresh
+        policy = _where(fresh, policy, decided)
+
+    with jax.named_scope("segmentation"):
+        key_scores = segment_where(
+            segment,
+            partial(networks.segmentation_scores, params, config=config),
+            images,
+            state.key_scores,
+            routing=config.routing,
+            chunk=config.chunk,
+        )
+        key_images = _where(segment, small, state.key_images)
+
+    with jax.named_scope("warp"):
+        # A region just segmented goes the same way with no flow and no scale, which leaves its scores as they are.
+        scores = warp(key_scores, _where(segment, jnp.zeros_like(flow.flow), flow.flow))
+        scores = scores * _where(segment, jnp.ones_like(flow.scale), flow.scale)
+
+    with jax.named_scope("upsample"):
+        labels, maxima = upsample_argmax(scores, (grid.region_height, grid.region_width))
+    with jax.named_scope("merge"):
+        labels = merge(labels, maxima, grid)
+
+    per_stream = (streams, grid.num_regions)
+    result = FrameResult(
+        labels=labels,
+        scores=jnp.where(fresh, jnp.nan, evidence.score).reshape(per_stream),
+        targets=targets.reshape(per_stream),
+        segmented=segment.reshape(per_stream),
+    )
+    return VideoState(key_images, key_scores, policy, jnp.ones(streams, bool)), result
+
+
+def _where(mask: Bool[Array, "regions"], chosen: Any, other: Any) -> Any:
+    """`jnp.where` along the leading axis, over the leaves of two equal pytrees."""
+    return jax.tree.map(lambda a, b: jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b), chosen, other)
+
+
+def _check_frames(shape: tuple[int, ...], dtype: Any) -> None:
+    if len(shape) != 4 or shape[-1] != 3 or dtype != jnp.uint8:
+        raise ValueError(
+            f"frames are {dtype}{list(shape)}, expected uint8[streams, height, width, 3] in RGB order; "
+            "add the leading axis to a single frame with frame[None]"
+        )
+
+
+def _check_state(state: VideoState, streams: int, grid: RegionGrid) -> None:
+    expected = (streams * grid.num_regions, grid.region_height // 2, grid.region_width // 2, 3)
+    if state.key_images.shape != expected or state.started.shape != (streams,):
+        raise ValueError(
+            f"the state is for key images {state.key_images.shape} and {state.started.shape[0]} streams, but these "
+            f"frames need {expected} and {streams}; call init_state again where size, streams or configuration change"
+        )
