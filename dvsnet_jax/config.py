@@ -20,7 +20,7 @@ DRSLEEP_MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
 
 @dataclass(frozen=True, kw_only=True)
 class DeepLabFastConfig:
-    """DeepLab-Fast: DeepLab-v2 with output stride 16 (paper, section 4.1). The defaults are the original's ResNet-101."""
+    """DeepLab-Fast: DeepLab-v2 with output stride 16 (paper, section 4.1); by default the original's ResNet-101."""
 
     num_classes: int = 19
     blocks: tuple[int, int, int, int] = (3, 4, 23, 3)
@@ -40,10 +40,10 @@ class DeepLabFastConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FlowNet2sConfig:
-    """DVSNet's FlowNet2-s: a narrow FlowNetS whose flow, at ⅛ of the region, goes straight to the warp (section 3.2)."""
+    """DVSNet's FlowNet2-s: a narrow FlowNetS whose flow, at ⅛ of the region, is the warp's (paper, section 3.1)."""
 
     channels: tuple[int, int, int, int, int, int] = (24, 48, 96, 192, 192, 384)
-    """Channels of conv1 … conv6. The decoder has half of those of conv5 … conv2's predecessors, as `deconv_channels`."""
+    """Channels of conv1 … conv6; the decoder's follow from them (`deconv_channels`)."""
     flow_gain: float = 5.0
     """predict_flow2 → pixels of the ⅛ grid: ground truth is divided by 20 and the input is at half resolution."""
 
@@ -60,7 +60,7 @@ class FlowNet2sConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionConfig:
-    """The decision network: one convolution and four fully connected layers (paper, section 3.3, figure 5)."""
+    """The decision network: one convolution and four fully connected layers (paper, section 3.4)."""
 
     grid: tuple[int, int] = (4, 8)
     """Height and width that the flow network's feature is resized to; it fixes the first fully connected layer."""
@@ -85,7 +85,7 @@ class DVSNetConfig:
     """Pixels that a region reaches over the border it shares with its neighbour: two neighbours share twice as many."""
     policy: policies.Policy = field(default_factory=policies.ExpectedConfidence)
     routing: Literal["compact", "dense"] = "compact"
-    """`compact`: the segmentation network runs on the masked regions only. `dense`: on all of them, then `jnp.where`."""
+    """`compact`: the segmentation network runs on the masked regions only. `dense`: on all, then `jnp.where`."""
     chunk: int | None = None
     """Regions that `compact` segments at once; None chooses by backend."""
     input_size: tuple[int, int] | None = None

@@ -1,4 +1,4 @@
-"""The frame step: three pure functions are all of DVSNet at inference (paper, section 3 and algorithm 1).
+"""The frame step: three pure functions are all of DVSNet at inference (paper, section 3).
 
     state = init_state(params, frames, config=config)
     state, result = segment_frame(params, state, frames, config=config)
@@ -39,7 +39,7 @@ class VideoState(NamedTuple):
     """The segmentation network's raw output."""
     policy: Any
     """The policy's own state, a pytree."""
-    started: Bool[Array, "streams"]
+    started: Bool[Array, streams]
     """Whether the stream has had its first frame."""
 
 
@@ -87,7 +87,7 @@ def segment_frame(
     params: networks.Params,
     state: VideoState,
     frames: UInt8[Array, "streams height width 3"],
-    restart: Bool[Array, "streams"] | None = None,
+    restart: Bool[Array, streams] | None = None,
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
@@ -108,7 +108,7 @@ def segment_clip(
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
-    """`segment_frame` over the leading time axis of `clip`, as one compiled program; the results are stacked over time."""
+    """`segment_frame` over the leading time axis of `clip`, in one compiled program; results are stacked over time."""
 
     def step(state: VideoState, frame: tuple[Array, Array | None]) -> tuple[VideoState, FrameResult]:
         return _step(params, state, *frame, config)
@@ -178,7 +178,7 @@ def _step(
     return VideoState(key_images, key_scores, policy, jnp.ones(streams, bool)), result
 
 
-def _where(mask: Bool[Array, "regions"], chosen: Any, other: Any) -> Any:
+def _where(mask: Bool[Array, regions], chosen: Any, other: Any) -> Any:
     """`jnp.where` along the leading axis, over the leaves of two equal pytrees."""
     return jax.tree.map(lambda a, b: jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b), chosen, other)
 

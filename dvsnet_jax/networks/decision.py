@@ -1,4 +1,4 @@
-"""The decision network: flow features → expected confidence score (paper, section 3.3)."""
+"""The decision network: flow features → expected confidence score (paper, section 3.4)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DecisionNetwork(nn.Module):
     @nn.compact
     def __call__(
         self, feature: Float[Array, "n gh gw c"]
-    ) -> tuple[Float[Array, "n"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, n], dict[str, Float[Array, ...]]]:
         tenth = nn.initializers.constant(0.1)
         seen = {"conv": leaky_relu(Convolution(self.config.conv_width, 3, name="Conv")(feature))}
         x = seen["conv"].reshape(feature.shape[0], -1)

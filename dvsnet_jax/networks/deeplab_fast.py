@@ -18,7 +18,8 @@ PYRAMID = ((3, 6), (3, 12), (3, 18), (1, 1))
 
 
 def residual_units(config: DeepLabFastConfig) -> list[Unit]:
-    """The trunk's bottlenecks. The original's dilations: res4a 1, res4b1 4, then 2, 2, 4 over and over; res5 4, 8, 16."""
+    """The trunk's bottlenecks. Dilations as in the original: res4a 1, res4b1 4, then 2, 2, 4 again and again; res5 4,
+    8, 16."""
     res2, res3, res4, res5 = config.blocks
     width = config.width
     return [
@@ -41,7 +42,7 @@ class DeepLabFast(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/16 w/16 classes"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h/16 w/16 classes"], dict[str, Float[Array, ...]]]:
         width = self.config.head_width
         x, seen = resnet_trunk(
             images, residual_units(self.config), width=self.config.width, update_moments=self.update_moments

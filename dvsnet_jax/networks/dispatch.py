@@ -58,7 +58,7 @@ def flow_and_feature(
 
 def expected_confidence(
     params: Params, feature: Float[Array, "n fh fw fc"], config: DVSNetConfig
-) -> Float[Array, "n"]:
+) -> Float[Array, n]:
     """Expected confidence scores, percent. The feature is first resized to the decision grid (legacy bilinear)."""
     score, _ = DecisionNetwork(config.decision).apply(
         {"params": params["decision"]}, resize_legacy(feature, config.decision.grid)

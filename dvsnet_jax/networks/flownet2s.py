@@ -1,4 +1,4 @@
-"""DVSNet's flow network: FlowNet2-s with a scale head (paper, section 3.2; the original's `FlowNets`)."""
+"""DVSNet's flow network: FlowNet2-s with a scale head (paper, section 3.1; the original's `FlowNets`)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FlowNet2s(nn.Module):
     @nn.compact
     def __call__(
         self, pair: Float[Array, "n h w 6"]
-    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, ...]]]:
         seen: dict[str, Float[Array, ...]] = {}
         x = pair
         for name, kernel, stride, padding, channels in _ENCODER:

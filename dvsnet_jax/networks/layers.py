@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "truncated_normal")
 
 
-def leaky_relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def leaky_relu(x: Float[Array, ...]) -> Float[Array, ...]:
     """LeakyReLU with slope 0.1, in the form both originals use: 0.55·x + 0.45·|x|."""
     return 0.55 * x + 0.45 * jnp.abs(x)
 
@@ -76,7 +76,7 @@ class TransposedConvolution(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation with stored moments, as `slim.batch_norm(is_training=False)`: epsilon is 1e-3, not Caffe's 1e-5.
+    """Batch normalisation with stored moments: `slim.batch_norm(is_training=False)`, whose epsilon is 1e-3.
 
     With `update` the batch's own moments normalise, and are sown into the collection `moments` for the running mean.
     """

@@ -1,4 +1,4 @@
-"""Cutting frames into overlapping regions of one size, and putting their labels together again (paper, section 3.1)."""
+"""Cutting frames into overlapping regions of one size, and putting their labels together again (paper, section 3.3)."""
 
 from __future__ import annotations
 
@@ -45,17 +45,21 @@ class RegionGrid:
         region would reach past its neighbour."""
         if min(height, width) < 64:
             raise ValueError(f"frames of {height}×{width}: the smallest that can be segmented are 64×64")
-        size = []
-        for length, count, axis in ((height, regions[0], "rows"), (width, regions[1], "columns")):
-            region = _fit(length, count, overlap, multiple)
-            if count > 1 and 2 * overlap >= region:
-                # the largest that fits: region > 2 · overlap with length = count · region − 2 · overlap · (count − 1)
-                most = max(o for o in range(overlap) if 2 * o < _fit(length, count, o, multiple))
-                raise ValueError(
-                    f"overlap {overlap} is too large for a {height}×{width} frame in {regions[0]}×{regions[1]} regions "
-                    f"(its {axis} would swallow each other); use at most {most - most % 16 or most}, or fewer regions"
-                )
-            size.append(region)
+
+        def sizes(overlap: int) -> tuple[int, int] | None:
+            """Region height and width, or None where a region would reach past its neighbour."""
+            pairs = list(zip((height, width), regions, strict=True))
+            fitted = tuple(_fit(length, count, overlap, multiple) for length, count in pairs)
+            crowded = any(count > 1 and 2 * overlap >= size for (_, count), size in zip(pairs, fitted, strict=True))
+            return None if crowded else (fitted[0], fitted[1])
+
+        size = sizes(overlap)
+        if size is None:
+            most = max(smaller for smaller in range(0, overlap, 8) if sizes(smaller))
+            raise ValueError(
+                f"overlap {overlap} is too large for {height}×{width} frames in {regions[0]}×{regions[1]} regions, "
+                f"which would swallow each other; use at most {most}, or fewer regions"
+            )
         return cls(height, width, *regions, overlap, *size)
 
     @property

@@ -1,4 +1,7 @@
-"""TensorFlow 1's bilinear resizes. `jax.image.resize` (half-pixel centres, antialiasing) equals neither."""
+"""The resizes of the original programs: three bilinear ones that differ in where output pixels lie, and nearest.
+
+`jax.image.resize` equals none of TensorFlow 1's two, and smooths where it shrinks.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ def _interpolate(x: Array, axis: int, source: np.ndarray) -> Array:
 
 
 def resize_legacy(images: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Array, "n h2 w2 c"]:
-    """`tf.image.resize_bilinear(align_corners=False)` of TensorFlow 1: output pixel i samples i · in / out, no half-pixel
-    shift, the neighbour past the last pixel clamped. Halving is every second pixel; nothing is smoothed.
+    """`tf.image.resize_bilinear(align_corners=False)` of TensorFlow 1: output pixel i samples i · in / out, without a
+    half-pixel shift, the neighbour past the last pixel clamped. Halving is every second pixel; nothing is smoothed.
     """
     height, width = images.shape[1:3]
     if (height, width) == tuple(size):
@@ -37,3 +40,40 @@ def resize_legacy(images: Float[Array, "n h w c"], size: tuple[int, int]) -> Flo
     step_y, step_x = np.float32(height) / np.float32(size[0]), np.float32(width) / np.float32(size[1])
     images = _interpolate(images, 2, np.arange(size[1], dtype=np.float32) * step_x)
     return _interpolate(images, 1, np.arange(size[0], dtype=np.float32) * step_y)
+
+
+def resize_align_corners(images: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Array, "n h2 w2 c"]:
+    """`tf.image.resize_bilinear(align_corners=True)`: output pixel i samples i · (in − 1) / (out − 1), so the
+    centres of the corner pixels stay where they are. An output of one pixel is the first. flownet2-tf enlarges flows so.
+    """
+    if images.shape[1:3] == tuple(size):
+        return images
+
+    def positions(length: int, out: int) -> np.ndarray:
+        step = np.float32(length - 1) / np.float32(max(out - 1, 1))
+        return np.minimum(np.arange(out, dtype=np.float32) * step, np.float32(length - 1))
+
+    images = _interpolate(images, 2, positions(images.shape[2], size[1]))
+    return _interpolate(images, 1, positions(images.shape[1], size[0]))
+
+
+def resize_half_pixel(images: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Array, "n h2 w2 c"]:
+    """Bilinear with half-pixel centres: output pixel i samples (i + ½) · in / out − ½, the border repeated, no smoothing.
+
+    torch's `interpolate(mode="bilinear", align_corners=False)`, and Caffe's Resample layer where it enlarges.
+    """
+    if images.shape[1:3] == tuple(size):
+        return images
+
+    def positions(length: int, out: int) -> np.ndarray:
+        step = np.float32(length) / np.float32(out)
+        centres = (np.arange(out, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5)
+        return np.clip(centres, 0, np.float32(length - 1))
+
+    images = _interpolate(images, 2, positions(images.shape[2], size[1]))
+    return _interpolate(images, 1, positions(images.shape[1], size[0]))
+
+
+def upsample_nearest(images: Float[Array, "n h w c"], factor: int) -> Float[Array, "n h*factor w*factor c"]:
+    """Each pixel repeated `factor` times down and across."""
+    return jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)

@@ -1,4 +1,4 @@
-"""DVSNet's spatial warping (paper, section 3.2): scores carried along a flow, coordinates clamped to the image."""
+"""DVSNet's spatial warping (paper, section 3.1): scores carried along a flow, coordinates clamped to the image."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def warp(values: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"]) -> Fl
     x0, y0 = left.astype(jnp.int32), top.astype(jnp.int32)
     x1, y1 = jnp.minimum(x0 + 1, width - 1), jnp.minimum(y0 + 1, height - 1)
 
-    pixels = values.reshape(n * height * width, -1)
+    pixels = jnp.asarray(values).reshape(n * height * width, -1)
     first_pixel = (jnp.arange(n, dtype=jnp.int32) * (height * width))[:, None, None]
 
     def sample(y: Array, x: Array) -> Array:
