@@ -1,0 +1,41 @@
+"""Files appear whole or not at all: written beside their place first, then moved over it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dvsnet_jax.errors import InputError
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields the path of an empty temporary file to write; it becomes `path` when the block ends well.
+
+    The temporary file lies in the folder of `path`, because a rename is atomic only inside one file system, and ends
+    in the same suffix, because encoders choose the format by it. When the block raises (Ctrl-C too) it is removed and
+    a file that was at `path` is as it was. A link at `path` stays a link, and the file it points to is replaced.
+    Readers never see half a file; what survives a power cut is the file system's business, nothing is synced here.
+
+    Raises `InputError` where the file cannot be written: no such folder, no permission, disk full.
+    """
+    target = Path(os.path.realpath(path))
+    # The target's stem is not part of the name: a name of 255 bytes, legal by itself, would become too long.
+    temporary = target.with_name(f".partial-{secrets.token_hex(6)}{target.suffix}")
+    try:
+        try:
+            # Not `tempfile`: its files are readable by the owner alone and would stay so after the move.
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            yield temporary
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"{path}: cannot be written ({reason}); check that its folder is there, writable and not full"
+        ) from error
