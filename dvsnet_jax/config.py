@@ -18,6 +18,11 @@ DRSLEEP_MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
 """The mean that DeepLab-v2 and the original's training of the decision network subtract."""
 
 
+def _check_classes(num_classes: int) -> None:
+    if not 2 <= num_classes <= 255:
+        raise ValueError(f"num_classes is {num_classes}, but labels are uint8 and 255 is void: 2 to 255")
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeepLabFastConfig:
     """DeepLab-Fast: DeepLab-v2 with output stride 16 (paper, section 4.1); by default the original's ResNet-101."""
@@ -32,10 +37,24 @@ class DeepLabFastConfig:
     mean: tuple[float, float, float] = CAFFE_MEAN_BGR
 
     def __post_init__(self) -> None:
-        if not 2 <= self.num_classes <= 255:
-            raise ValueError(f"num_classes is {self.num_classes}, but labels are uint8 and 255 is void: 2 to 255")
+        _check_classes(self.num_classes)
         if len(self.blocks) != 4 or min(self.blocks) < 1 or min(self.width, self.head_width) < 1:
             raise ValueError(f"{self}: four block counts and widths of at least 1 are needed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepLabV2Config:
+    """DeepLab-v2 as tensorflow-deeplab-resnet has it: ResNet-101 at output stride 8, four summed atrous branches."""
+
+    num_classes: int = 21
+    blocks: tuple[int, int, int, int] = (3, 4, 23, 3)
+    width: int = 64
+    mean: tuple[float, float, float] = DRSLEEP_MEAN_BGR
+
+    def __post_init__(self) -> None:
+        _check_classes(self.num_classes)
+        if len(self.blocks) != 4 or min(self.blocks) < 1 or self.width < 1:
+            raise ValueError(f"{self}: four block counts and a width of at least 1 are needed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +87,7 @@ class DecisionConfig:
     hidden: tuple[int, int, int] = (1024, 1024, 10)
 
 
-SegmentationConfig = DeepLabFastConfig
+SegmentationConfig = DeepLabFastConfig | DeepLabV2Config
 FlowConfig = FlowNet2sConfig
 
 

@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import TINY
 
 from dvsnet_jax import DecisionConfig, DeepLabFastConfig, DVSNetConfig, FlowNet2sConfig, networks, preprocessing
 from dvsnet_jax.checkpoints import seeded_params
+from dvsnet_jax.checkpoints.seeded import seeded_array
+from dvsnet_jax.config import DeepLabV2Config
 from dvsnet_jax.networks.deeplab_fast import residual_units
 from dvsnet_jax.ops.resize import resize_legacy
 
@@ -34,7 +37,7 @@ def stored(array: np.ndarray, what: str) -> np.ndarray:
     return array[tuple(slices)]
 
 
-def assert_layers(seen: dict, arrays: dict, about: dict, tolerance: float) -> None:
+def assert_layers(seen: dict, arrays: dict, about: dict, tolerance: float, least: int = 8) -> None:
     """Every stored layer within `tolerance` of its own standard deviation."""
     checked = 0
     for name, expected in arrays.items():
@@ -43,7 +46,7 @@ def assert_layers(seen: dict, arrays: dict, about: dict, tolerance: float) -> No
         error = np.abs(stored(np.asarray(seen[name]), about[name]["stored"]) - expected).max()
         assert error <= tolerance * about[name]["std"], f"{name}: {error / about[name]['std']:.2e} of its deviation"
         checked += 1
-    assert checked >= 8, f"only {checked} layers of {sorted(arrays)} were found in {sorted(seen)}"
+    assert checked >= least, f"only {checked} layers of {sorted(arrays)} were found in {sorted(seen)}"
 
 
 def test_exact_parameter_counts():
@@ -159,11 +162,24 @@ def test_class_count_depth_and_width_are_free():
 
 def test_fresh_parameters_change_nothing_by_scale():
     """The scale head starts at weights 0 and biases 1, so that training begins from plain warping."""
-    config = DVSNetConfig(
-        flow=FlowNet2sConfig(channels=(4, 4, 8, 8, 8, 8)), segmentation=DeepLabFastConfig(width=4, head_width=8)
-    )
-    params = networks.init_params(jax.random.key(1), config)
+    params = networks.init_params(jax.random.key(1), TINY)
     pair = jax.random.uniform(jax.random.key(2), (1, 32, 48, 3), maxval=255.0)
-    out = networks.flow_and_feature(params, pair, pair[:, ::-1], config)
+    out = networks.flow_and_feature(params, pair, pair[:, ::-1], TINY)
     np.testing.assert_array_equal(out.scale, 1.0)
     assert np.abs(np.asarray(out.flow)).max() > 0
+
+
+def test_deeplab_v2_equals_the_original(goldens):
+    arrays, about = goldens.arrays("drsleep_deeplab_161x241"), goldens.json("drsleep_deeplab_161x241")
+    config = DeepLabV2Config()
+    image = goldens.image("misc/region_192x320")[None, :161, :241]
+    inputs = preprocessing.bgr_minus_mean(jnp.asarray(image), config.mean)
+    network = networks.DeepLabV2(config)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), inputs)["params"]
+    assert count(shapes) == 44_153_876
+    weights = {
+        layer: {leaf: seeded_array(f"{layer}/{leaf}", a.shape) for leaf, a in leaves.items()}
+        for layer, leaves in shapes.items()
+    }
+    _, seen = jax.jit(network.apply)({"params": weights}, inputs)
+    assert_layers(seen, arrays, about, 1e-4, least=6)

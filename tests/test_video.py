@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dvsnet_jax.visualize import ORIGINAL_PALETTE
+from dvsnet_jax.visualize import label_palette
 from tiny import TINY, tiny_params, video
 
 import dvsnet_jax
@@ -100,7 +100,7 @@ def test_equals_the_original_end_to_end(goldens, full_params, run_name):
         from PIL import Image
 
         expected = np.asarray(Image.open(mask).convert("RGB"))
-        different = (np.asarray(ORIGINAL_PALETTE)[result.labels[0]] != expected).any(-1).mean()
+        different = (label_palette(19, "original")[result.labels[0]] != expected).any(-1).mean()
         assert different <= 1 / 20_000, f"frame {index}: {different * 20_000:.1f} labels in 20,000 differ"
     assert index >= 2
 

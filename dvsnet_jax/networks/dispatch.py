@@ -68,18 +68,19 @@ def expected_confidence(
 
 def init_params(key: Array, config: DVSNetConfig) -> Params:
     """Fresh parameters for training: He's rule, batch norms at identity, the scale head at 1."""
-    keys = jax.random.split(key, 3)
-    image = jnp.zeros((1, 64, 64, 3))
-    gh, gw = config.decision.grid
-    feature = jnp.zeros((1, gh, gw, config.flow.channels[-1]))
-
-    def init(module: nn.Module, key: Array, *inputs: Array) -> Params:
-        return dict(module.init(key, *inputs)["params"])
-
+    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    pair = jax.ShapeDtypeStruct((1, 64, 64, 6), jnp.float32)
+    feature = jax.ShapeDtypeStruct((1, *config.decision.grid, config.flow.channels[-1]), jnp.float32)
+    rooms = {
+        "segmentation": (DeepLabFast(config.segmentation), image),
+        "flow": (FlowNet2s(config.flow, config.num_classes), pair),
+        "decision": (DecisionNetwork(config.decision), feature),
+    }
+    keys = jax.random.split(key, len(rooms))
+    # lazy: the parameters alone, without running the networks
     return {
-        "segmentation": init(DeepLabFast(config.segmentation), keys[0], image),
-        "flow": init(FlowNet2s(config.flow, config.num_classes), keys[1], jnp.concatenate([image, image], -1)),
-        "decision": init(DecisionNetwork(config.decision), keys[2], feature),
+        room: dict(module.lazy_init(key, inputs)["params"])
+        for key, (room, (module, inputs)) in zip(keys, rooms.items(), strict=True)
     }
 
 

@@ -1,31 +1,18 @@
-"""DVSNet's flow network: FlowNet2-s with a scale head (paper, section 3.1; the original's `FlowNets`)."""
+"""DVSNet's flow network: FlowNet2-s with a scale head (paper, section 3.2; the original's `FlowNets`)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import flax.linen as nn
-import jax.numpy as jnp
 
 from dvsnet_jax.config import FlowNet2sConfig
-from dvsnet_jax.networks.layers import Convolution, TransposedConvolution, leaky_relu
+from dvsnet_jax.networks.flow_decoder import refine
+from dvsnet_jax.networks.flow_encoder import coarse_layers, contract, deep_layers
+from dvsnet_jax.networks.layers import Convolution
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
-
-_ENCODER = (
-    # name, kernel, stride, padding, index into FlowNet2sConfig.channels
-    ("conv1", 7, 2, 3, 0),
-    ("conv2", 5, 2, 2, 1),
-    ("conv3", 5, 2, 2, 2),
-    ("conv3_1", 3, 1, 1, 2),
-    ("conv4", 3, 2, 1, 3),
-    ("conv4_1", 3, 1, 1, 3),
-    ("conv5", 3, 2, 1, 4),
-    ("conv5_1", 3, 1, 1, 4),
-    ("conv6", 3, 2, 1, 5),
-    ("conv6_1", 3, 1, 1, 5),
-)
 
 
 class FlowNet2s(nn.Module):
@@ -43,24 +30,11 @@ class FlowNet2s(nn.Module):
     def __call__(
         self, pair: Float[Array, "n h w 6"]
     ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, ...]]]:
-        seen: dict[str, Float[Array, ...]] = {}
-        x = pair
-        for name, kernel, stride, padding, channels in _ENCODER:
-            conv = Convolution(self.config.channels[channels], kernel, stride, padding=padding, name=name)
-            x = seen[name] = leaky_relu(conv(x))
-
-        skips = {5: "conv5_1", 4: "conv4_1", 3: "conv3_1", 2: "conv2"}
-        for level, features in zip((5, 4, 3, 2), self.config.deconv_channels, strict=True):
-            above = f"predict_flow{level + 1}"
-            seen[above] = Convolution(2, 3, padding=1, name=above)(x)
-            skip = seen[skips[level]]
-            size = (skip.shape[1], skip.shape[2])
-            deconv, up = f"deconv{level}", f"upsample_flow{level + 1}to{level}"
-            seen[deconv] = leaky_relu(TransposedConvolution(features, name=deconv)(x, size))
-            seen[up] = TransposedConvolution(2, name=up)(seen[above], size)
-            x = seen[f"concat{level}"] = jnp.concatenate([skip, seen[deconv], seen[up]], axis=-1)
-
-        seen["predict_flow2"] = Convolution(2, 3, padding=1, name="predict_flow2")(x)
+        c1, c2, c3, c4, c5, c6 = self.config.channels
+        seen = contract(pair, (*coarse_layers((c1, c2, c3)), *deep_layers((c3, c4, c5, c6))))
+        skips = {5: seen["conv5_1"], 4: seen["conv4_1"], 3: seen["conv3_1"], 2: seen["conv2"]}
+        seen |= refine(seen["conv6_1"], skips, self.config.deconv_channels)
         unchanged = {"kernel_init": nn.initializers.zeros, "bias_init": nn.initializers.ones}
-        seen["predict_scale"] = Convolution(self.num_classes, 3, padding=1, name="predict_scale", **unchanged)(x)
+        scale = Convolution(self.num_classes, 3, padding=1, name="predict_scale", **unchanged)
+        seen["predict_scale"] = scale(seen["concat2"])
         return seen["predict_flow2"] * self.config.flow_gain, seen
