@@ -6,6 +6,7 @@ its policies here, networks in `dvsnet_jax.networks`, weights in `dvsnet_jax.che
 
 from dvsnet_jax.config import DecisionConfig as DecisionConfig
 from dvsnet_jax.config import DeepLabFastConfig as DeepLabFastConfig
+from dvsnet_jax.config import DeepLabV2Config as DeepLabV2Config
 from dvsnet_jax.config import DVSNetConfig as DVSNetConfig
 from dvsnet_jax.config import FlowNet2sConfig as FlowNet2sConfig
 from dvsnet_jax.policies import DynamicTarget as DynamicTarget
@@ -13,6 +14,9 @@ from dvsnet_jax.policies import ExpectedConfidence as ExpectedConfidence
 from dvsnet_jax.policies import FixedInterval as FixedInterval
 from dvsnet_jax.policies import FlowMagnitude as FlowMagnitude
 from dvsnet_jax.policies import FrameDifference as FrameDifference
+from dvsnet_jax.protocols import FlowFunction as FlowFunction
+from dvsnet_jax.protocols import FlowOutput as FlowOutput
+from dvsnet_jax.protocols import SegmentationFunction as SegmentationFunction
 from dvsnet_jax.video import FrameResult as FrameResult
 from dvsnet_jax.video import VideoState as VideoState
 from dvsnet_jax.video import init_state as init_state

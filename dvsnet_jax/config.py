@@ -1,7 +1,7 @@
 """Configuration: frozen dataclasses of plain values, hashable, so that they are static under `jax.jit`.
 
-    DVSNetConfig.cityscapes()                                        # the original's settings
-    DVSNetConfig.cityscapes(overlap=16, policy=DynamicTarget(98.0))  # presets take overrides
+DVSNetConfig.cityscapes()                                        # the original's settings
+DVSNetConfig.cityscapes(overlap=16, policy=DynamicTarget(98.0))  # presets take overrides
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dvsnet_jax import policies
+from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.protocols import FlowFunction, SegmentationFunction
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 """The mean that the original's inference subtracts, blue, green, red, of 0..255 (`parity.md`'s quirk 18)."""
@@ -87,8 +89,8 @@ class DecisionConfig:
     hidden: tuple[int, int, int] = (1024, 1024, 10)
 
 
-SegmentationConfig = DeepLabFastConfig | DeepLabV2Config
-FlowConfig = FlowNet2sConfig
+SegmentationConfig = DeepLabFastConfig | DeepLabV2Config | SegmentationFunction
+FlowConfig = FlowNet2sConfig | FlowNet2Config | FlowFunction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +98,9 @@ class DVSNetConfig:
     """Everything that decides what the frame step computes; the weights belong to it and are stored with it."""
 
     segmentation: SegmentationConfig = field(default_factory=DeepLabFastConfig)
+    """Which segmentation network, built in or your own (`dvsnet_jax.protocols`)."""
     flow: FlowConfig = field(default_factory=FlowNet2sConfig)
+    """Which flow network, built in or your own."""
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     regions: tuple[int, int] = (2, 2)
     """Rows and columns that a frame is cut into."""
@@ -130,6 +134,13 @@ class DVSNetConfig:
             raise ValueError(f"chunk is {self.chunk}, but it counts regions: 1 or more, or None")
         if self.input_size is not None and min(self.input_size) < 64:
             raise ValueError(f"input_size is {self.input_size}; the smallest frame is 64×64")
+        for name, network, known in (
+            ("segmentation", self.segmentation, SegmentationConfig),
+            ("flow", self.flow, FlowConfig),
+        ):
+            if not isinstance(network, known):
+                allowed = ", ".join(kind.__name__ for kind in known.__args__)
+                raise TypeError(f"{name} is {network!r}; it is one of {allowed}")
         if not isinstance(self.policy, policies.Policy):
             raise TypeError(f"policy is {self.policy!r}, which lacks init, decide or targets; see dvsnet_jax.policies")
 

@@ -1,7 +1,7 @@
 """Configuration ↔ JSON: what a checkpoint says about the weights it holds.
 
 A dataclass is written as its fields and its class name, `{"type": "FixedInterval", "interval": 10}`. Reading knows the
-classes of the table below and no others: it never imports, looks up or calls anything that a file names.
+classes of the table below and no others: it never imports, looks up or calls anything else that a file names.
 """
 
 from __future__ import annotations
@@ -20,19 +20,12 @@ VERSION = 1
 """Goes up when an older reader would misread what is written; a new field with a default needs no new version."""
 
 _CLASSES: dict[str, type] = {
-    cls.__name__: cls
-    for cls in (
-        config.DVSNetConfig,
-        config.DeepLabFastConfig,
-        config.FlowNet2sConfig,
-        config.DecisionConfig,
-        policies.ExpectedConfidence,
-        policies.FrameDifference,
-        policies.FlowMagnitude,
-        policies.DynamicTarget,
-        policies.FixedInterval,
-    )
+    name: cls
+    for module in (config, policies)
+    for name, cls in vars(module).items()
+    if dataclasses.is_dataclass(cls) and isinstance(cls, type) and cls.__module__ == module.__name__
 }
+"""What a file may name: the dataclasses that `config.py` and `policies.py` define, fixed when this is imported."""
 
 
 def to_json(config: DVSNetConfig) -> dict[str, Any]:
@@ -106,15 +99,16 @@ def _read_dataclass(data: dict[str, Any], where: str) -> Any:
             "a newer version may have written it"
         )
     hints = typing.get_type_hints(cls)
+    written = {field.name: field.type for field in dataclasses.fields(cls)}
     values = {}
     for field, item in data.items():
         if field == "type":
             continue
-        if field not in hints:
+        if field not in written:
             raise InputError(f"{where}: {name} has no field {_short(field)}; a newer dvsnet-jax may have written it")
         values[field] = _read(item, f"{where}.{field}")
         if not _fits(values[field], hints[field]):
-            raise InputError(f"{where}.{field} is {_short(item)}, which is not a {cls.__annotations__[field]}")
+            raise InputError(f"{where}.{field} is {_short(item)}, which is not a {written[field]}")
     try:
         return cls(**values)
     except (TypeError, ValueError) as error:  # what the class itself refuses, or a field without a default

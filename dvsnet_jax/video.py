@@ -35,8 +35,8 @@ class VideoState(NamedTuple):
 
     key_images: Shaped[Array, "regions h/2 w/2 3"]
     """RGB, 0..255, at half size: uint8, or float32 where frames are resized first (`config.input_size`)."""
-    key_scores: Float[Array, "regions h/16 w/16 classes"]
-    """The segmentation network's raw output."""
+    key_scores: Float[Array, "regions h2 w2 classes"]
+    """The segmentation network's raw output, on its own grid (1⁄16 for DeepLab-Fast)."""
     policy: Any
     """The policy's own state, a pytree."""
     started: Bool[Array, streams]
@@ -160,8 +160,9 @@ def _step(
 
     with jax.named_scope("warp"):
         # A region just segmented goes the same way with no flow and no scale, which leaves its scores as they are.
-        scores = warp(key_scores, _where(segment, jnp.zeros_like(flow.flow), flow.flow))
-        scores = scores * _where(segment, jnp.ones_like(flow.scale), flow.scale)
+        motion = _where(segment, jnp.zeros_like(flow.flow), flow.flow)
+        scale = _where(segment, jnp.ones_like(flow.scale), flow.scale)
+        scores = _warp_scores(key_scores, motion, scale)
 
     with jax.named_scope("upsample"):
         labels, maxima = upsample_argmax(scores, (grid.region_height, grid.region_width))
@@ -176,6 +177,15 @@ def _step(
         segmented=segment.reshape(per_stream),
     )
     return VideoState(key_images, key_scores, policy, jnp.ones(streams, bool)), result
+
+
+def _warp_scores(scores: Array, flow: Array, scale: Array) -> Array:
+    """Key scores warped and scaled, on the finer of their own grid and the flow's ⅛ grid."""
+    size = (max(scores.shape[1], flow.shape[1]), max(scores.shape[2], flow.shape[2]))
+    if size != flow.shape[1:3]:
+        stretch = jnp.asarray([size[1] / flow.shape[2], size[0] / flow.shape[1]], flow.dtype)
+        flow, scale = resize_legacy(flow, size) * stretch, resize_legacy(scale, size)
+    return warp(scores, flow) * scale
 
 
 def _where(mask: Bool[Array, regions], chosen: Any, other: Any) -> Any:

@@ -48,7 +48,6 @@ _ORIGINAL_COLORS = {
     18: (119, 10, 32),
 }
 _SEGMENTED_OUTLINE = (255, 176, 0)
-_WARPED_OUTLINE = (255, 255, 255)
 
 
 def label_palette(
@@ -56,8 +55,8 @@ def label_palette(
 ) -> UInt8[np.ndarray, "256 3"]:
     """The colour of every label from 0 to 255.
 
-    `original` has the original's colours, eleven of which are one off Cityscapes'. Classes past the 19 of Cityscapes get
-    colours of their own, bright and far apart. Labels of no class (255 is void) are black.
+    `original` has the original's colours, eleven of which are one off Cityscapes'. Classes past the 19 of Cityscapes
+    get colours of their own, bright and far apart. Labels of no class (255 is void) are black.
     """
     if colors not in ("cityscapes", "original"):
         raise ValueError(f"colors is {colors!r}; it is 'cityscapes' or 'original'")
@@ -72,9 +71,7 @@ def label_palette(
     return palette
 
 
-def colorize(
-    labels: UInt8[np.ndarray, "*shape"], palette: UInt8[np.ndarray, "256 3"]
-) -> UInt8[np.ndarray, "*shape 3"]:
+def colorize(labels: UInt8[np.ndarray, "*shape"], palette: UInt8[np.ndarray, "256 3"]) -> UInt8[np.ndarray, "*shape 3"]:
     """Labels of any shape as colours."""
     return palette[labels]
 
@@ -95,25 +92,23 @@ def overlay(
 
 def outline_regions(
     picture: UInt8[np.ndarray, "height width 3"],
-    segmented: Bool[np.ndarray, "regions"],
+    segmented: Bool[np.ndarray, regions],
     regions: tuple[int, int],
 ) -> None:
     """Draws on `picture` which regions were segmented: thick and amber; the warped ones get a thin white outline.
 
     `regions` is (rows, columns). Outlines follow the borders between regions, not their overlaps.
     """
-    height, width = picture.shape[:2]
-    rows, columns = regions
-    thickness = max(1, height // 180)
+    sizes = zip(picture.shape[:2], regions, strict=True)
+    rows, columns = (np.linspace(0, size, count + 1).astype(int) for size, count in sizes)
+    thin = max(1, picture.shape[0] // 180)
     for index, chosen in enumerate(segmented):
-        row, column = divmod(index, columns)
-        box = picture[
-            height * row // rows : height * (row + 1) // rows, width * column // columns : width * (column + 1) // columns
-        ]
-        line, color = (3 * thickness, _SEGMENTED_OUTLINE) if chosen else (thickness, _WARPED_OUTLINE)
+        row, column = divmod(index, regions[1])
+        box = picture[rows[row] : rows[row + 1], columns[column] : columns[column + 1]]
+        line = 3 * thin if chosen else thin
         for edge in (box[:line], box[-line:], box[:, :line], box[:, -line:]):
             # A warped region's outline lets the picture through, so that the eye goes to the others.
-            edge[:] = color if chosen else (edge.astype(np.uint16) + np.array(color, np.uint16)) // 2
+            edge[:] = _SEGMENTED_OUTLINE if chosen else edge // 2 + 128
 
 
 def beside(

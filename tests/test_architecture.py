@@ -22,8 +22,8 @@ STOREYS = [
     {"preprocessing"},
     {"ops", "visualize", "flow_colors", "flow_metrics"},
     {"media"},
-    {"config", "flownet_config"},
-    {"policies"},
+    {"config"},
+    {"policies", "flownet_config", "protocols"},
     {"errors"},
 ]
 ONLY_IN = {

@@ -106,7 +106,16 @@ def test_warp_gradients_against_differences():
     jax.test_util.check_grads(warp, (values, flow), order=1, eps=1e-2, atol=2e-2, rtol=2e-2)
 
 
-@pytest.mark.parametrize("regions,overlap,size", [((2, 2), 16, (64, 96)), ((1, 2), 8, (75, 131)), ((3, 4), 8, (200, 333)), ((1, 1), 64, (65, 70)), ((4, 1), 0, (127, 64))])  # fmt: skip
+@pytest.mark.parametrize(
+    "regions,overlap,size",
+    [
+        ((2, 2), 16, (64, 96)),
+        ((1, 2), 8, (75, 131)),
+        ((3, 4), 8, (200, 333)),
+        ((1, 1), 64, (65, 70)),
+        ((4, 1), 0, (127, 64)),
+    ],
+)
 def test_regions_cover_the_frame_evenly(regions, overlap, size):
     grid = RegionGrid.fit(*size, regions, overlap)
     assert grid.region_height % 16 == grid.region_width % 16 == 0

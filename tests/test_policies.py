@@ -76,7 +76,17 @@ def test_equal_settings_are_one_policy():
         assert isinstance(policy, Policy)
 
 
-@pytest.mark.parametrize("make", [lambda: ExpectedConfidence(float("nan")), lambda: DynamicTarget(float("inf")), lambda: FlowMagnitude(float("-inf")), lambda: FrameDifference(float("nan")), lambda: DynamicTarget(fall=-1.0), lambda: FixedInterval(0)])  # fmt: skip
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ExpectedConfidence(float("nan")),
+        lambda: DynamicTarget(float("inf")),
+        lambda: FlowMagnitude(float("-inf")),
+        lambda: FrameDifference(float("nan")),
+        lambda: DynamicTarget(fall=-1.0),
+        lambda: FixedInterval(0),
+    ],
+)
 def test_numbers_that_are_no_target(make):
-    with pytest.raises(ValueError, match="must be a finite number|negative|1 or more"):
+    with pytest.raises(ValueError, match=r"must be a finite number|negative|1 or more"):
         make()

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dvsnet_jax.visualize import label_palette
 from tiny import TINY, tiny_params, video
 
 import dvsnet_jax
@@ -22,6 +21,7 @@ from dvsnet_jax import (
     segment_frame,
 )
 from dvsnet_jax.checkpoints import seeded_params
+from dvsnet_jax.visualize import label_palette
 
 
 @dataclass(frozen=True)
@@ -294,7 +294,7 @@ def test_state_of_another_size_is_refused():
 
 
 def test_overlap_too_large_names_what_fits():
-    with pytest.raises(ValueError, match="overlap 64 is too large for 64×96 frames in 2×2 regions.*at most"):
+    with pytest.raises(ValueError, match=r"overlap 64 is too large for 64×96 frames in 2×2 regions.*at most"):
         init_state(tiny_params(), video(1)[0], config=TINY.replace(overlap=64))
 
 

@@ -3,7 +3,6 @@
 from dvsnet_jax.networks.decision import DecisionNetwork as DecisionNetwork
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast as DeepLabFast
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2 as DeepLabV2
-from dvsnet_jax.networks.dispatch import FlowOutput as FlowOutput
 from dvsnet_jax.networks.dispatch import Params as Params
 from dvsnet_jax.networks.dispatch import abstract_params as abstract_params
 from dvsnet_jax.networks.dispatch import expected_confidence as expected_confidence

@@ -1,4 +1,4 @@
-"""DeepLab-v2 (Chen et al., TPAMI 2018) as tensorflow-deeplab-resnet has it: output stride 8, no batch norm in the head."""
+"""DeepLab-v2 (Chen et al., TPAMI 2018) as tensorflow-deeplab-resnet has it, at output stride 8."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class DeepLabV2(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/8 w/8 classes"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h/8 w/8 classes"], dict[str, Float[Array, ...]]]:
         units = residual_units(self.config)
         x, seen = resnet_trunk(images, units, width=self.config.width, update_moments=self.update_moments)
         branches = [

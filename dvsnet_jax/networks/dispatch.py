@@ -1,64 +1,77 @@
 """The networks as pure functions of their parameters, chosen by the configuration; all the frame step ever calls.
 
 `params` is a plain nested dict `{"segmentation": …, "flow": …, "decision": …}` of float32 arrays, whose inner names are
-the original's variable names split at '/'.
+the originals' variable names split at '/'. For a network of the user's own the room holds whatever pytree it takes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from dvsnet_jax import preprocessing
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import DeepLabFastConfig, DeepLabV2Config, DVSNetConfig, FlowNet2sConfig
+from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.decision import DecisionNetwork
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast
+from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
+from dvsnet_jax.networks.flownet2_in_video import flow_of_regions, init_region_flow_params
 from dvsnet_jax.networks.flownet2s import FlowNet2s
 from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.protocols import FlowFunction, FlowOutput, SegmentationFunction
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+    from jaxtyping import Array, Float, Shaped
 
 Params = dict[str, Any]
 
-
-class FlowOutput(NamedTuple):
-    """What a flow network gives the frame step, on the region's ⅛ grid."""
-
-    flow: Float[Array, "n h/8 w/8 2"]
-    """Displacement (x, y) in pixels of this grid, current → key."""
-    scale: Float[Array, "n h/8 w/8 classes"]
-    """What the warped scores are multiplied by; 1 changes nothing."""
-    feature: Float[Array, "n fh fw fc"]
-    """What the decision network reads, on a grid of its own."""
+_DEEPLABS: dict[type, type[nn.Module]] = {DeepLabFastConfig: DeepLabFast, DeepLabV2Config: DeepLabV2}
 
 
 def segmentation_scores(
-    params: Params, images: Float[Array, "n h w 3"], config: DVSNetConfig
-) -> Float[Array, "n h/16 w/16 classes"]:
-    """Class scores (logits) of RGB images, 0..255. The slow path."""
-    network = DeepLabFast(config.segmentation)
-    scores, _ = network.apply(
-        {"params": params["segmentation"]}, preprocessing.bgr_minus_mean(images, config.segmentation.mean)
-    )
+    params: Params, images: Shaped[Array, "n h w 3"], config: DVSNetConfig
+) -> Float[Array, "n h2 w2 classes"]:
+    """Class scores (logits) of RGB images, 0..255, on the network's own grid: 1⁄16 for DeepLab-Fast. The slow path."""
+    network = config.segmentation
+    if isinstance(network, SegmentationFunction):
+        scores = network.function(params["segmentation"], images.astype(jnp.float32))
+        if scores.ndim != 4 or (scores.shape[0], scores.shape[-1]) != (images.shape[0], network.num_classes):
+            raise ValueError(
+                f"{network.function} returned {scores.shape} for images {images.shape}; "
+                f"expected [{images.shape[0]}, h, w, {network.num_classes}] (see SegmentationFunction.num_classes)"
+            )
+        return scores
+    inputs = preprocessing.bgr_minus_mean(images, network.mean)
+    scores, _ = _DEEPLABS[type(network)](network).apply({"params": params["segmentation"]}, inputs)
     return scores
 
 
 def flow_and_feature(
-    params: Params, current: Float[Array, "n h/2 w/2 3"], key: Float[Array, "n h/2 w/2 3"], config: DVSNetConfig
+    params: Params, current: Shaped[Array, "n h/2 w/2 3"], key: Shaped[Array, "n h/2 w/2 3"], config: DVSNetConfig
 ) -> FlowOutput:
     """Flow, scale field and decision feature of pairs of half-size RGB images, 0..255. The light path."""
+    network = config.flow
+    if isinstance(network, FlowNet2Config):
+        return flow_of_regions(params["flow"], current, key, network, config.num_classes)
+    if isinstance(network, FlowFunction):
+        out = FlowOutput(*network.function(params["flow"], current.astype(jnp.float32), key.astype(jnp.float32)))
+        n, height, width, _ = current.shape
+        if out.flow.shape != (n, height // 4, width // 4, 2) or out.feature.shape[-1:] != (network.feature_channels,):
+            raise ValueError(
+                f"{network.function} returned flow {out.flow.shape} and feature {out.feature.shape} for images "
+                f"{current.shape}; expected flow {(n, height // 4, width // 4, 2)} and {network.feature_channels} "
+                "feature channels (see FlowFunction.feature_channels)"
+            )
+        return out
     pair = jnp.concatenate([preprocessing.unit_bgr(current), preprocessing.unit_bgr(key)], axis=-1)
-    flow, seen = FlowNet2s(config.flow, config.num_classes).apply({"params": params["flow"]}, pair)
+    flow, seen = FlowNet2s(network, config.num_classes).apply({"params": params["flow"]}, pair)
     return FlowOutput(flow, seen["predict_scale"], seen["conv6_1"])
 
 
-def expected_confidence(
-    params: Params, feature: Float[Array, "n fh fw fc"], config: DVSNetConfig
-) -> Float[Array, n]:
+def expected_confidence(params: Params, feature: Float[Array, "n fh fw fc"], config: DVSNetConfig) -> Float[Array, n]:
     """Expected confidence scores, percent. The feature is first resized to the decision grid (legacy bilinear)."""
     score, _ = DecisionNetwork(config.decision).apply(
         {"params": params["decision"]}, resize_legacy(feature, config.decision.grid)
@@ -67,23 +80,40 @@ def expected_confidence(
 
 
 def init_params(key: Array, config: DVSNetConfig) -> Params:
-    """Fresh parameters for training: He's rule, batch norms at identity, the scale head at 1."""
-    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
-    pair = jax.ShapeDtypeStruct((1, 64, 64, 6), jnp.float32)
-    feature = jax.ShapeDtypeStruct((1, *config.decision.grid, config.flow.channels[-1]), jnp.float32)
-    rooms = {
-        "segmentation": (DeepLabFast(config.segmentation), image),
-        "flow": (FlowNet2s(config.flow, config.num_classes), pair),
-        "decision": (DecisionNetwork(config.decision), feature),
-    }
-    keys = jax.random.split(key, len(rooms))
-    # lazy: the parameters alone, without running the networks
+    """Fresh parameters for training: He's rule, batch norms at identity, the scale head at 1.
+
+    A network of the user's own is asked for its parameters (`init`); without that its room stays None, to be filled.
+    """
+    image_key, flow_key, decision_key = jax.random.split(key, 3)
+    segmentation, flow = config.segmentation, config.flow
+    image, pair = _floats(1, 64, 64, 3), _floats(1, 64, 64, 6)
+    flow_params: Any
+    if isinstance(flow, FlowNet2sConfig):
+        flow_params, channels = _init(FlowNet2s(flow, config.num_classes), flow_key, pair), flow.channels[-1]
+    elif isinstance(flow, FlowNet2Config):
+        flow_params, channels = init_region_flow_params(flow_key, flow, config.num_classes), flow.channels(1024)
+    else:
+        flow_params, channels = flow.init(flow_key) if flow.init else None, flow.feature_channels
+    if isinstance(segmentation, SegmentationFunction):
+        segmentation_params = segmentation.init(image_key) if segmentation.init else None
+    else:
+        segmentation_params = _init(_DEEPLABS[type(segmentation)](segmentation), image_key, image)
+    feature = _floats(1, *config.decision.grid, channels)
     return {
-        room: dict(module.lazy_init(key, inputs)["params"])
-        for key, (room, (module, inputs)) in zip(keys, rooms.items(), strict=True)
+        "segmentation": segmentation_params,
+        "flow": flow_params,
+        "decision": _init(DecisionNetwork(config.decision), decision_key, feature),
     }
 
 
 def abstract_params(config: DVSNetConfig) -> Params:
     """The shapes and types of the parameters, as `jax.ShapeDtypeStruct`, with nothing allocated."""
     return jax.eval_shape(lambda: init_params(jax.random.key(0), config))
+
+
+def _floats(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def _init(module: nn.Module, key: Array, inputs: jax.ShapeDtypeStruct) -> Params:
+    return dict(module.lazy_init(key, inputs)["params"])  # lazy: the parameters alone, without running the network

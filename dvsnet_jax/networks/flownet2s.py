@@ -1,4 +1,4 @@
-"""DVSNet's flow network: FlowNet2-s with a scale head (paper, section 3.2; the original's `FlowNets`)."""
+"""DVSNet's flow network: FlowNet2-s with a scale head (paper, section 3.1; the original's `FlowNets`)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class FlowNetSD(nn.Module):
     """`predict_flow2`, whose unit the convention tells (`sd_gain`), and every intermediate by its name in the original.
 
-    Height and width are multiples of 64.
+    Height and width are multiples of 64. Which of the two ¼-size layers the decoder reads is up to the convention.
     """
 
     config: FlowNet2Config
@@ -36,7 +36,7 @@ class FlowNetSD(nn.Module):
         seen = contract(jnp.concatenate([first, second], axis=-1), layers)
         seen |= refine(
             seen["conv6_1"],
-            {5: seen["conv5_1"], 4: seen["conv4_1"], 3: seen["conv3_1"], 2: seen["conv2_1"]},
+            {5: seen["conv5_1"], 4: seen["conv4_1"], 3: seen["conv3_1"], 2: seen[convention.sd_skip]},
             (c(512), c(256), c(128), c(64)),
             deconv_biases=convention.deconv_biases,
             upsample_biases="FlowNetSD" in convention.upsample_biases,

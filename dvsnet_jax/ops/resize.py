@@ -44,7 +44,7 @@ def resize_legacy(images: Float[Array, "n h w c"], size: tuple[int, int]) -> Flo
 
 def resize_align_corners(images: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Array, "n h2 w2 c"]:
     """`tf.image.resize_bilinear(align_corners=True)`: output pixel i samples i · (in − 1) / (out − 1), so the
-    centres of the corner pixels stay where they are. An output of one pixel is the first. flownet2-tf enlarges flows so.
+    centres of the corner pixels stay where they are. An output of one pixel is the first. flownet2-tf's flows.
     """
     if images.shape[1:3] == tuple(size):
         return images
@@ -58,9 +58,10 @@ def resize_align_corners(images: Float[Array, "n h w c"], size: tuple[int, int])
 
 
 def resize_half_pixel(images: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Array, "n h2 w2 c"]:
-    """Bilinear with half-pixel centres: output pixel i samples (i + ½) · in / out − ½, the border repeated, no smoothing.
+    """Bilinear with half-pixel centres: output pixel i samples (i + ½) · in / out − ½, the border repeated.
 
-    torch's `interpolate(mode="bilinear", align_corners=False)`, and Caffe's Resample layer where it enlarges.
+    Nothing is smoothed: it is for enlarging, and for shrinking a little. Equal to torch's `interpolate` with mode
+    "bilinear" and `align_corners=False`, and to Caffe's Resample layer where that enlarges.
     """
     if images.shape[1:3] == tuple(size):
         return images

@@ -1,0 +1,7 @@
+"""`python -m dvsnet_jax`: the same as the `dvsnet` command."""
+
+import sys
+
+from dvsnet_jax.cli import main
+
+sys.exit(main())
