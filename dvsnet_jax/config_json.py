@@ -12,7 +12,7 @@ import types
 import typing
 from typing import Any
 
-from dvsnet_jax import config, policies
+from dvsnet_jax import config, flownet_config, policies
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
 
@@ -21,17 +21,24 @@ VERSION = 1
 
 _CLASSES: dict[str, type] = {
     name: cls
-    for module in (config, policies)
+    for module in (config, flownet_config, policies)
     for name, cls in vars(module).items()
     if dataclasses.is_dataclass(cls) and isinstance(cls, type) and cls.__module__ == module.__name__
 }
-"""What a file may name: the dataclasses that `config.py` and `policies.py` define, fixed when this is imported."""
+"""What a file may name: the dataclasses that these three modules define, and nothing that is made later."""
+
+
+_WAY_OUT = {
+    "config.policy": "Store config.replace(policy=ExpectedConfidence()), and set yours again after loading",
+    "config.segmentation": "Store your network and its parameters your own way; it can be set in any configuration",
+    "config.flow": "Store your network and its parameters your own way; it can be set in any configuration",
+}
 
 
 def to_json(config: DVSNetConfig) -> dict[str, Any]:
     """The configuration as plain JSON values, with the version of this form.
 
-    Raises InputError for what JSON cannot carry back: a policy of your own, a number that is not finite.
+    Raises InputError for what JSON cannot carry back: a policy or network of your own, a number that is not finite.
     """
     return {"version": VERSION, **_write(config, "config")}
 
@@ -64,8 +71,7 @@ def _write(value: Any, where: str) -> Any:
         if _CLASSES.get(name) is not type(value):
             raise InputError(
                 f"{where} is a {name}, which is not one of dvsnet_jax's own ({', '.join(_CLASSES)}), so it cannot be "
-                "stored. Store one of those, for example config.replace(policy=ExpectedConfidence()), and set yours "
-                "again after loading"
+                f"stored. {_WAY_OUT.get(where, 'Use one of those')}"
             )
         fields = dataclasses.fields(value)
         return {"type": name} | {f.name: _write(getattr(value, f.name), f"{where}.{f.name}") for f in fields}
@@ -123,11 +129,10 @@ def _fits(value: Any, hint: Any) -> bool:
     if kind in (typing.Union, types.UnionType):
         return any(_fits(value, each) for each in arguments)
     if kind is tuple:
-        return (
-            isinstance(value, tuple)
-            and len(value) == len(arguments)
-            and all(_fits(item, each) for item, each in zip(value, arguments, strict=True))
-        )
+        if not isinstance(value, tuple):
+            return False
+        each = arguments[:1] * len(value) if arguments[-1] is ... else arguments
+        return len(value) == len(each) and all(_fits(item, its) for item, its in zip(value, each, strict=True))
     if isinstance(value, bool):  # which Python counts among the ints
         return hint is bool
     if hint is float:

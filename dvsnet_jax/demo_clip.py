@@ -20,11 +20,11 @@ _PAINTS = np.array([(172, 32, 36), (38, 66, 150), (208, 208, 212), (40, 42, 46),
 
 
 class _Street(NamedTuple):
-    sky: Float[np.ndarray, 3]
+    sky: Float[np.ndarray, "rgb=3"]
     walls: Float[np.ndarray, "2 houses 3"]
     """Colours of the houses, left and right."""
     heights: Float[np.ndarray, "2 houses"]
-    things: list[tuple[str, float, float, float, Float[np.ndarray, 3]]]
+    things: list[tuple[str, float, float, float, Float[np.ndarray, "rgb=3"]]]
     """What stands or drives: kind, x, z at frame 0, speed along z, colour."""
 
 

@@ -156,8 +156,8 @@ def _problem(frame: Frame, size: tuple[int, ...]) -> str | None:
 
 
 def _advice(problem: str, before: int) -> str:
-    written = f"the {before} frames before it are written" if before != 1 else "the frame before it is written"
-    return f"{problem}; {written}. Mend or remove it, or pass --skip-unreadable to go on past it"
+    written = f"frames written before it: {before}; " if before else ""
+    return f"{problem}; {written}mend or remove it, or pass --skip-unreadable to go on past it"
 
 
 def _start(segmenter: Segmenter, frame: Frame, summary: Summary) -> tuple[VideoState, Callable[..., Any]]:
@@ -173,7 +173,7 @@ def _start(segmenter: Segmenter, frame: Frame, summary: Summary) -> tuple[VideoS
 
 class _Delivered(NamedTuple):
     record: dict[str, Any]
-    segmented: Bool[np.ndarray, regions]
+    segmented: Bool[np.ndarray, "regions"]
     files: list[Future[None]]
 
 
@@ -183,7 +183,6 @@ class _Delivery:
     def __init__(self, config: DVSNetConfig, output: OutputFolder, summary: Summary) -> None:
         self._config, self._output, self._summary = config, output, summary
         self._pending: deque[Future[_Delivered]] = deque()
-        self._failed = False
         self._ready = 0.0  # when the device was done with the last frame
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
         self._encoders = ThreadPoolExecutor(_ENCODERS, "dvsnet-encode")
@@ -194,13 +193,15 @@ class _Delivery:
 
     def take(self, frame: Frame, result: FrameResult, dispatched: float) -> None:
         """Has a frame's files written, and waits where too many are on their way. Raises what went wrong in them."""
+        for array in result:
+            array.copy_to_host_async()
         self._pending.append(self._waiter.submit(self._deliver, frame, result, dispatched))
         while len(self._pending) > _IN_FLIGHT:
             self._finish_first()
 
     def drain(self) -> None:
-        """Waits for what is on its way, unless a frame's files failed: later ones are not logged after that."""
-        while self._pending and not self._failed:
+        """Waits for what is on its way, up to a frame whose files failed: none after that one is logged."""
+        while self._pending:
             self._finish_first()
 
     def close(self) -> None:
@@ -211,16 +212,12 @@ class _Delivery:
             pool.shutdown()
 
     def _finish_first(self) -> None:
-        try:
-            delivered = self._pending[0].result()
-            for file in delivered.files:
-                file.result()
-            # Logged last, so that a line stands for files that are there.
-            self._output.log(delivered.record)
-        except Exception:
-            self._failed = True
-            raise
-        self._pending.popleft()
+        delivered = self._pending[0].result()
+        for file in delivered.files:
+            file.result()
+        # Logged last, so that a line stands for files that are there.
+        self._output.log(delivered.record)
+        self._pending.popleft()  # not before: where this raises, `drain` must not go on to the next
         self._summary.frames += 1
         self._summary.regions += delivered.segmented.size
         self._summary.segmented += int(delivered.segmented.sum())
@@ -238,7 +235,7 @@ class _Delivery:
         return _Delivered(_record(frame, result), segmented, files)
 
     def _picture(
-        self, frame: Frame, labels: UInt8[np.ndarray, "h w"], segmented: Bool[np.ndarray, regions]
+        self, frame: Frame, labels: UInt8[np.ndarray, "h w"], segmented: Bool[np.ndarray, "regions"]
     ) -> UInt8[np.ndarray, "h 2w 3"]:
         """A frame of the overlay video."""
         assert frame.image is not None

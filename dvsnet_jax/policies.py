@@ -28,11 +28,11 @@ class Evidence(NamedTuple):
     What a policy does not read is never computed for it: the compiler drops it.
     """
 
-    score: Float[Array, regions]
+    score: Float[Array, "regions"]
     """Expected confidence score, percent; the decision network's output, not clipped to 0..100."""
-    frame_difference: Float[Array, regions]
+    frame_difference: Float[Array, "regions"]
     """Mean absolute difference to the key frame in grey levels, 0..255, at half resolution."""
-    flow_magnitude: Float[Array, regions]
+    flow_magnitude: Float[Array, "regions"]
     """Mean length of the flow vectors, in pixels of the frame."""
 
 
@@ -43,10 +43,10 @@ class Policy(Protocol):
     def init(self, regions: int) -> Any:
         """The state before the first frame: a pytree whose leaves have `regions` as their first axis."""
 
-    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, regions], Any]:
+    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, "regions"], Any]:
         """`(segment, state)`: True where the region must be segmented anew, and the next state."""
 
-    def targets(self, state: Any) -> Float[Array, regions]:
+    def targets(self, state: Any) -> Float[Array, "regions"]:
         """What each region's evidence is held against, for the record (`FrameResult.targets`)."""
 
 
@@ -59,11 +59,11 @@ def _check(policy: Any, **numbers: float) -> None:
 class _FixedThreshold:
     """Shared by the policies whose one number never moves: their state is that number, once per region."""
 
-    def init(self, regions: int) -> Float[Array, regions]:
+    def init(self, regions: int) -> Float[Array, "regions"]:
         (number,) = vars(self).values()
         return jnp.full(regions, number, jnp.float32)
 
-    def targets(self, state: Float[Array, regions]) -> Float[Array, regions]:
+    def targets(self, state: Float[Array, "regions"]) -> Float[Array, "regions"]:
         return state
 
 
@@ -79,7 +79,7 @@ class ExpectedConfidence(_FixedThreshold):
     def __post_init__(self) -> None:
         _check(self, target=self.target)
 
-    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, regions], Any]:
+    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, "regions"], Any]:
         return evidence.score < state, state
 
 
@@ -92,7 +92,7 @@ class FrameDifference(_FixedThreshold):
     def __post_init__(self) -> None:
         _check(self, threshold=self.threshold)
 
-    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, regions], Any]:
+    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, "regions"], Any]:
         return evidence.frame_difference > state, state
 
 
@@ -105,15 +105,15 @@ class FlowMagnitude(_FixedThreshold):
     def __post_init__(self) -> None:
         _check(self, threshold=self.threshold)
 
-    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, regions], Any]:
+    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, "regions"], Any]:
         return evidence.flow_magnitude > state, state
 
 
 class TargetMoves(NamedTuple):
     """State of `DynamicTarget`: how often each region went each way; counts, so a week of video adds no rounding."""
 
-    segmented: Int[Array, regions]
-    warped: Int[Array, regions]
+    segmented: Int[Array, "regions"]
+    warped: Int[Array, "regions"]
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,11 @@ class DynamicTarget:
     def init(self, regions: int) -> TargetMoves:
         return TargetMoves(jnp.zeros(regions, jnp.int32), jnp.zeros(regions, jnp.int32))
 
-    def decide(self, state: TargetMoves, evidence: Evidence) -> tuple[Bool[Array, regions], TargetMoves]:
+    def decide(self, state: TargetMoves, evidence: Evidence) -> tuple[Bool[Array, "regions"], TargetMoves]:
         segment = evidence.score < self.targets(state)
         return segment, TargetMoves(state.segmented + segment, state.warped + ~segment)
 
-    def targets(self, state: TargetMoves) -> Float[Array, regions]:
+    def targets(self, state: TargetMoves) -> Float[Array, "regions"]:
         return self.target - self.fall * state.segmented + self.rise * state.warped
 
 
@@ -155,12 +155,12 @@ class FixedInterval:
         if self.interval < 1:
             raise ValueError(f"FixedInterval: interval is {self.interval}, but it counts frames: 1 or more")
 
-    def init(self, regions: int) -> Int[Array, regions]:
+    def init(self, regions: int) -> Int[Array, "regions"]:
         return jnp.ones(regions, jnp.int32)  # frames since the key frame, counting the one to come
 
-    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, regions], Any]:
+    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, "regions"], Any]:
         segment = state >= self.interval
         return segment, jnp.where(segment, 1, state + 1)
 
-    def targets(self, state: Any) -> Float[Array, regions]:
+    def targets(self, state: Any) -> Float[Array, "regions"]:
         return jnp.full(state.shape, self.interval, jnp.float32)

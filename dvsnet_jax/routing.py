@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def segment_where(
-    segment: Bool[Array, regions],
+    segment: Bool[Array, "regions"],
     network: Callable[[Array], Array],
     images: Array,
     scores: Float[Array, "regions ..."],

@@ -22,7 +22,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
-from dvsnet_jax.ops.warp import warp
+from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.policies import Evidence
 from dvsnet_jax.routing import segment_where
 
@@ -39,7 +39,7 @@ class VideoState(NamedTuple):
     """The segmentation network's raw output, on its own grid (1⁄16 for DeepLab-Fast)."""
     policy: Any
     """The policy's own state, a pytree."""
-    started: Bool[Array, streams]
+    started: Bool[Array, "streams"]
     """Whether the stream has had its first frame."""
 
 
@@ -87,7 +87,7 @@ def segment_frame(
     params: networks.Params,
     state: VideoState,
     frames: UInt8[Array, "streams height width 3"],
-    restart: Bool[Array, streams] | None = None,
+    restart: Bool[Array, "streams"] | None = None,
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
@@ -162,7 +162,7 @@ def _step(
         # A region just segmented goes the same way with no flow and no scale, which leaves its scores as they are.
         motion = _where(segment, jnp.zeros_like(flow.flow), flow.flow)
         scale = _where(segment, jnp.ones_like(flow.scale), flow.scale)
-        scores = _warp_scores(key_scores, motion, scale)
+        scores = warp_scores(key_scores, motion, scale)
 
     with jax.named_scope("upsample"):
         labels, maxima = upsample_argmax(scores, (grid.region_height, grid.region_width))
@@ -179,16 +179,7 @@ def _step(
     return VideoState(key_images, key_scores, policy, jnp.ones(streams, bool)), result
 
 
-def _warp_scores(scores: Array, flow: Array, scale: Array) -> Array:
-    """Key scores warped and scaled, on the finer of their own grid and the flow's ⅛ grid."""
-    size = (max(scores.shape[1], flow.shape[1]), max(scores.shape[2], flow.shape[2]))
-    if size != flow.shape[1:3]:
-        stretch = jnp.asarray([size[1] / flow.shape[2], size[0] / flow.shape[1]], flow.dtype)
-        flow, scale = resize_legacy(flow, size) * stretch, resize_legacy(scale, size)
-    return warp(scores, flow) * scale
-
-
-def _where(mask: Bool[Array, regions], chosen: Any, other: Any) -> Any:
+def _where(mask: Bool[Array, "regions"], chosen: Any, other: Any) -> Any:
     """`jnp.where` along the leading axis, over the leaves of two equal pytrees."""
     return jax.tree.map(lambda a, b: jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b), chosen, other)
 

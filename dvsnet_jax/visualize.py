@@ -92,7 +92,7 @@ def overlay(
 
 def outline_regions(
     picture: UInt8[np.ndarray, "height width 3"],
-    segmented: Bool[np.ndarray, regions],
+    segmented: Bool[np.ndarray, "regions"],
     regions: tuple[int, int],
 ) -> None:
     """Draws on `picture` which regions were segmented: thick and amber; the warped ones get a thin white outline.
@@ -101,7 +101,7 @@ def outline_regions(
     """
     sizes = zip(picture.shape[:2], regions, strict=True)
     rows, columns = (np.linspace(0, size, count + 1).astype(int) for size, count in sizes)
-    thin = max(1, picture.shape[0] // 180)
+    thin = max(1, picture.shape[0] // 360)
     for index, chosen in enumerate(segmented):
         row, column = divmod(index, regions[1])
         box = picture[rows[row] : rows[row + 1], columns[column] : columns[column + 1]]

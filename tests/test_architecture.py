@@ -11,10 +11,11 @@ PACKAGE = Path(dvsnet_jax.__file__).parent
 
 STOREYS = [
     # from the top; a module imports only from the lines below its own, or from its own folder
-    {"cli", "__main__"},
-    {"evaluation"},
+    {"__main__"},
+    {"cli"},
+    {"evaluation", "training"},
     {"pipeline", "demo_clip"},
-    {"checkpoints"},
+    {"checkpoints", "datasets"},
     {"config_json"},
     {"video", "flow"},
     {"routing"},

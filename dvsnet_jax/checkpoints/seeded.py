@@ -9,10 +9,17 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
+import jax.numpy as jnp
 import numpy as np
+
+from dvsnet_jax import networks
+from dvsnet_jax.checkpoints.matching import flatten, unflatten
+from dvsnet_jax.checkpoints.original_names import to_original
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from dvsnet_jax.config import DVSNetConfig
 
 _BIAS_OFFSETS = {"FlowNets/predict_scale/biases": 1.0, "decision/fully_connected_3/biases": 80.0}
 _PREDICT_FLOW2_GAINS = {"FlowNetS": 0.2, "FlowNetC": 0.2, "FlowNetSD": 100.0}
@@ -33,7 +40,7 @@ def _weights_gain(scopes: list[str], flow: bool, decision: bool) -> float:
 
 def seeded_array(name: str, shape: Sequence[int]) -> np.ndarray:
     """The float32 array for one variable of the original programs, from its full name ('FlowNets/conv1/weights')."""
-    w = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)  # noqa: NPY002 (the rule is RandomState's)
+    w = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(shape)
     scopes = name.split("/")
     leaf, layer = scopes[-1], scopes[-2] if len(scopes) > 1 else ""
     flow, decision = name.startswith("FlowNet"), name.startswith("decision/")
@@ -57,3 +64,9 @@ def seeded_array(name: str, shape: Sequence[int]) -> np.ndarray:
 def seeded_variables(shapes: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
     """`seeded_array` for every {name: shape}."""
     return {name: seeded_array(name, shape) for name, shape in shapes.items()}
+
+
+def seeded_params(config: DVSNetConfig) -> networks.Params:
+    """Every parameter of the configuration, by `seeded_array` under its original name; some seconds at full size."""
+    shapes = flatten(networks.abstract_params(config))
+    return unflatten({name: jnp.array(seeded_array(to_original(name), leaf.shape)) for name, leaf in shapes.items()})

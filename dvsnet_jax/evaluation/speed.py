@@ -28,13 +28,13 @@ class SegmentFirst:
 
     regions: int
 
-    def init(self, regions: int) -> Int[Array, regions]:
+    def init(self, regions: int) -> Int[Array, "regions"]:
         return jnp.zeros(regions, jnp.int32)
 
-    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, regions], Any]:
+    def decide(self, state: Any, evidence: Evidence) -> tuple[Bool[Array, "regions"], Any]:
         return jnp.arange(len(state)) % self.regions < state, state
 
-    def targets(self, state: Any) -> Float[Array, regions]:
+    def targets(self, state: Any) -> Float[Array, "regions"]:
         return state.astype(jnp.float32)
 
 

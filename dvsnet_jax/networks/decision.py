@@ -24,7 +24,7 @@ class DecisionNetwork(nn.Module):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, feature: Float[Array, "n gh gw c"]) -> tuple[Float[Array, n], dict[str, Float[Array, ...]]]:
+    def __call__(self, feature: Float[Array, "n gh gw c"]) -> tuple[Float[Array, "n"], dict[str, Float[Array, "..."]]]:
         tenth = nn.initializers.constant(0.1)
         seen = {"conv": leaky_relu(Convolution(self.config.conv_width, 3, name="Conv")(feature))}
         x = seen["conv"].reshape(feature.shape[0], -1)

@@ -42,7 +42,7 @@ class DeepLabFast(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/16 w/16 classes"], dict[str, Float[Array, ...]]]:
+    ) -> tuple[Float[Array, "n h/16 w/16 classes"], dict[str, Float[Array, "..."]]]:
         width = self.config.head_width
         x, seen = resnet_trunk(
             images, residual_units(self.config), width=self.config.width, update_moments=self.update_moments

@@ -35,7 +35,7 @@ class DeepLabV2(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/8 w/8 classes"], dict[str, Float[Array, ...]]]:
+    ) -> tuple[Float[Array, "n h/8 w/8 classes"], dict[str, Float[Array, "..."]]]:
         units = residual_units(self.config)
         x, seen = resnet_trunk(images, units, width=self.config.width, update_moments=self.update_moments)
         branches = [

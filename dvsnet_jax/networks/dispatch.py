@@ -71,7 +71,7 @@ def flow_and_feature(
     return FlowOutput(flow, seen["predict_scale"], seen["conv6_1"])
 
 
-def expected_confidence(params: Params, feature: Float[Array, "n fh fw fc"], config: DVSNetConfig) -> Float[Array, n]:
+def expected_confidence(params: Params, feature: Float[Array, "n fh fw fc"], config: DVSNetConfig) -> Float[Array, "n"]:
     """Expected confidence scores, percent. The feature is first resized to the decision grid (legacy bilinear)."""
     score, _ = DecisionNetwork(config.decision).apply(
         {"params": params["decision"]}, resize_legacy(feature, config.decision.grid)

@@ -27,7 +27,7 @@ def refine(
     upsample_biases: bool = False,
     interconv: bool = False,
     prefix: str = "",
-) -> dict[str, Float[Array, ...]]:
+) -> dict[str, Float[Array, "..."]]:
     """Every intermediate of the decoder, by the originals' names; its layers are of the module that calls this.
 
     Args:
@@ -40,7 +40,7 @@ def refine(
         next level's deconv still reads what stands before it.
       prefix: before the names of all layers but predict_flow's (the fusion's `fuse_`).
     """
-    seen: dict[str, Float[Array, ...]] = {}
+    seen: dict[str, Float[Array, "..."]] = {}
     flow = Convolution(2, 3, padding=1, name=f"predict_flow{max(skips) + 1}")(x)
     seen[f"predict_flow{max(skips) + 1}"] = flow
     for (level, skip), deconv_features in zip(skips.items(), features, strict=True):

@@ -32,7 +32,7 @@ def pair_flow(
     first: UInt8[Array, "n h w 3"] | Float[Array, "n h w 3"],
     second: UInt8[Array, "n h w 3"] | Float[Array, "n h w 3"],
     config: FlowNet2Config,
-) -> tuple[Float[Array, "n h w 2"], dict[str, Float[Array, ...]]]:
+) -> tuple[Float[Array, "n h w 2"], dict[str, Float[Array, "..."]]]:
     """Flow first → second in pixels, (x, y), and every intermediate, of pairs of RGB images, 0..255, of any size.
 
     As Caffe's FlowNet2 does, images are enlarged to the next multiples of 64 (bilinear, half-pixel centres), and the
@@ -83,9 +83,10 @@ def full_flow(predicted: Float[Array, "n h2 w2 2"], config: FlowNet2Config) -> F
 
 def init_flow_params(key: Array, config: FlowNet2Config) -> dict[str, Any]:
     """Fresh parameters for training, by He's rule. Their count is `abstract_flow_params`'s to tell."""
-    image = jnp.zeros((1, _MULTIPLE, _MULTIPLE, 3))
-    inputs = (jnp.concatenate([image, image], -1),) if config.network == "FlowNetS" else (image, image)
-    return {config.network: dict(_network(config).init(key, *inputs)["params"])}
+    image, stacked = (jax.ShapeDtypeStruct((1, _MULTIPLE, _MULTIPLE, c), jnp.float32) for c in (3, 6))
+    inputs = (stacked,) if config.network == "FlowNetS" else (image, image)
+    # lazy_init computes no forward pass; compiled, it draws FlowNet2's 162 million numbers in one go.
+    return {config.network: jax.jit(lambda key: dict(_network(config).lazy_init(key, *inputs)["params"]))(key)}
 
 
 def abstract_flow_params(config: FlowNet2Config) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class FlowNet2s(nn.Module):
     @nn.compact
     def __call__(
         self, pair: Float[Array, "n h w 6"]
-    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, ...]]]:
+    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
         c1, c2, c3, c4, c5, c6 = self.config.channels
         seen = contract(pair, (*coarse_layers((c1, c2, c3)), *deep_layers((c3, c4, c5, c6))))
         skips = {5: seen["conv5_1"], 4: seen["conv4_1"], 3: seen["conv3_1"], 2: seen["conv2"]}

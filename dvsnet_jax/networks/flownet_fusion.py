@@ -32,7 +32,7 @@ class FlowNet2(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h w 2"], dict[str, Float[Array, ...]]]:
+    ) -> tuple[Float[Array, "n h w 2"], dict[str, Float[Array, "..."]]]:
         c, convention = self.config.channels, self.config.convention
         css, seen_css = FlowNetCSS(self.config, name="FlowNetCSS")(first, second)
         sd, seen_sd = FlowNetSD(self.config, name="FlowNetSD")(first, second)

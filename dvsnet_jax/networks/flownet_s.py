@@ -23,7 +23,9 @@ class FlowNetS(nn.Module):
     config: FlowNet2Config
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, ...]]]:
+    def __call__(
+        self, x: Float[Array, "n h w c"]
+    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
         c, convention = self.config.channels, self.config.convention
         layers = (*coarse_layers((c(64), c(128), c(256))), *deep_layers((c(256), c(512), c(512), c(1024))))
         seen = contract(x, layers)

@@ -78,7 +78,7 @@ class FlowNetCS(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, ...]]]:
+    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
         convention = self.config.convention
         below, seen_below = FlowNetC(self.config, name="FlowNetC")(first, second)
         seen = stacked_input(first, second, enlarge(below * FLOW_DIVISOR, convention.enlarging), convention)
@@ -94,7 +94,7 @@ class FlowNetCSS(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, ...]]]:
+    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
         convention = self.config.convention
         below, seen_below = FlowNetCS(self.config, name="FlowNetCS")(first, second)
         seen = stacked_input(first, second, enlarge(below * FLOW_DIVISOR, convention.enlarging), convention)

@@ -30,7 +30,7 @@ def he_normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, *, f
     return block[:size].reshape(shape) * deviation
 
 
-def leaky_relu(x: Float[Array, ...]) -> Float[Array, ...]:
+def leaky_relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """LeakyReLU with slope 0.1, in the form both originals use: 0.55·x + 0.45·|x|."""
     return 0.55 * x + 0.45 * jnp.abs(x)
 

@@ -40,7 +40,7 @@ def stage(number: int, width: int, stride: int, dilations: Sequence[int]) -> lis
 
 def resnet_trunk(
     images: Float[Array, "n h w 3"], units: Sequence[Unit], *, width: int, update_moments: bool = False
-) -> tuple[Float[Array, "n h2 w2 c"], dict[str, Float[Array, ...]]]:
+) -> tuple[Float[Array, "n h2 w2 c"], dict[str, Float[Array, "..."]]]:
     """conv1, pool1 and the bottlenecks, as layers of the module that calls this (its parameters stay flat).
 
     Returns the last unit's output, and by Caffe's names `conv1` (before its normalisation), `pool1` and `res…_relu`.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def correlation(
     if kernel_size == stride_1 == 1:
         return out
     window, strides = (1, kernel_size, kernel_size, 1), (1, stride_1, stride_1, 1)
-    return lax.reduce_window(out, jnp.zeros((), out.dtype), lax.add, window, strides, "VALID")
+    # numpy's zero: a traced one hides that this is a sum, which then has no derivative.
+    return lax.reduce_window(out, np.zeros((), out.dtype), lax.add, window, strides, "VALID")
 
 
 def _pad(x: Array, pixels: int) -> Array:

@@ -38,3 +38,18 @@ def warp(values: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"]) -> Fl
     upper = sample(y0, x0) * (1 - dx) + sample(y0, x1) * dx
     lower = sample(y1, x0) * (1 - dx) + sample(y1, x1) * dx
     return upper * (1 - dy) + lower * dy
+
+
+def warp_scores(
+    scores: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"], scale: Float[Array, "n h w c"]
+) -> Float[Array, "n h3 w3 c"]:
+    """Key scores warped along `flow` and multiplied by `scale`, on the finer of their own grid and the flow's.
+
+    The original's scores, at 1⁄16, are brought to the flow's ⅛ grid; finer ones (a network of the user's own) keep their
+    grid, and flow and scale are brought to it.
+    """
+    size = (max(scores.shape[1], flow.shape[1]), max(scores.shape[2], flow.shape[2]))
+    if size != flow.shape[1:3]:
+        stretch = jnp.asarray([size[1] / flow.shape[2], size[0] / flow.shape[1]], flow.dtype)
+        flow, scale = resize_legacy(flow, size) * stretch, resize_legacy(scale, size)
+    return warp(scores, flow) * scale

@@ -1,0 +1,65 @@
+"""The record in each of our checkpoints, `config/dvsnet.json`: the configuration, and what parameters there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from dvsnet_jax import config_json
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.errors import InputError
+
+NAME = "dvsnet.json"
+FORMAT = "dvsnet_jax checkpoint"
+
+
+def make_record(arrays: Mapping[str, np.ndarray], config: DVSNetConfig) -> dict[str, Any]:
+    """The record of parameters, by their flat names, and their configuration. Raises InputError as `to_json` does."""
+    parameters = {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in arrays.items()}
+    return {"format": FORMAT, "config": config_json.to_json(config), "params": parameters}
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of the checkpoint in `folder`; InputError where there is none, or it is no JSON of ours."""
+    if not folder.is_dir():
+        what = "is a file, not a checkpoint's folder" if folder.exists() else "there is no such checkpoint"
+        raise InputError(f"{folder}: {what}; `dvsnet import` makes one from TensorFlow's files")
+    file = folder / "config" / NAME
+    try:
+        record = json.loads(file.read_bytes())
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{folder}: is not a checkpoint of dvsnet_jax, it has no config/{NAME}; "
+            "`dvsnet import` makes one from TensorFlow's files"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file}: is damaged, it is not JSON ({error}); copy the checkpoint again") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise InputError(f"{file}: does not say that it is a {FORMAT}")
+    return record
+
+
+def recorded_config(folder: Path, record: dict[str, Any]) -> DVSNetConfig:
+    """The configuration in a record; InputError where it is damaged or of a newer version."""
+    try:
+        return config_json.from_json(record.get("config"))
+    except InputError as error:
+        raise InputError(f"{folder / 'config' / NAME}: {error}") from error
+
+
+def recorded_shapes(folder: Path, record: dict[str, Any]) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes and types of the parameters in a record, by flat name."""
+    try:
+        return {
+            name: jax.ShapeDtypeStruct(tuple(int(n) for n in entry["shape"]), np.dtype(entry["dtype"]))
+            for name, entry in record["params"].items()
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder / 'config' / NAME}: its list of parameters is damaged ({error!r})") from error

@@ -1,0 +1,162 @@
+"""Our own checkpoints: a folder that orbax writes, the configuration beside the weights.
+
+    OUT/config/dvsnet.json   the configuration, and every parameter's name, shape and type
+    OUT/params/…             the arrays
+    OUT/checksums.json       of all the files above
+
+A save is whole or it never happened, and loading runs nothing that a file names: there are arrays and JSON, no more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dvsnet_jax import networks
+from dvsnet_jax.checkpoints import checksums
+from dvsnet_jax.checkpoints.agreement import check_agreement
+from dvsnet_jax.checkpoints.atomic_folder import replacing, standing
+from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
+from dvsnet_jax.checkpoints.record import NAME, make_record, read_record, recorded_config, recorded_shapes
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.errors import InputError
+
+_CONTENTS = {"config", "params", "_CHECKPOINT_METADATA", "commit_success.txt", checksums.NAME}
+"""What a folder of ours may hold; with anything else in it, it is not ours to replace."""
+
+
+def save(path: str | Path, params: networks.Params, config: DVSNetConfig) -> None:
+    """Write parameters and their configuration as a checkpoint at `path`, a folder; its parents are made.
+
+    A checkpoint that is there is replaced once the new one is whole; if anything goes wrong, the old one stays.
+
+    Raises:
+      InputError: something else is at `path`, `params` are not the configuration's, the configuration cannot be stored
+        (a policy of your own), or the disk is full or not writable.
+    """
+    folder = _absolute(path)
+    _check_replaceable(folder)
+    abstract = networks.abstract_params(config)
+    arrays = {name: np.asarray(array) for name, array in flatten(params).items()}
+    record = make_record(arrays, config)
+    check_shapes(arrays, abstract, source="params")
+    # In the abstract tree's order, whatever order the caller's dicts have; as numpy arrays, so that no device is noted.
+    tree = unflatten({name: arrays[name] for name in flatten(abstract)})
+    try:
+        with replacing(folder) as new:
+            with _orbax() as (ocp, checkpointer):
+                checkpointer.save(
+                    new, ocp.args.Composite(params=ocp.args.PyTreeSave(tree), config=ocp.args.JsonSave(record))
+                )
+            checksums.write_checksums(new)
+    except MemoryError:
+        raise
+    except Exception as error:  # OSError, and whatever orbax and tensorstore make of it: ValueError, mostly
+        raise InputError(
+            f"{path}: the checkpoint cannot be written ({_reason(error)}); what was there before is unchanged. "
+            "Check that the disk has room and that the folder is writable"
+        ) from error
+
+
+def load(path: str | Path, *, config: DVSNetConfig | None = None) -> tuple[networks.Params, DVSNetConfig]:
+    """Parameters (on the default device) and configuration from a checkpoint that `save` wrote.
+
+    Args:
+      path: the checkpoint's folder.
+      config: what to use instead of the stored configuration. Its networks must be the stored ones; its other fields
+        (policy, overlap, regions, routing, chunk, input_size) are free.
+
+    Raises:
+      InputError: no checkpoint of ours, damaged, written by a newer version, or for other networks than `config`'s.
+    """
+    folder = standing(_absolute(path))
+    record = read_record(folder)
+    checksums.verify(folder)
+    stored = recorded_config(folder, record)
+    if config is not None:
+        check_agreement(config, stored, source=str(path))
+    try:
+        abstract = networks.abstract_params(stored)
+    except Exception as error:  # numbers that the configuration's own checks let pass, in a file that was edited
+        raise InputError(f"{folder}: its configuration makes no network ({_reason(error)})") from error
+    check_shapes(recorded_shapes(folder, record), abstract, source=str(path))
+    return jax.tree.map(jnp.array, _restore(folder, abstract)), config or stored
+
+
+def load_config(path: str | Path) -> DVSNetConfig:
+    """The configuration of a checkpoint, without its weights. Raises InputError as `load` does."""
+    folder = standing(_absolute(path))
+    return recorded_config(folder, read_record(folder))
+
+
+def _restore(folder: Path, abstract: networks.Params) -> Any:
+    """The arrays, as numpy's: where they go is this machine's business, not that of the one they were saved on."""
+    try:
+        with _orbax() as (ocp, checkpointer):
+            as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), abstract)
+            wanted = ocp.args.Composite(params=ocp.args.PyTreeRestore(item=abstract, restore_args=as_numpy))
+            return checkpointer.restore(folder, wanted)["params"]
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged folder fails in orbax and tensorstore in as many ways as it has bytes
+        raise InputError(
+            f"{folder}: the checkpoint is damaged or incomplete ({_reason(error)}); copy it again, with all its files"
+        ) from error
+
+
+def _absolute(path: str | Path) -> Path:
+    return Path(path).expanduser().resolve()  # through links: what a link points to is what gets replaced
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Refuse to write over anything but an empty folder or a checkpoint of ours."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is a file, and a checkpoint is a folder; choose another path")
+    contents = {entry.name for entry in folder.iterdir()}
+    if not contents:
+        return
+    try:
+        read_record(folder)
+    except InputError as error:
+        raise InputError(
+            f"{folder}: is not a checkpoint of ours and will not be overwritten; choose another"
+        ) from error
+    if strangers := sorted(contents - _CONTENTS):
+        raise InputError(
+            f"{folder}: this checkpoint's folder also holds {', '.join(strangers[:5])}, which replacing it would "
+            "delete; move that away, or choose another path"
+        )
+
+
+def _reason(error: BaseException) -> str:
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return text.splitlines()[0][:300]
+
+
+@contextmanager
+def _orbax() -> Iterator[tuple[Any, Any]]:
+    """orbax (imported here: it takes a while) and a checkpointer for our folders, silent on stderr meanwhile.
+
+    orbax logs through absl's logger: hints about its own layout, and tracebacks of what it raises anyway.
+    """
+    import orbax.checkpoint as ocp
+
+    handler = ocp.CompositeCheckpointHandler(
+        params=ocp.PyTreeCheckpointHandler(), config=ocp.JsonCheckpointHandler(filename=NAME)
+    )
+    logger = logging.getLogger("absl")
+    was, logger.disabled = logger.disabled, True
+    try:
+        with ocp.Checkpointer(handler) as checkpointer:
+            yield ocp, checkpointer
+    finally:
+        logger.disabled = was

@@ -1,0 +1,48 @@
+"""The `dvsnet` command: parse, call, print. Each subcommand is a dataclass of its options with a `run`.
+
+Heavy modules (jax, PyAV) are imported where a subcommand runs, so that `dvsnet --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tyro
+
+from dvsnet_jax.cli.demo import Demo
+from dvsnet_jax.cli.failures import UsageError, one_line
+from dvsnet_jax.cli.import_weights import Import
+from dvsnet_jax.cli.segment import Segment
+
+_DESCRIPTION = """Dynamic Video Segmentation Network: the expensive network only where a frame needs it.
+
+--debug, anywhere, or DVSNET_DEBUG=1 shows where an error came from."""
+_SUBCOMMANDS: dict[str, Callable[..., Any]] = {"segment": Segment, "demo": Demo, "import": Import}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments or os.environ.get("DVSNET_DEBUG", "") not in ("", "0")
+    try:
+        command = tyro.extras.subcommand_cli_from_dict(
+            _SUBCOMMANDS,
+            prog="dvsnet",
+            description=_DESCRIPTION,
+            args=[argument for argument in arguments if argument != "--debug"],
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+        return command.run()
+    except SystemExit as stop:  # tyro's: --help, or wrong usage, which it has told
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
+    except KeyboardInterrupt:
+        print("dvsnet: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        print(f"dvsnet: {one_line(error)}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1

@@ -1,0 +1,74 @@
+"""What the command shows: a progress bar on stderr, the closing table on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from dvsnet_jax.pipeline import Summary
+
+_SHOWN = 5  # skipped frames told one by one
+
+
+def tell(message: str) -> None:
+    """A line on stderr, apart from the results."""
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(message)
+
+
+@contextmanager
+def progress_bar(name: str, total: int | None) -> Iterator[Callable[[str, int], None]]:
+    """A bar for one source, where stderr is a terminal; yields what `segment_source` takes as `on_progress`."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.fields[file]}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(show_speed=True),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[stage]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total, file=name, stage="opening")
+
+        def show(stage: str, frames: int) -> None:
+            progress.update(task, completed=frames, stage="compiling …" if stage == "compiling" else "")
+
+        yield show
+
+
+def closing_table(rows: Sequence[tuple[str, Summary]]) -> None:
+    """Frames, share of regions segmented, and frames per second with and without reading and writing."""
+    table = Table("input", title="segmented", title_style="bold")
+    for heading in ("frames", "skipped", "regions\nsegmented", "frames/s\nwith I/O", "frames/s\nwithout I/O"):
+        table.add_column(heading, justify="right")
+    for name, summary in rows:
+        table.add_row(
+            name,
+            str(summary.frames),
+            str(len(summary.skipped)),
+            f"{summary.segmented / summary.regions:.1%}" if summary.regions else "–",
+            _rate(summary.frames, summary.seconds),
+            _rate(summary.frames, summary.device_seconds),
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    compiling = sum(summary.compile_seconds for _, summary in rows)
+    console.print(f"compiling took {compiling:.1f} s more, once for each frame size", soft_wrap=True)
+
+
+def tell_skipped(summary: Summary) -> None:
+    """The frames that were passed over, and why."""
+    for problem in summary.skipped[:_SHOWN]:
+        tell(f"dvsnet: skipped {problem}")
+    if len(summary.skipped) > _SHOWN:
+        tell(f"dvsnet: skipped {len(summary.skipped) - _SHOWN} more")
+
+
+def _rate(frames: int, seconds: float) -> str:
+    return f"{frames / seconds:.2f}" if seconds > 0 and frames else "–"

@@ -1,0 +1,117 @@
+"""Options that override the configuration stored with the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import OptionalCount, OptionalGrid, OptionalNumber, OptionalSize, option, pair
+
+if TYPE_CHECKING:
+    from dvsnet_jax.config import DVSNetConfig
+    from dvsnet_jax.policies import Policy
+
+# The option that carries each policy's number.
+_NUMBER_OF = {
+    "confidence": "target",
+    "dynamic": "target",
+    "interval": "interval",
+    "difference": "threshold",
+    "flow": "threshold",
+}
+
+
+_POLICIES = (
+    "When a region is segmented anew. confidence: its expected confidence score is below --target. dynamic: the same "
+    "with a target that moves, which makes it a budget. interval: every --interval frames. difference: it differs from "
+    "its key frame by more than --threshold grey levels. flow: it moved by more than --threshold pixels."
+)
+_Policy = Annotated[
+    Literal["confidence", "dynamic", "interval", "difference", "flow"] | None, option("NAME", help=_POLICIES)
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What may differ from the configuration stored with the weights, and is as stored there if not given."""
+
+    policy: _Policy = None
+    target: OptionalNumber = None
+    """Percent, for the policies confidence and dynamic."""
+    dynamic: bool = False
+    """Short for --policy dynamic."""
+    interval: OptionalCount = None
+    """Frames; implies --policy interval."""
+    threshold: OptionalNumber = None
+    """Grey levels of 255 or pixels, for the policies difference and flow."""
+    overlap: OptionalCount = None
+    """Pixels that a region reaches over its border with the next one."""
+    regions: OptionalGrid = None
+    """How a frame is cut into regions, such as 2x2."""
+    input_size: OptionalSize = None
+    """Resize frames to this first, as the original does with 1024x2048; labels come out at that size."""
+
+    def apply(self, config: DVSNetConfig) -> DVSNetConfig:
+        """The configuration with these options in it; `UsageError` where they contradict each other or it."""
+        given = {
+            "overlap": self.overlap,
+            "regions": pair("--regions", self.regions),
+            "input_size": pair("--input-size", self.input_size),
+        }
+        try:
+            return config.replace(
+                policy=self._policy(config.policy),
+                **{name: value for name, value in given.items() if value is not None},
+            )
+        except UsageError:
+            raise
+        except ValueError as error:
+            raise UsageError(f"wrong option: {error}") from error
+
+    def _policy(self, stored: Policy) -> Policy:
+        from dvsnet_jax import policies
+
+        kind = self._kind(stored)
+        if kind is None:
+            return stored
+        option = _NUMBER_OF[kind]
+        number = getattr(self, option)
+        for other in {"target", "interval", "threshold"} - {option}:
+            if getattr(self, other) is not None:
+                raise UsageError(f"--{other} does not go with --policy {kind}, whose number is --{option}")
+        if number is None and option != "target":
+            raise UsageError(f"--policy {kind} needs a number; add --{option}")
+        if number is None:
+            number = getattr(stored, "target", 90.0)
+        if kind == "dynamic" and isinstance(stored, policies.DynamicTarget):
+            return dataclasses.replace(stored, target=number)  # its own fall and rise
+        make: dict[str, Any] = {
+            "confidence": policies.ExpectedConfidence,
+            "dynamic": policies.DynamicTarget,
+            "interval": policies.FixedInterval,
+            "difference": policies.FrameDifference,
+            "flow": policies.FlowMagnitude,
+        }
+        return make[kind](number)
+
+    def _kind(self, stored: Policy) -> str | None:
+        """Which policy the options ask for; None if none of them is about it."""
+        from dvsnet_jax import policies
+
+        implied = "dynamic" if self.dynamic else "interval" if self.interval is not None else None
+        if self.policy and implied and self.policy != implied:
+            option = "--dynamic" if self.dynamic else "--interval"
+            raise UsageError(f"{option} and --policy {self.policy} contradict each other; leave one out")
+        kind = self.policy or implied
+        if kind is None and self.threshold is not None:
+            if isinstance(stored, policies.FrameDifference):
+                kind = "difference"
+            elif isinstance(stored, policies.FlowMagnitude):
+                kind = "flow"
+            else:
+                raise UsageError("--threshold alone does not say what it is for; add --policy difference or flow")
+        if kind is None and self.target is not None:
+            return "dynamic" if isinstance(stored, policies.DynamicTarget) else "confidence"
+        return kind

@@ -1,0 +1,112 @@
+"""Still images: any readable file to uint8 RGB, and PNGs that appear whole or not at all.
+
+Arrays are numpy, `[height, width, 3]` RGB or `[height, width]`, 0..255.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".pnm", ".tif", ".tiff", ".webp", ".avif", ".jp2"}
+)
+"""What counts as an image where files are chosen by name (lower case)."""
+
+_SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+# Level 1 is several times as fast as the default 6, and label maps are small at any level.
+_PNG_LEVEL = 1
+
+
+class UnreadableFrame(InputError):
+    """One frame of an input cannot be read; the frames around it may be fine."""
+
+
+def is_image_name(path: str | os.PathLike[str]) -> bool:
+    """Whether the file is called like an image."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+
+
+def read_image(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width 3"]:
+    """An image file as RGB, whatever it holds.
+
+    Grey and palette images become RGB, 16 bits become the upper 8, CMYK and others are converted, alpha is dropped.
+    Of several pages or animation frames the first is taken. An EXIF orientation is not applied: pixels stay where
+    they are stored, as labels made for them expect.
+
+    Raises `UnreadableFrame` for a file that is missing, truncated, corrupt, no image, or of floating-point pixels.
+    """
+    return np.array(_decode(path, _to_rgb))
+
+
+def read_labels(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width"]:
+    """A single-channel label image (grey or palette, 8 bits) as its stored ids, colours ignored.
+
+    Raises `UnreadableFrame` as `read_image` does, and for an image that has colours in place of ids.
+    """
+    return np.array(_decode(path, _to_ids))
+
+
+def write_png(
+    path: str | os.PathLike[str],
+    image: UInt8[np.ndarray, "height width *channels"],
+    palette: UInt8[np.ndarray, "colours 3"] | None = None,
+) -> None:
+    """Writes ids `[h, w]` or RGB `[h, w, 3]` as PNG, atomically.
+
+    With a `palette` of up to 256 RGB colours the ids are written as a palette image: it shows the colours, costs a
+    third of an RGB image, and still holds the ids. Raises `InputError` where the file cannot be written.
+    """
+    if image.dtype != np.uint8 or image.ndim not in (2, 3) or (palette is not None and image.ndim != 2):
+        raise ValueError(f"{path}: image is {image.dtype}{list(image.shape)}, expected uint8 [h, w], or [h, w, 3] RGB")
+    picture = Image.fromarray(image)
+    if palette is not None:
+        picture.putpalette(palette.tobytes())
+    with atomic_path(path) as temporary:
+        picture.save(temporary, format="PNG", compress_level=_PNG_LEVEL)
+
+
+def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[np.ndarray, "height width 3"]:
+    """Bilinear, to (height, width), for looking at; the networks' own resizes are in `dvsnet_jax.ops.resize`."""
+    if image.shape[:2] == tuple(size):
+        return image
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in _SIXTEEN_BIT:
+        # Pillow's own conversion clips at 255, so that nearly everything would come out white.
+        return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no fixed range; convert it to 8 or 16 bits")
+    if image.mode == "P":
+        image = image.convert("RGBA")  # by way of RGBA, else Pillow warns about transparent palettes
+    return image.convert("RGB")
+
+
+def _to_ids(image: Image.Image) -> Image.Image:
+    if image.mode not in ("L", "P"):
+        raise ValueError(f"it is a {image.mode} image, but labels are one 8-bit channel of ids")
+    return image
+
+
+def _decode(path: str | os.PathLike[str], convert: object) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return convert(image)  # type: ignore[operator]
+    except Image.UnidentifiedImageError as error:
+        raise UnreadableFrame(f"{path}: not an image, or its beginning is damaged") from error
+    except Exception as error:  # decoders of damaged files raise OSError, SyntaxError, ValueError, struct.error, …
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UnreadableFrame(f"{path}: cannot be read ({' '.join(reason.split())})") from error

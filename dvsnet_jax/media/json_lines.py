@@ -1,0 +1,52 @@
+"""Records as JSON, one object a line."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack
+from io import FileIO
+from typing import Any
+
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.atomic import atomic_path
+
+
+class JsonLinesWriter:
+    """Appends records to a file that appears under its name when it is closed, with whole lines only.
+
+    It appears after an error or Ctrl-C in the block too, with the lines until then; without a line it does not. Where a
+    line cannot be written (disk full) it is taken back and `InputError` names the file. JSON has no NaN: give None.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+        self._stack = ExitStack()
+        self._file: FileIO | None = None
+
+    def __enter__(self) -> JsonLinesWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Appends one line."""
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        if self._file is None:
+            temporary = self._stack.enter_context(atomic_path(self.path))
+            # Unbuffered, so that a line either is in the file or has raised.
+            self._file = self._stack.enter_context(temporary.open("wb", buffering=0))
+        start = self._file.tell()
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            self._file.truncate(start)
+            raise InputError(
+                f"{self.path}: cannot be written ({error.strerror}); check that its folder is writable and not full"
+            ) from error
+
+    def close(self) -> None:
+        """Gives the file its name. Further calls do nothing."""
+        self._stack.close()

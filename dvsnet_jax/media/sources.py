@@ -1,0 +1,222 @@
+"""Where frames come from: a video file, a folder of images, a list of images, a single image, a stream or a camera.
+
+source = open_source("drive.mp4")
+with contextlib.closing(source.frames()) as frames:
+    for frame in frames: ...        # every frame, in order, decoded ahead by threads
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.images import IMAGE_SUFFIXES, UnreadableFrame, is_image_name, read_image
+from dvsnet_jax.media.prefetch import map_ahead, run_ahead
+from dvsnet_jax.media.video_reader import decode_video, is_live, probe_video
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import UInt8
+
+LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
+_AHEAD = 4  # frames decoded but not yet asked for; 6 MB each at 1024×2048
+_READERS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a source, or why there is none at its place."""
+
+    index: int
+    """Its place in the source, from 0; a frame that cannot be read has its place too."""
+    name: str
+    """What files made from it are called (no suffix); unique in its source."""
+    where: str
+    """What to call it in a message: its file, or the video and the frame's number."""
+    image: UInt8[np.ndarray, "height width 3"] | None
+    """RGB, 0..255, or None where it cannot be read."""
+    error: UnreadableFrame | None = None
+
+
+class Source(Protocol):
+    """A sequence of frames that can be gone through once or more (a stream: once)."""
+
+    name: str
+    """The stem of its file or folder."""
+
+    @property
+    def count(self) -> int | None:
+        """How many frames there are, where that can be known beforehand."""
+
+    @property
+    def frame_rate(self) -> Fraction | None:
+        """Frames per second, where the source says so."""
+
+    def frames(self) -> Iterator[Frame]:
+        """Its frames in order, decoded ahead in threads; close the iterator to stop them."""
+
+
+class ImageSequence:
+    """Image files as frames, in the given order."""
+
+    frame_rate = None
+
+    def __init__(self, name: str, paths: Sequence[Path], places: Sequence[str] | None = None) -> None:
+        """`places` tells for each path where it came from ("line 3 of val.txt"), for messages about missing files."""
+        self.name = name
+        self.paths = list(paths)
+        self._places = places or [""] * len(self.paths)
+        stems = [path.stem for path in self.paths]
+        # Lists may take the same file name from several folders; then all names begin with the index, to sort well.
+        self._names = stems if len(set(stems)) == len(stems) else [f"{i:06d}_{stem}" for i, stem in enumerate(stems)]
+
+    @property
+    def count(self) -> int:
+        return len(self.paths)
+
+    def frames(self) -> Iterator[Frame]:
+        return map_ahead(self._read, range(len(self.paths)), workers=_READERS, window=_READERS + _AHEAD)
+
+    def _read(self, index: int) -> Frame:
+        path, name = self.paths[index], self._names[index]
+        try:
+            return Frame(index, name, str(path), read_image(path))
+        except UnreadableFrame as error:
+            place = self._places[index]
+            return Frame(index, name, str(path), None, UnreadableFrame(f"{error}, {place}") if place else error)
+
+
+class Video:
+    """A video file, or a stream or camera, through PyAV."""
+
+    def __init__(self, name: str, location: str) -> None:
+        self.name = name
+        self.location = location
+        self._probed: tuple[int | None, Fraction | None] | None = None
+
+    @property
+    def count(self) -> int | None:
+        return self._probe()[0]
+
+    @property
+    def frame_rate(self) -> Fraction | None:
+        return self._probe()[1]
+
+    def frames(self) -> Iterator[Frame]:
+        return run_ahead(self._frames(), window=_AHEAD)
+
+    def _probe(self) -> tuple[int | None, Fraction | None]:
+        if self._probed is None:
+            # A camera is not opened twice: many take seconds for it, and some refuse.
+            self._probed = (None, None) if is_live(self.location) else probe_video(self.location)
+        return self._probed
+
+    def _frames(self) -> Iterator[Frame]:
+        for index, image in enumerate(decode_video(self.location)):
+            where = f"{self.location} (frame {index})"
+            if isinstance(image, UnreadableFrame):
+                yield Frame(index, f"frame_{index:06d}", where, None, image)
+            else:
+                yield Frame(index, f"frame_{index:06d}", where, image)
+
+
+def open_source(location: str | os.PathLike[str], *, data_dir: str | os.PathLike[str] | None = None) -> Source:
+    """The source at a path, URL or device. Nothing is decoded yet.
+
+    - a folder: its images (by suffix), sorted by name, character by character as `sorted` does: number files with zeros
+      in front. Folders in it are not entered.
+    - `.txt`, `.lst`, `.list`: a list in the original's format; see `read_image_list`.
+    - an image: a sequence of one.
+    - `scheme://…`: a stream, such as `rtsp://…`; `/dev/video0` or `FORMAT:DEVICE` (`avfoundation:0`): a camera, where
+      PyAV was built with support for it.
+    - any other file: a video.
+
+    Raises `InputError` for what is not there, an empty folder or list.
+    """
+    text = os.fspath(location)
+    path = Path(text)
+    if is_live(text):
+        return Video(_device_name(text), text)
+    if path.is_dir():
+        paths = sorted(child for child in path.iterdir() if is_image_name(child) and child.is_file())
+        if not paths:
+            raise InputError(f"{text}: no images in this folder; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+        return ImageSequence(path.resolve().name or "images", paths)
+    if not path.exists():
+        raise InputError(f"{text}: no such file or folder; check the path")
+    if path.suffix.lower() in LIST_SUFFIXES:
+        return read_image_list(path, data_dir=data_dir)
+    if is_image_name(path):
+        return ImageSequence(path.stem, [path])
+    return Video(path.stem, text)
+
+
+def open_sources(
+    locations: Sequence[str | os.PathLike[str]], *, data_dir: str | os.PathLike[str] | None = None
+) -> list[Source]:
+    """`open_source` for each, with names made unique; several single images (a shell's `*.png`) are one sequence."""
+    paths = [Path(location) for location in locations]
+    if len(paths) > 1 and all(is_image_name(path) and path.is_file() for path in paths):
+        return [ImageSequence("images", paths)]
+    sources = [open_source(location, data_dir=data_dir) for location in locations]
+    taken: set[str] = set()
+    for source in sources:
+        name, number = source.name, 1
+        while source.name in taken:
+            source.name, number = f"{name}-{number + 1}", number + 1
+        taken.add(source.name)
+    return sources
+
+
+def read_image_list(path: str | os.PathLike[str], *, data_dir: str | os.PathLike[str] | None = None) -> ImageSequence:
+    """An image list in the original's format: one path a line, below `data_dir` (default: the list's own folder).
+
+    A path may begin with a slash, as lists for plain concatenation do, or be absolute. Where a line has several
+    columns (image, label) and is no file as a whole, its first column counts. Blank lines are passed over; line ends
+    may be Windows', and the last one may be missing.
+
+    Raises `InputError` for a list that is missing, empty, or no text. Missing images are found on reading.
+    """
+    path = Path(path)
+    root = Path(data_dir) if data_dir is not None else path.parent
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder for the images of {path}; correct --data-dir")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file; expected a list with one image path a line") from error
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); expected a list with one image path a line"
+        ) from error
+    found = [
+        (_listed_image(root, line.strip()), f"line {number} of {path}")
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    ]
+    if not found:
+        raise InputError(f"{path}: the list is empty; expected one image path a line")
+    images, places = zip(*found, strict=True)
+    return ImageSequence(path.stem, images, places)
+
+
+def _listed_image(root: Path, line: str) -> Path:
+    for text in (line, line.split()[0]):
+        below = root / text.lstrip("/\\")
+        if below.is_file():
+            return below
+        if Path(text).is_absolute() and Path(text).is_file():
+            return Path(text)
+    return root / line.lstrip("/\\")
+
+
+def _device_name(location: str) -> str:
+    """A folder name for a stream or device: the last part of its address, without what file systems dislike."""
+    last = location.rstrip("/").rpartition("/")[2].partition("?")[0]
+    stem = Path(last).stem if "." in last else last
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem).strip("._") or "stream"

@@ -1,0 +1,103 @@
+"""Video files: H.264 in MP4, written through PyAV, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, nullcontext, suppress
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+
+from dvsnet_jax.media.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+_BT709 = 1  # FFmpeg's number for it, the same for matrix, primaries and transfer
+_LIMITED = 1
+
+
+class VideoWriter:
+    """Frames of one size into an `.mp4` that every player takes (yuv420p, BT.709).
+
+        with VideoWriter(path, frame_rate=25) as video:
+            video.write(frame)      # uint8 RGB [h, w, 3]; odd sizes are padded by their last row or column
+
+    The file appears under its name when it is closed, playable, also after an error or Ctrl-C in the block; without
+    a frame none appears. Where writing itself fails (disk full) nothing is left and `InputError` names the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, frame_rate: float | Fraction) -> None:
+        self.path = path
+        self._rate = Fraction(frame_rate).limit_denominator(65535)
+        self._stack: ExitStack | None = None
+        self._size: tuple[int, int] | None = None
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, frame: UInt8[np.ndarray, "height width 3"]) -> None:
+        """Appends a frame; the first one sets the size, and ValueError is raised for another later on."""
+        if self._stack is None:
+            self._open(*frame.shape[:2])
+        if frame.shape[:2] != self._size:
+            raise ValueError(f"{self.path}: a frame of {frame.shape[:2]} came into a video of {self._size}")
+        picture = av.VideoFrame.from_ndarray(_even(frame), format="rgb24")
+        picture = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+        self._mux(picture)
+
+    def close(self) -> None:
+        """Writes what is left and gives the file its name. Further calls do nothing."""
+        if self._stack is None:
+            return
+        self._mux(None)
+        stack, self._stack = self._stack, None
+        stack.close()
+
+    def _open(self, height: int, width: int) -> None:
+        with ExitStack() as stack:
+            path = stack.enter_context(atomic_path(self.path))
+            # A Python file, not a path: its errors come back as they were, "no space left" among them.
+            file = stack.enter_context(path.open("wb"))
+            container = av.open(file, "w", format="mp4")
+            stack.push(partial(_close_container, container))
+            # Fast, and good enough to look at; the default preset would be the slowest part of the program.
+            stream = container.add_stream("libx264", rate=self._rate, options={"preset": "veryfast", "crf": "20"})
+            stream.height, stream.width = height + height % 2, width + width % 2
+            stream.pix_fmt = "yuv420p"
+            codec = stream.codec_context
+            codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
+            codec.color_range = _LIMITED
+            self._container, self._stream, self._size = container, stream, (height, width)
+            self._stack = stack.pop_all()
+
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        """Encodes; on any failure the file is given up, since what is on disk can no longer be trusted."""
+        assert self._stack is not None
+        try:
+            for packet in self._stream.encode(picture):
+                self._container.mux(packet)
+        except BaseException as error:
+            stack, self._stack = self._stack, None
+            stack.__exit__(type(error), error, error.__traceback__)
+            raise
+
+
+def _close_container(container: av.container.OutputContainer, kind: type[BaseException] | None, *_: object) -> None:
+    """Writes the file's index, without which it cannot be played; after a failure only lets go of the file."""
+    with suppress(av.error.FFmpegError, OSError) if kind else nullcontext():
+        container.close()
+
+
+def _even(frame: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "height width 3"]:
+    below, right = frame.shape[0] % 2, frame.shape[1] % 2
+    if not below and not right:
+        return np.ascontiguousarray(frame)
+    return np.pad(frame, ((0, below), (0, right), (0, 0)), mode="edge")

@@ -1,0 +1,71 @@
+"""What the decision network is trained on: the features of a pair of frames, and how well warping did (the paper's
+confidence score, section 3.4; the original's `gentestcase.py`).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dvsnet_jax import networks, preprocessing
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.ops.regions import split
+from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
+from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.video import region_grid
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, UInt8
+
+
+class PairSample(NamedTuple):
+    """One training sample of the decision network per region, and what it was computed from."""
+
+    feature: Float[Array, "regions fh fw fc"]
+    """The flow network's decision feature, on its own grid (the network reads it resized to `config.decision.grid`)."""
+    confidence: Float[Array, "regions"]
+    """Agreement, percent: the share of the region's pixels whose warped label is the label that segmenting the current
+    frame gives. Labels of the truth play no part."""
+    flow_magnitude: Float[Array, "regions"]
+    """Mean length of the flow vectors, in pixels of the frame: the baseline that the decision network has to beat."""
+    segmented: UInt8[Array, "regions h w"]
+    """Labels from segmenting the current frame's regions."""
+    warped: UInt8[Array, "regions h w"]
+    """Labels from warping the key frame's scores."""
+
+
+@partial(jax.jit, static_argnames="config")
+def pair_samples(
+    params: networks.Params,
+    key: UInt8[Array, "n height width 3"],
+    current: UInt8[Array, "n height width 3"],
+    *,
+    config: DVSNetConfig,
+) -> PairSample:
+    """Samples of pairs of frames, uint8 RGB: key first. Both are segmented and the key frame's scores are warped.
+
+    Regions are cut as `config` says: train at the overlap that inference will use. *Differs from the original*, which
+    trains at overlap 0 and infers at 64; `config.replace(overlap=0)` does as it did. Pixels that pad a frame to fit the
+    regions do not count.
+    """
+    grid = region_grid(config, *key.shape[1:3])
+    if config.input_size:
+        key, current = (resize_legacy(frames, config.input_size) for frames in (key, current))
+    keys, currents = split(key, grid), split(current, grid)
+    out = networks.flow_and_feature(params, preprocessing.half(currents), preprocessing.half(keys), config)
+    size = (grid.region_height, grid.region_width)
+    key_scores = networks.segmentation_scores(params, keys, config)
+    warped, _ = upsample_argmax(warp_scores(key_scores, out.flow, out.scale), size)
+    segmented, _ = upsample_argmax(networks.segmentation_scores(params, currents, config), size)
+
+    rows, columns = (np.arange(length) for length in size)
+    within = [(top + rows < grid.height)[:, None] & (left + columns < grid.width) for top, left in grid.corners]
+    counted = jnp.asarray(np.tile(np.stack(within), (key.shape[0], 1, 1)))
+    agreement = ((warped == segmented) & counted).sum((1, 2)) / counted.sum((1, 2))
+    magnitude = 8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2))
+    return PairSample(out.feature, 100 * agreement, magnitude, segmented, warped)

@@ -1,0 +1,116 @@
+"""Stage 3: the decision network learns the confidence score (paper, section 3.4; the original's `train.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dvsnet_jax.config import DecisionConfig
+from dvsnet_jax.networks import DecisionNetwork
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionTraining:
+    """How the decision network is trained; the defaults are the original's."""
+
+    learning_rate: float = 0.002
+    decay: float = 0.99
+    """The learning rate is multiplied by this after every epoch."""
+    batch_size: int = 32
+    epochs: int = 100
+    dropout: float = 0.5
+    seed: int = 0
+
+
+class DecisionState(NamedTuple):
+    """All that a resumed training needs: with it, the steps to come are the same bit for bit."""
+
+    params: Any
+    optimizer: Any
+    step: Array
+    """Steps done so far; the order of samples and the dropout masks follow from it and the seed."""
+
+
+def optimizer(training: DecisionTraining, steps_per_epoch: int) -> optax.GradientTransformation:
+    """Adam with the learning rate stepping down after every epoch.
+
+    TensorFlow 1's Adam adds its epsilon before correcting the second moment's bias, optax after: the same with an
+    epsilon that falls over the first steps, and needed where gradients are as small as it.
+    """
+    schedule = optax.exponential_decay(training.learning_rate, steps_per_epoch, training.decay, staircase=True)
+    adam = optax.inject_hyperparams(optax.scale_by_adam)(eps=lambda count: 1e-8 / jnp.sqrt(1 - 0.999 ** (count + 1.0)))
+    return optax.chain(adam, optax.scale_by_learning_rate(schedule))
+
+
+def start(params: Any, training: DecisionTraining, steps_per_epoch: int) -> DecisionState:
+    """The state before the first step, from the decision network's parameters."""
+    return DecisionState(params, optimizer(training, steps_per_epoch).init(params), jnp.zeros((), jnp.int32))
+
+
+def squared_error(
+    params: Any,
+    features: Float[Array, "n gh gw c"],
+    confidence: Float[Array, "n"],
+    *,
+    config: DecisionConfig,
+    dropout: float = 0.0,
+    key: Array | None = None,
+) -> Float[Array, ""]:
+    """Mean squared error of the predicted confidence, in squared points of percent."""
+    network = DecisionNetwork(config, dropout=dropout)
+    rngs = None if key is None else {"dropout": key}
+    predicted, _ = network.apply({"params": params}, features, rngs=rngs)
+    return jnp.square(predicted - confidence).mean()
+
+
+@partial(jax.jit, static_argnames=("config", "training", "steps_per_epoch"), donate_argnames="state")
+def train_step(
+    state: DecisionState,
+    features: Float[Array, "n gh gw c"],
+    confidence: Float[Array, "n"],
+    *,
+    config: DecisionConfig,
+    training: DecisionTraining,
+    steps_per_epoch: int,
+) -> tuple[DecisionState, Float[Array, ""]]:
+    """One step of Adam on one batch, and the loss before it."""
+    key = jax.random.fold_in(jax.random.key(training.seed), state.step)
+    loss, gradients = jax.value_and_grad(squared_error)(
+        state.params,
+        features,
+        confidence,
+        config=config,
+        dropout=training.dropout,
+        key=key if training.dropout else None,
+    )
+    updates, slots = optimizer(training, steps_per_epoch).update(gradients, state.optimizer, state.params)
+    return DecisionState(optax.apply_updates(state.params, updates), slots, state.step + 1), loss
+
+
+@partial(jax.jit, static_argnames="config")
+def predict(params: Any, features: Float[Array, "n gh gw c"], *, config: DecisionConfig) -> Float[Array, "n"]:
+    """Predicted confidence, percent, without dropout."""
+    return DecisionNetwork(config).apply({"params": params}, features)[0]
+
+
+def batches(count: int, training: DecisionTraining, first_step: int = 0) -> Iterator[np.ndarray]:
+    """Indices of the samples of each batch, from `first_step` on, without end.
+
+    Every epoch goes through all samples in an order of its own that follows from the seed; its last batch is filled up
+    from the epoch's beginning, so that all batches have one size (and a set smaller than a batch works).
+    """
+    steps = -(-count // training.batch_size)
+    for step in range(first_step, 1 << 62):
+        epoch, within = divmod(step, steps)
+        order = np.random.default_rng((training.seed, epoch)).permutation(count)
+        yield np.resize(order, steps * training.batch_size).reshape(steps, -1)[within]
