@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What reads NVIDIA's .pth.tar in the tests; the newest release would do too.
+TORCH ?= torch==2.13.0
 
 .PHONY: demo test test-slow lint format clean
 
@@ -34,6 +36,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet $(TORCH)
 	$(BIN)/python -m pip install --quiet --editable '.[dev,import]'
 	@touch $@ $(VENV)/.core
 

@@ -15,6 +15,10 @@ from typing import Any
 from dvsnet_jax import config, flownet_config, policies
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.flownet_config import FlowNet2Config
+
+StoredConfig = DVSNetConfig | FlowNet2Config
+"""What weights are stored with: all of DVSNet's, or those of a flow network alone."""
 
 VERSION = 1
 """Goes up when an older reader would misread what is written; a new field with a default needs no new version."""
@@ -35,7 +39,7 @@ _WAY_OUT = {
 }
 
 
-def to_json(config: DVSNetConfig) -> dict[str, Any]:
+def to_json(config: StoredConfig) -> dict[str, Any]:
     """The configuration as plain JSON values, with the version of this form.
 
     Raises InputError for what JSON cannot carry back: a policy or network of your own, a number that is not finite.
@@ -43,7 +47,7 @@ def to_json(config: DVSNetConfig) -> dict[str, Any]:
     return {"version": VERSION, **_write(config, "config")}
 
 
-def from_json(data: Any) -> DVSNetConfig:
+def from_json(data: Any) -> StoredConfig:
     """The configuration that `to_json` wrote. A field that is not there has its default: older files have fewer.
 
     Raises InputError, in one line, for a newer version, an unknown class or field, or a value that does not fit it.
@@ -60,8 +64,10 @@ def from_json(data: Any) -> DVSNetConfig:
             "it was written by a newer one; upgrade with pip install -U dvsnet-jax"
         )
     made = _read(fields, "config")
-    if not isinstance(made, DVSNetConfig):
-        raise InputError(f"the configuration is a {type(made).__name__}, but it must be a DVSNetConfig")
+    if not isinstance(made, StoredConfig):
+        raise InputError(
+            f"the configuration is a {type(made).__name__}, but it must be a DVSNetConfig or a FlowNet2Config"
+        )
     return made
 
 

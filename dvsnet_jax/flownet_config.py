@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 FlowNetwork = Literal["FlowNetS", "FlowNetC", "FlowNetCS", "FlowNetCSS", "FlowNetSD", "FlowNet2"]
+FLOW_NETWORKS: tuple[FlowNetwork, ...] = get_args(FlowNetwork)
 Enlarging = Literal["align_corners", "half_pixel", "nearest"]
 """How a ¼-size flow gets to the image's size; see `ops.resize`."""
 

@@ -58,15 +58,15 @@ PARAMETERS = [
 ]
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("shape", [(1, 5, 7, 3), (2, 9, 6, 4), (1, 5, 67, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(2, 9, 6, 4), (1, 5, 67, 2)], ids=str)
 @pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
-def test_equals_the_formula(parameters, shape, form):
+def test_equals_the_formula(parameters, shape):
     a, b = maps(shape)
-    out = correlation(a, b, **dict(zip(SETTINGS, parameters, strict=True)), form=form)
     expected = reference(a, b, *parameters)
-    assert out.shape == expected.shape
-    np.testing.assert_allclose(out, expected, atol=2e-6)
+    for form in FORMS:
+        out = correlation(a, b, **dict(zip(SETTINGS, parameters, strict=True)), form=form)
+        assert out.shape == expected.shape
+        np.testing.assert_allclose(out, expected, atol=2e-6, err_msg=form)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -113,7 +113,7 @@ HEAVY = [(model, case) for model in MODELS for case in CROPS if (model, case) no
 
 
 @pytest.mark.parametrize(("model", "case"), [*LIGHT, *(pytest.param(*each, marks=pytest.mark.slow) for each in HEAVY)])
-@pytest.mark.parametrize("old_torch", [False, True], ids=["", "acT"])
+@pytest.mark.parametrize("old_torch", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "acT"])
 def test_parity(goldens, params_of, model, case, old_torch):
     arrays, about = goldens.arrays(f"flownet2_nvidia/{model}"), goldens.json(f"flownet2_nvidia/{model}")
     config = config_of(model, OLD_TORCH if old_torch else NVIDIA)

@@ -1,7 +1,13 @@
 """Weights in files: our own checkpoints, the import of the original's, and weights made from names alone."""
 
+from dvsnet_jax.checkpoints.flow_weights import import_flow as import_flow
+from dvsnet_jax.checkpoints.flow_weights import is_torch as is_torch
+from dvsnet_jax.checkpoints.flow_weights import load_flow as load_flow
+from dvsnet_jax.checkpoints.flownet2_tf import from_flownet2_tf as from_flownet2_tf
 from dvsnet_jax.checkpoints.importing import from_tensorflow as from_tensorflow
 from dvsnet_jax.checkpoints.importing import import_tensorflow as import_tensorflow
+from dvsnet_jax.checkpoints.nvidia import from_nvidia as from_nvidia
+from dvsnet_jax.checkpoints.nvidia import read_nvidia as read_nvidia
 from dvsnet_jax.checkpoints.seeded import seeded_params as seeded_params
 from dvsnet_jax.checkpoints.store import load as load
 from dvsnet_jax.checkpoints.store import load_config as load_config

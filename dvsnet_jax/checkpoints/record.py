@@ -11,14 +11,14 @@ import jax
 import numpy as np
 
 from dvsnet_jax import config_json
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config_json import StoredConfig
 from dvsnet_jax.errors import InputError
 
 NAME = "dvsnet.json"
 FORMAT = "dvsnet_jax checkpoint"
 
 
-def make_record(arrays: Mapping[str, np.ndarray], config: DVSNetConfig) -> dict[str, Any]:
+def make_record(arrays: Mapping[str, np.ndarray], config: StoredConfig) -> dict[str, Any]:
     """The record of parameters, by their flat names, and their configuration. Raises InputError as `to_json` does."""
     parameters = {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in arrays.items()}
     return {"format": FORMAT, "config": config_json.to_json(config), "params": parameters}
@@ -46,7 +46,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def recorded_config(folder: Path, record: dict[str, Any]) -> DVSNetConfig:
+def recorded_config(folder: Path, record: dict[str, Any]) -> StoredConfig:
     """The configuration in a record; InputError where it is damaged or of a newer version."""
     try:
         return config_json.from_json(record.get("config"))

@@ -26,14 +26,19 @@ from dvsnet_jax.checkpoints.atomic_folder import replacing, standing
 from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
 from dvsnet_jax.checkpoints.record import NAME, make_record, read_record, recorded_config, recorded_shapes
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config_json import StoredConfig
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.networks.flownet2 import abstract_flow_params
 
 _CONTENTS = {"config", "params", "_CHECKPOINT_METADATA", "commit_success.txt", checksums.NAME}
 """What a folder of ours may hold; with anything else in it, it is not ours to replace."""
 
 
-def save(path: str | Path, params: networks.Params, config: DVSNetConfig) -> None:
+def save(path: str | Path, params: networks.Params, config: StoredConfig) -> None:
     """Write parameters and their configuration as a checkpoint at `path`, a folder; its parents are made.
+
+    With a `FlowNet2Config` it is a checkpoint of that flow network alone, for `load_flow`.
 
     A checkpoint that is there is replaced once the new one is whole; if anything goes wrong, the old one stays.
 
@@ -43,7 +48,7 @@ def save(path: str | Path, params: networks.Params, config: DVSNetConfig) -> Non
     """
     folder = _absolute(path)
     _check_replaceable(folder)
-    abstract = networks.abstract_params(config)
+    abstract = _abstract(config)
     arrays = {name: np.asarray(array) for name, array in flatten(params).items()}
     record = make_record(arrays, config)
     check_shapes(arrays, abstract, source="params")
@@ -76,24 +81,42 @@ def load(path: str | Path, *, config: DVSNetConfig | None = None) -> tuple[netwo
     Raises:
       InputError: no checkpoint of ours, damaged, written by a newer version, or for other networks than `config`'s.
     """
+    stored = load_config(path)
+    if config is not None:
+        check_agreement(config, stored, source=str(path))
+    params, _ = load_any(path)
+    return params, config or stored
+
+
+def load_any(path: str | Path) -> tuple[networks.Params, StoredConfig]:
+    """Parameters and configuration of any checkpoint of ours, of DVSNet or of a flow network alone; see `load`."""
     folder = standing(_absolute(path))
     record = read_record(folder)
     checksums.verify(folder)
     stored = recorded_config(folder, record)
-    if config is not None:
-        check_agreement(config, stored, source=str(path))
     try:
-        abstract = networks.abstract_params(stored)
+        abstract = _abstract(stored)
     except Exception as error:  # numbers that the configuration's own checks let pass, in a file that was edited
         raise InputError(f"{folder}: its configuration makes no network ({_reason(error)})") from error
     check_shapes(recorded_shapes(folder, record), abstract, source=str(path))
-    return jax.tree.map(jnp.array, _restore(folder, abstract)), config or stored
+    return jax.tree.map(jnp.array, _restore(folder, abstract)), stored
 
 
 def load_config(path: str | Path) -> DVSNetConfig:
-    """The configuration of a checkpoint, without its weights. Raises InputError as `load` does."""
+    """The configuration of a checkpoint of DVSNet, without its weights. Raises InputError as `load` does."""
     folder = standing(_absolute(path))
-    return recorded_config(folder, read_record(folder))
+    stored = recorded_config(folder, read_record(folder))
+    if not isinstance(stored, DVSNetConfig):
+        raise InputError(
+            f"{path}: holds the weights of {stored.network} alone; they are for `dvsnet flow`, not for segmentation"
+        )
+    return stored
+
+
+def _abstract(config: StoredConfig) -> networks.Params:
+    if isinstance(config, FlowNet2Config):
+        return abstract_flow_params(config)
+    return networks.abstract_params(config)
 
 
 def _restore(folder: Path, abstract: networks.Params) -> Any:

@@ -14,13 +14,21 @@ import tyro
 
 from dvsnet_jax.cli.demo import Demo
 from dvsnet_jax.cli.failures import UsageError, one_line
+from dvsnet_jax.cli.flow import Flow
 from dvsnet_jax.cli.import_weights import Import
+from dvsnet_jax.cli.info import Info
 from dvsnet_jax.cli.segment import Segment
 
 _DESCRIPTION = """Dynamic Video Segmentation Network: the expensive network only where a frame needs it.
 
 --debug, anywhere, or DVSNET_DEBUG=1 shows where an error came from."""
-_SUBCOMMANDS: dict[str, Callable[..., Any]] = {"segment": Segment, "demo": Demo, "import": Import}
+_SUBCOMMANDS: dict[str, Callable[..., Any]] = {
+    "segment": Segment,
+    "demo": Demo,
+    "import": Import,
+    "flow": Flow,
+    "info": Info,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

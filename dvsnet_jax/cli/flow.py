@@ -76,10 +76,13 @@ class Flow:
 
             write_png(self.picture, flow_to_rgb(flow, self.max_length))
         if truth is not None:
+            import jax.numpy as jnp
+
             from dvsnet_jax.flow_metrics import endpoint_error, outlier_share
 
-            print(f"end-point error {float(endpoint_error(flow, truth)):.3f} px")
-            print(f"Fl-all {float(outlier_share(flow, truth)):.2%}")
+            estimated, true = jnp.asarray(flow), jnp.asarray(truth)
+            print(f"end-point error {float(endpoint_error(estimated, true)):.3f} px")
+            print(f"Fl-all {float(outlier_share(estimated, true)):.2%}")
         return 0
 
     def _video(self) -> int:
@@ -130,6 +133,7 @@ class Flow:
             )
 
         import jax
+        import jax.numpy as jnp
         import numpy as np
 
         from dvsnet_jax.checkpoints import load_flow
@@ -141,7 +145,8 @@ class Flow:
 
         def estimate(first: np.ndarray, second: np.ndarray, where: str) -> Float[np.ndarray, "h w 2"]:
             try:
-                return np.asarray(estimate_flow(params, first[None], second[None], config=config))[0]
+                pair = (jnp.asarray(image[None]) for image in (first, second))
+                return np.asarray(estimate_flow(params, *pair, config=config))[0]
             except ValueError as error:
                 raise InputError(f"{where}: {error}") from error
 

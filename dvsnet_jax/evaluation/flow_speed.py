@@ -48,7 +48,7 @@ def measure(cases: Sequence[tuple[str, str, Callable[..., Any], tuple[Any, ...]]
                 seconds[index].append(time.perf_counter() - started)
     rows = []
     for (what, size, _, _), program, times in zip(cases, compiled, seconds, strict=True):
-        memory = program.memory_analysis()
+        memory: Any = program.memory_analysis()
         peak = (memory.temp_size_in_bytes + memory.output_size_in_bytes) / 2**20
         rows.append(Row(what, size, statistics.median(times), min(times), max(times), peak))
     return rows
@@ -58,7 +58,7 @@ def correlation_rows(
     sizes: Sequence[tuple[int, int]] = ((384, 512), (436, 1024), (1024, 2048)), *, channels: int = 256, repeats: int = 3
 ) -> list[Row]:
     """Each form of FlowNetC's correlation, forward and with its gradient, for images of these sizes (maps at ⅛)."""
-    cases = []
+    cases: list[tuple[str, str, Callable[..., Any], tuple[Any, ...]]] = []
     for height, width in sizes:
         rng = np.random.default_rng(0)
         maps = [
