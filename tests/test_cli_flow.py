@@ -77,7 +77,7 @@ def test_a_folder_as_video(run, folder):
 @pytest.mark.parametrize(
     "arguments,status,message",
     [
-        (("frames/0.png", "small.png", "--weights", "weights", "--out", "y.flo"), 1, "small.png: is 32×40, but frames/"),
+        (("frames/0.png", "small.png", "--weights", "weights", "--out", "y.flo"), 1, "small.png: is 32×40, but frames"),
         (("thin.png", "thin.png", "--weights", "weights", "--out", "y.flo"), 1, "2×2 pixels or more"),
         (("frames/0.png", "text.png", "--weights", "weights", "--out", "y.flo"), 1, "text.png"),
         (("frames/0.png", "none.png", "--weights", "weights", "--out", "y.flo"), 1, "none.png"),

@@ -45,8 +45,8 @@ def warp_scores(
 ) -> Float[Array, "n h3 w3 c"]:
     """Key scores warped along `flow` and multiplied by `scale`, on the finer of their own grid and the flow's.
 
-    The original's scores, at 1⁄16, are brought to the flow's ⅛ grid; finer ones (a network of the user's own) keep their
-    grid, and flow and scale are brought to it.
+    The original's scores, at 1⁄16, are brought to the flow's ⅛ grid; finer ones (a network of the user's own) keep
+    their grid, and flow and scale are brought to it.
     """
     size = (max(scores.shape[1], flow.shape[1]), max(scores.shape[2], flow.shape[2]))
     if size != flow.shape[1:3]:
