@@ -9,7 +9,7 @@ import pytest
 from dvsnet_jax import checkpoints
 from dvsnet_jax.checkpoints.matching import flatten
 from dvsnet_jax.checkpoints.nvidia import nvidia_name
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import DeepLabV2Config, DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FLOWNET2_TF, NVIDIA, FlowNet2Config
 from dvsnet_jax.networks.flownet2 import abstract_flow_params
@@ -91,3 +91,22 @@ def test_flownet2_tfs_checkpoint(tmp_path):
     loaded, stored = checkpoints.load_flow(tmp_path / "flownet.ckpt", network="FlowNetS")
     assert stored == config
     assert_equal(loaded, params)
+
+
+def test_from_tensorflow_takes_each_network_by_name():
+    for network in ("FlowNetS", "FlowNetC", "FlowNetSD"):
+        params = made(FlowNet2Config(network=network))
+        assert_equal(checkpoints.from_tensorflow(flatten(params), network=network), params)
+    with pytest.raises(InputError, match="FlowNetSD/conv0"):
+        checkpoints.from_tensorflow(flatten(params), network="FlowNetS")
+    with pytest.raises(ValueError, match="give the configuration"):
+        checkpoints.from_tensorflow({})
+
+
+def test_deeplab_v2s_variables_alone(goldens):
+    listed = goldens.json("variables")["DrSleep_DeepLabResNetModel"]
+    variables = {name: np.zeros(shape, np.float32) for name, shape, *_ in listed}
+    params = checkpoints.from_tensorflow(variables, DeepLabV2Config())
+    assert params["fc1_voc12_c3"]["biases"].shape == (21,)
+    with pytest.raises(InputError, match="fc1_voc12_c0/biases"):
+        checkpoints.from_tensorflow(variables, DeepLabV2Config(num_classes=19))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import resource
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
@@ -23,12 +24,16 @@ def noise(frames: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (frames, 64, 96, 3), np.uint8)
 
 
-@pytest.fixture
-def full_disk():
-    """From the call on, no file of this process grows past so many bytes; the same error path as a full disk."""
+@contextmanager
+def full_disk(limit):
+    """No file of this process grows past so many bytes; the same error path as a full disk. pytest's own log is such a
+    file too: so nothing but the code under test belongs inside."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_colours_survive(tmp_path):
@@ -84,22 +89,23 @@ def test_one_size(tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.9999])  # while encoding, while finishing, in the very last bytes
-def test_nothing_is_left_when_the_disk_is_full(tmp_path, full_disk, share):
+def test_nothing_is_left_when_the_disk_is_full(tmp_path, share):
     def write(path):
         with VideoWriter(path, frame_rate=25) as video:
             for frame in noise(30):
                 video.write(frame)
 
     write(tmp_path / "whole.mp4")
-    full_disk(int(share * (tmp_path / "whole.mp4").stat().st_size))
-    with pytest.raises(InputError, match=r"v\.mp4: cannot be written \(File too large\)"):
+    limit = int(share * (tmp_path / "whole.mp4").stat().st_size)
+    refused = pytest.raises(InputError, match=r"v\.mp4: cannot be written \(File too large\)")
+    with refused, full_disk(limit):
         write(tmp_path / "v.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["whole.mp4"]
 
 
-def test_json_lines_take_half_a_line_back(tmp_path, full_disk):
-    full_disk(2500)
-    with pytest.raises(InputError, match=r"r\.jsonl: cannot be written"), JsonLinesWriter(tmp_path / "r.jsonl") as log:
+def test_json_lines_take_half_a_line_back(tmp_path):
+    refused = pytest.raises(InputError, match=r"r\.jsonl: cannot be written")
+    with refused, full_disk(2500), JsonLinesWriter(tmp_path / "r.jsonl") as log:
         for number in range(100):
             log.write({"number": number, "filler": "x" * 100})
     lines = (tmp_path / "r.jsonl").read_text().splitlines()

@@ -7,30 +7,61 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dvsnet_jax import networks
+from dvsnet_jax.checkpoints.flownet2_tf import from_flownet2_tf
 from dvsnet_jax.checkpoints.matching import match
 from dvsnet_jax.checkpoints.original_names import config_from_shapes, from_original, is_bookkeeping
 from dvsnet_jax.checkpoints.tensorflow_files import read_tensorflow
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import DeepLabFastConfig, DeepLabV2Config, DVSNetConfig
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.flownet_config import FlowNet2Config, FlowNetwork
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 def from_tensorflow(
-    variables: Mapping[str, np.ndarray], config: DVSNetConfig, *, source: str = "the given variables"
+    variables: Mapping[str, np.ndarray],
+    config: DVSNetConfig | DeepLabFastConfig | DeepLabV2Config | FlowNet2Config | None = None,
+    *,
+    network: FlowNetwork | None = None,
+    source: str = "the given variables",
 ) -> networks.Params:
-    """Parameters from the original's variables, {name: array}, with or without ':0' after the names.
+    """Parameters from TensorFlow variables of the originals, {name: array}, with or without ':0' after the names.
+
+    What comes back follows from the configuration:
+
+    - `DVSNetConfig`: all of DVSNet, from the original's variables (DeepLab's at the root, FlowNets/…, decision/…);
+    - `DeepLabFastConfig`, `DeepLabV2Config`: `params["segmentation"]` alone, from DVSNet's or from
+      tensorflow-deeplab-resnet's variables;
+    - `FlowNet2Config`, or `network="FlowNetCSS"` for one in flownet2-tf's own form: for `estimate_flow`, from
+      flownet2-tf's variables.
 
     An optimizer's variables (Adam's, Momentum's, RMSProp's) and `global_step` are passed over. Nothing else is: see
     `matching.match` for the five refusals. `source` is what its message calls the variables.
 
     Raises InputError where variables and configuration do not match, name by name.
     """
+    if (config is None) == (network is None):
+        raise ValueError("give the configuration that the variables are of, or the name of a FlowNet2 network")
+    if network is not None:
+        config = FlowNet2Config(network=network)
+    if isinstance(config, FlowNet2Config):
+        return from_flownet2_tf(variables, config, source=source)
+    if isinstance(config, DeepLabFastConfig | DeepLabV2Config):
+        target = networks.abstract_params(DVSNetConfig(segmentation=config))["segmentation"]
+        return match(
+            variables,
+            target,
+            rename=lambda name: name.removesuffix(":0"),
+            ignore=is_bookkeeping,
+            source=source,
+        )
+    assert config is not None
+    whole = config
     return match(
         variables,
-        networks.abstract_params(config),
-        rename=lambda name: from_original(name, config),
+        networks.abstract_params(whole),
+        rename=lambda name: from_original(name, whole),
         ignore=is_bookkeeping,
         source=source,
     )
