@@ -14,7 +14,7 @@ STOREYS = [
     {"__main__"},
     {"cli"},
     {"evaluation", "training"},
-    {"pipeline", "demo_clip"},
+    {"pipeline"},
     {"checkpoints", "datasets"},
     {"config_json"},
     {"video", "flow"},
@@ -35,6 +35,7 @@ ONLY_IN = {
     "torch": {"checkpoints"},
     "orbax": {"checkpoints"},
     "tyro": {"cli"},
+    "grain": {"datasets"},
 }
 
 

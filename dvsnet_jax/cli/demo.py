@@ -8,6 +8,8 @@ from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.segment import Outputs, segment_all
 
+_SIZE = (256, 512)
+_SEED = 5  # a street with a bit of everything
 _SEEDED = (
     "No trained weights come with the package yet: this run uses SEEDED weights, drawn from a random generator. The "
     "networks, the routing and the files are real; the labels and colours mean nothing."
@@ -29,7 +31,7 @@ class Demo:
 
         from dvsnet_jax import checkpoints
         from dvsnet_jax.config import DVSNetConfig
-        from dvsnet_jax.demo_clip import draw_clip
+        from dvsnet_jax.datasets.street import StreetScene
         from dvsnet_jax.media.output_folder import make_folder
         from dvsnet_jax.media.sources import open_source
         from dvsnet_jax.media.video_writer import VideoWriter
@@ -41,8 +43,9 @@ class Demo:
         clip = folder / "clip.mp4"
         tell(f"drawing {self.frames} frames into {clip}")
         with VideoWriter(clip, frame_rate=10) as video:
-            for frame in draw_clip(self.frames):
-                video.write(frame)
+            scene = StreetScene(_SEED, *_SIZE, frames=self.frames)
+            for frame in range(self.frames):
+                video.write(scene.draw(frame)[0])
         config = DVSNetConfig.cityscapes(overlap=32, policy=DynamicTarget(85.0))
         segmenter = Segmenter(checkpoints.seeded_params(config), config)
         status = segment_all([open_source(clip)], [folder], segmenter, Outputs(out=self.out))
