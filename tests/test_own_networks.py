@@ -17,6 +17,7 @@ from dvsnet_jax import (
     FlowFunction,
     FlowOutput,
     SegmentationFunction,
+    estimate_flow,
     init_state,
     networks,
     segment_frame,
@@ -70,6 +71,18 @@ def test_every_flow_network_serves_the_frame_step(network):
     np.testing.assert_array_equal(out.scale, 1.0)
     labels, segmented = run(video(3), params, config)
     assert labels.shape == (3, 64, 96) and segmented == [True, False, True]
+
+
+def test_the_flow_is_that_of_the_network_on_the_eighth_grid():
+    """Every fourth pixel of the half-size flow, in cells of four pixels."""
+    flow = FlowNet2Config(network="FlowNetSD", width=1 / 64, convention=NVIDIA)
+    config = STEP.replace(flow=flow)
+    params = jax.jit(partial(networks.init_params, config=config))(jax.random.key(0))
+    current, key = (jnp.asarray(frames[:, :64, :64]) for frames in video(2))
+    out = networks.flow_and_feature(params, current, key, config)
+    full = estimate_flow({"FlowNetSD": params["flow"]["FlowNetSD"]}, current, key, config=flow)
+    assert np.abs(full).max() > 1e-3
+    np.testing.assert_allclose(out.flow, np.asarray(full)[:, ::4, ::4] / 4, rtol=1e-3, atol=1e-5)
 
 
 def test_deeplab_v2_serves_the_frame_step():

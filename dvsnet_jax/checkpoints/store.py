@@ -56,7 +56,7 @@ def save(path: str | Path, params: networks.Params, config: StoredConfig) -> Non
     tree = unflatten({name: arrays[name] for name in flatten(abstract)})
     try:
         with replacing(folder) as new:
-            with _orbax() as (ocp, checkpointer):
+            with quiet_orbax() as (ocp, checkpointer):
                 checkpointer.save(
                     new, ocp.args.Composite(params=ocp.args.PyTreeSave(tree), config=ocp.args.JsonSave(record))
                 )
@@ -65,7 +65,7 @@ def save(path: str | Path, params: networks.Params, config: StoredConfig) -> Non
         raise
     except Exception as error:  # OSError, and whatever orbax and tensorstore make of it: ValueError, mostly
         raise InputError(
-            f"{path}: the checkpoint cannot be written ({_reason(error)}); what was there before is unchanged. "
+            f"{path}: the checkpoint cannot be written ({reason_of(error)}); what was there before is unchanged. "
             "Check that the disk has room and that the folder is writable"
         ) from error
 
@@ -97,9 +97,9 @@ def load_any(path: str | Path) -> tuple[networks.Params, StoredConfig]:
     try:
         abstract = _abstract(stored)
     except Exception as error:  # numbers that the configuration's own checks let pass, in a file that was edited
-        raise InputError(f"{folder}: its configuration makes no network ({_reason(error)})") from error
+        raise InputError(f"{folder}: its configuration makes no network ({reason_of(error)})") from error
     check_shapes(recorded_shapes(folder, record), abstract, source=str(path))
-    return jax.tree.map(jnp.array, _restore(folder, abstract)), stored
+    return jax.tree.map(jnp.array, restore_arrays(folder, abstract)), stored
 
 
 def load_config(path: str | Path) -> DVSNetConfig:
@@ -119,10 +119,10 @@ def _abstract(config: StoredConfig) -> networks.Params:
     return networks.abstract_params(config)
 
 
-def _restore(folder: Path, abstract: networks.Params) -> Any:
+def restore_arrays(folder: Path, abstract: networks.Params) -> Any:
     """The arrays, as numpy's: where they go is this machine's business, not that of the one they were saved on."""
     try:
-        with _orbax() as (ocp, checkpointer):
+        with quiet_orbax() as (ocp, checkpointer):
             as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), abstract)
             wanted = ocp.args.Composite(params=ocp.args.PyTreeRestore(item=abstract, restore_args=as_numpy))
             return checkpointer.restore(folder, wanted)["params"]
@@ -130,7 +130,7 @@ def _restore(folder: Path, abstract: networks.Params) -> Any:
         raise
     except Exception as error:  # a damaged folder fails in orbax and tensorstore in as many ways as it has bytes
         raise InputError(
-            f"{folder}: the checkpoint is damaged or incomplete ({_reason(error)}); copy it again, with all its files"
+            f"{folder}: the checkpoint is damaged or incomplete ({reason_of(error)}); copy it again, with all its files"
         ) from error
 
 
@@ -160,13 +160,13 @@ def _check_replaceable(folder: Path) -> None:
         )
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text.splitlines()[0][:300]
 
 
 @contextmanager
-def _orbax() -> Iterator[tuple[Any, Any]]:
+def quiet_orbax() -> Iterator[tuple[Any, Any]]:
     """orbax (imported here: it takes a while) and a checkpointer for our folders, silent on stderr meanwhile.
 
     orbax logs through absl's logger: hints about its own layout, and tracebacks of what it raises anyway.

@@ -68,4 +68,5 @@ def pair_samples(
     counted = jnp.asarray(np.tile(np.stack(within), (key.shape[0], 1, 1)))
     agreement = ((warped == segmented) & counted).sum((1, 2)) / counted.sum((1, 2))
     magnitude = 8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2))
-    return PairSample(out.feature, 100 * agreement, magnitude, segmented, warped)
+    # The division is by a rounded reciprocal, which can end a hair above 1.
+    return PairSample(out.feature, jnp.minimum(100 * agreement, 100.0), magnitude, segmented, warped)
