@@ -66,6 +66,17 @@ def scoped(scope: str, seen: Mapping[str, Array]) -> dict[str, Array]:
     return {f"{scope}/{name}": value for name, value in seen.items()}
 
 
+def _with_flownet_s_on_top(
+    below: nn.Module, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"], config: FlowNet2Config
+) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
+    """The network `below`, then a FlowNetS on what it leaves to do, as layers of the module that calls this."""
+    convention = config.convention
+    flow_below, seen_below = below(first, second)
+    seen = stacked_input(first, second, enlarge(flow_below * FLOW_DIVISOR, convention.enlarging), convention)
+    flow, seen_last = FlowNetS(config, name="FlowNetS")(seen["stacked"])
+    return flow, seen | scoped(str(below.name), seen_below) | scoped("FlowNetS", seen_last)
+
+
 class FlowNetCS(nn.Module):
     """FlowNetC, then FlowNetS: the latter's `predict_flow2`, in pixels / FLOW_DIVISOR, and every intermediate.
 
@@ -79,11 +90,7 @@ class FlowNetCS(nn.Module):
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
     ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
-        convention = self.config.convention
-        below, seen_below = FlowNetC(self.config, name="FlowNetC")(first, second)
-        seen = stacked_input(first, second, enlarge(below * FLOW_DIVISOR, convention.enlarging), convention)
-        flow, seen_last = FlowNetS(self.config, name="FlowNetS")(seen["stacked"])
-        return flow, seen | scoped("FlowNetC", seen_below) | scoped("FlowNetS", seen_last)
+        return _with_flownet_s_on_top(FlowNetC(self.config, name="FlowNetC"), first, second, self.config)
 
 
 class FlowNetCSS(nn.Module):
@@ -95,8 +102,4 @@ class FlowNetCSS(nn.Module):
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
     ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
-        convention = self.config.convention
-        below, seen_below = FlowNetCS(self.config, name="FlowNetCS")(first, second)
-        seen = stacked_input(first, second, enlarge(below * FLOW_DIVISOR, convention.enlarging), convention)
-        flow, seen_last = FlowNetS(self.config, name="FlowNetS")(seen["stacked"])
-        return flow, seen | scoped("FlowNetCS", seen_below) | scoped("FlowNetS", seen_last)
+        return _with_flownet_s_on_top(FlowNetCS(self.config, name="FlowNetCS"), first, second, self.config)
