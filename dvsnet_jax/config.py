@@ -60,6 +60,32 @@ class DeepLabV2Config:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeepLabLiteConfig:
+    """DeepLab on EfficientNet-Lite0 with a small decoder: scores at ¼ of the image, 3 million parameters."""
+
+    num_classes: int = 19
+    decoder_widths: tuple[int, int, int] = (128, 96, 48)
+    """Channels of the decoder at strides 16, 8 and 4."""
+
+    def __post_init__(self) -> None:
+        _check_classes(self.num_classes)
+        if len(self.decoder_widths) != 3 or min(self.decoder_widths) < 1:
+            raise ValueError(f"{self}: three decoder widths of at least 1 are needed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnSegmentationConfig:
+    """Stands in a checkpoint for a segmentation network of the user's own, which is kept elsewhere
+    (`checkpoints.save_accelerator`). Nothing can be segmented with it.
+    """
+
+    num_classes: int
+
+    def __post_init__(self) -> None:
+        _check_classes(self.num_classes)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FlowNet2sConfig:
     """DVSNet's FlowNet2-s: a narrow FlowNetS whose flow, at ⅛ of the region, is the warp's (paper, section 3.1)."""
 
@@ -89,7 +115,9 @@ class DecisionConfig:
     hidden: tuple[int, int, int] = (1024, 1024, 10)
 
 
-SegmentationConfig = DeepLabFastConfig | DeepLabV2Config | SegmentationFunction
+SegmentationConfig = (
+    DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig | OwnSegmentationConfig | SegmentationFunction
+)
 FlowConfig = FlowNet2sConfig | FlowNet2Config | FlowFunction
 
 
@@ -151,6 +179,20 @@ class DVSNetConfig:
         A frame of 1024×2048 is then cut into regions of 576×1088, exactly as the original cuts it.
         """
         return cls(**overrides)
+
+    @classmethod
+    def street(cls, *, num_classes: int = 19, **overrides: Any) -> DVSNetConfig:
+        """The compact preset, for a CPU: DeepLab-Lite, and flow and decision networks of half the width or less.
+
+        The package has its weights for 19 classes (`checkpoints.load_bundled`).
+        """
+        settings: dict[str, Any] = {
+            "segmentation": DeepLabLiteConfig(num_classes=num_classes),
+            "flow": FlowNet2sConfig(channels=(12, 24, 48, 96, 96, 192)),
+            "decision": DecisionConfig(conv_width=48, hidden=(256, 128, 10)),
+            "overlap": 32,
+        }
+        return cls(**{**settings, **overrides})
 
     def replace(self, **overrides: Any) -> DVSNetConfig:
         """A copy with some fields changed."""

@@ -22,6 +22,11 @@ def unit_bgr(images: UInt8[Array, "n h w 3"] | Float[Array, "n h w 3"]) -> Float
     return images[..., ::-1].astype(jnp.float32) / 255.0
 
 
+def centred_rgb(images: UInt8[Array, "n h w 3"] | Float[Array, "n h w 3"]) -> Float[Array, "n h w 3"]:
+    """RGB 0..255 → about -1..1, (x - 127) / 128: EfficientNet-Lite's input."""
+    return (images.astype(jnp.float32) - 127.0) / 128.0
+
+
 def half(images: Float[Array, "n h w c"]) -> Float[Array, "n h/2 w/2 c"]:
     """Half the size, as TensorFlow's legacy bilinear resize makes it: every second pixel, no smoothing."""
     return images[:, ::2, ::2]

@@ -21,7 +21,7 @@ STOREYS = [
     {"routing"},
     {"networks"},
     {"preprocessing"},
-    {"ops", "visualize", "flow_colors", "flow_metrics"},
+    {"ops", "visualize", "flow_colors", "flow_metrics", "segmentation_metrics"},
     {"media"},
     {"config"},
     {"policies", "flownet_config", "protocols"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -274,6 +275,30 @@ def test_killed_and_resumed_ends_with_the_same_parameters(sets, tmp_path):
     jax.tree.map(
         np.testing.assert_array_equal, checkpoints.load(killed / "weights")[0], checkpoints.load(whole / "weights")[0]
     )
+
+
+@pytest.mark.parametrize("batch_size", [16, 18])
+def test_four_devices_train_as_one(sets, tmp_path, batch_size):
+    """A batch of 16 is dealt out over them; one of 18 cannot be, and goes whole to each."""
+    weights = weights_for(sets, tmp_path / "weights")
+
+    def flags(name):
+        return run_flags(
+            sets, tmp_path / name, "--batch-size", batch_size, "--epochs", 2, "--restore-from", weights,
+            "--precision", "float32",
+        )  # fmt: skip
+
+    assert recipe("decision")(flags("one")) == 0
+    devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, str(TRAIN / "decision.py"), *flags("four")]
+    subprocess.run(command, env={**os.environ, **devices}, check=True, stdout=subprocess.DEVNULL)
+    (one, one_record), (four, four_record) = latest(tmp_path / "one"), latest(tmp_path / "four")
+    assert one.keys() == four.keys() and len(one_record["epochs"]) == len(four_record["epochs"]) == 2
+    for name, array in one.items():  # as a whole: Adam moves single entries of nearly no gradient by rounding alone
+        assert np.linalg.norm(four[name] - array) <= 1e-5 * np.linalg.norm(array), name
+    for ours, others in zip(one_record["epochs"], four_record["epochs"], strict=True):
+        assert others["loss"] == pytest.approx(ours["loss"], rel=1e-5)
+        assert others["validation_mae"] == pytest.approx(ours["validation_mae"], rel=1e-5)
 
 
 def test_stopped_within_an_epoch_or_between_the_saves(sets, tmp_path, monkeypatch):

@@ -6,7 +6,8 @@ r"""Stage 3, second half: train the decision network to foresee the agreement (t
 Needs what train/decision_data.py wrote (or the original's X.npy and Y.npy). Prints each epoch and, at the end, MAE and
 rank correlation on the validation set beside the mean and a line on flow magnitude; writes metrics.jsonl, result.json,
 calibration.png and, with --restore-from, WEIGHTS with the trained decision network in it as --save-dir/weights. Killed
-at any moment, the same command goes on and ends with the same parameters. A CPU will do: the network is small.
+at any moment, the same command goes on and ends with the same parameters. A CPU will do: the network is small. Every
+device there is takes a share of each batch; --distributed makes it one of several processes.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dvsnet_jax.training.decision import DecisionTraining
 from dvsnet_jax.training.decision_loop import train
 from dvsnet_jax.training.decision_report import report, table
 from dvsnet_jax.training.decision_set import read_set
+from dvsnet_jax.training.parallel import is_first
 from dvsnet_jax.training.restoring import restore
 
 CONFIG = DecisionTraining()
@@ -33,15 +35,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--val-data-dir", type=Path, required=True, help="the same, to validate on")
     parser.add_argument("--save-dir", type=Path, required=True)
     parser.add_argument("--restore-from", type=Path, help="weights whose decision network is replaced")
-    parser.add_argument("--batch-size", type=command.positive(int), default=CONFIG.batch_size)
+    parser.add_argument("--batch-size", type=command.positive(int), default=CONFIG.batch_size, help="over all devices")
     parser.add_argument("--learning-rate", type=command.positive(float), default=CONFIG.learning_rate)
     parser.add_argument("--epochs", type=command.positive(int), default=CONFIG.epochs)
     parser.add_argument("--decay", type=command.positive(float), default=CONFIG.decay, help="of the rate, every epoch")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
+                        help="auto: bfloat16 on accelerators")  # fmt: skip
     parser.add_argument("--seed", type=int, default=CONFIG.seed)
     parser.add_argument("--save-every", type=command.positive(int), help="steps; besides after every epoch")
+    parser.add_argument("--distributed", action="store_true",
+                        help="one of several processes (jax.distributed.initialize)")  # fmt: skip
     options = command.parse(parser, argv)
+    command.begin_processes(options)
     names = ("learning_rate", "decay", "batch_size", "epochs", "seed")
-    training = DecisionTraining(**{name: getattr(options, name) for name in names})
+    training = DecisionTraining(
+        **{name: getattr(options, name) for name in names}, precision=command.precision(options.precision)
+    )
 
     config, wanted, source = DecisionConfig(), None, ""
     if options.restore_from:
@@ -57,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             data, validation, options.save_dir, training, config=config, save_every=options.save_every,
             on_step=lambda step, loss: show(step, f"loss {loss:.2f}"), on_epoch=command.print_record,
         )  # fmt: skip
+    if not is_first():
+        return 0
     print(table(report(trained, data, validation, options.save_dir, config=config)))
     if options.restore_from:
         checkpoints.save(options.save_dir / "weights", {**params, "decision": trained}, whole)

@@ -1,5 +1,10 @@
 """Weights in files: our own checkpoints, the import of the original's, and weights made from names alone."""
 
+from dvsnet_jax.checkpoints.accelerator import load_accelerator as load_accelerator
+from dvsnet_jax.checkpoints.accelerator import save_accelerator as save_accelerator
+from dvsnet_jax.checkpoints.bundled import BUNDLE as BUNDLE
+from dvsnet_jax.checkpoints.bundled import load_bundled as load_bundled
+from dvsnet_jax.checkpoints.bundled import write_bundle as write_bundle
 from dvsnet_jax.checkpoints.flow_weights import import_flow as import_flow
 from dvsnet_jax.checkpoints.flow_weights import is_torch as is_torch
 from dvsnet_jax.checkpoints.flow_weights import load_flow as load_flow

@@ -10,20 +10,17 @@ hold each network under a prefix; those of C, S and SD have none. CSS-ft-sd has 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dvsnet_jax.checkpoints.matching import flatten, match
+from dvsnet_jax.checkpoints.torch_files import as_arrays, read_torch
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.flownet2 import abstract_flow_params
-
-if TYPE_CHECKING:
-    import types
 
 _PREFIXES = {
     # the end of our scope → the prefix that the network has there
@@ -77,42 +74,11 @@ def read_nvidia(path: str | Path) -> dict[str, np.ndarray]:
 
     Raises InputError where torch is missing, or the file is missing, damaged or holds no state_dict of arrays.
     """
-    torch = _torch()
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; expected NVIDIA's .pth.tar")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's about its own old formats
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    # Anything can come out of a damaged pickle: the unpickler trusts its opcodes.
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [""]
-        raise InputError(
-            f"{path}: not a file of torch that holds weights and plain values alone, or a damaged one "
-            f"({type(error).__name__}: {reason[0][:200]})"
-        ) from error
-    state_dict = content.get("state_dict") if isinstance(content, Mapping) else None
+    content = read_torch(path)
+    state_dict = content.get("state_dict")
     if not isinstance(state_dict, Mapping):
-        found = (
-            f"a dict with {sorted(map(str, content))[:5]}" if isinstance(content, Mapping) else type(content).__name__
-        )
-        raise InputError(f"{path}: holds {found}, but NVIDIA's files are a dict with 'state_dict'")
-    wrong = [str(name) for name, value in state_dict.items() if not isinstance(value, torch.Tensor)]
-    if wrong or not state_dict:
         raise InputError(
-            f"{path}: its state_dict is {'not all tensors: ' + ', '.join(wrong[:5]) if wrong else 'empty'}"
+            f"{path}: holds a dict with {sorted(map(str, content))[:5]}, but NVIDIA's files are a dict with "
+            "'state_dict'"
         )
-    # Half and bfloat16 too: numpy has no such thing as the latter. Integers stay, for `from_nvidia` to refuse.
-    return {
-        str(name): (value.float() if value.is_floating_point() else value).detach().numpy()
-        for name, value in state_dict.items()
-    }
-
-
-def _torch() -> types.ModuleType:
-    try:
-        import torch
-    except ImportError as error:
-        raise InputError("reading .pth.tar files needs torch; install it: pip install 'dvsnet-jax[import]'") from error
-    return torch
+    return as_arrays(state_dict, source=str(path))

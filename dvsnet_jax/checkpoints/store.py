@@ -116,7 +116,8 @@ def load_config(path: str | Path) -> DVSNetConfig:
 def _abstract(config: StoredConfig) -> networks.Params:
     if isinstance(config, FlowNet2Config):
         return abstract_flow_params(config)
-    return networks.abstract_params(config)
+    # Without the empty room of a network that is kept elsewhere.
+    return {room: params for room, params in networks.abstract_params(config).items() if params != {}}
 
 
 def restore_arrays(folder: Path, abstract: networks.Params) -> Any:

@@ -10,10 +10,6 @@ from dvsnet_jax.cli.segment import Outputs, segment_all
 
 _SIZE = (256, 512)
 _SEED = 5  # a street with a bit of everything
-_SEEDED = (
-    "No trained weights come with the package yet: this run uses SEEDED weights, drawn from a random generator. The "
-    "networks, the routing and the files are real; the labels and colours mean nothing."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +26,12 @@ class Demo:
             raise UsageError(f"--frames is {self.frames}, but it counts frames: 1 or more")
 
         from dvsnet_jax import checkpoints
-        from dvsnet_jax.config import DVSNetConfig
         from dvsnet_jax.datasets.street import StreetScene
         from dvsnet_jax.media.output_folder import make_folder
         from dvsnet_jax.media.sources import open_source
         from dvsnet_jax.media.video_writer import VideoWriter
         from dvsnet_jax.pipeline import Segmenter
-        from dvsnet_jax.policies import DynamicTarget
 
-        tell(_SEEDED)
         folder = make_folder(self.out)
         clip = folder / "clip.mp4"
         tell(f"drawing {self.frames} frames into {clip}")
@@ -46,9 +39,7 @@ class Demo:
             scene = StreetScene(_SEED, *_SIZE, frames=self.frames)
             for frame in range(self.frames):
                 video.write(scene.draw(frame)[0])
-        config = DVSNetConfig.cityscapes(overlap=32, policy=DynamicTarget(85.0))
-        segmenter = Segmenter(checkpoints.seeded_params(config), config)
+        segmenter = Segmenter(*checkpoints.load_bundled())
         status = segment_all([open_source(clip)], [folder], segmenter, Outputs(out=self.out))
         tell(f"Look at {folder / 'overlay.mp4'}: regions framed in amber were segmented anew, those in white warped.")
-        tell(_SEEDED)
         return status

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ R = TypeVar("R")
 _END = object()
 
 
-def map_ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int, window: int) -> Iterator[R]:
+def map_ahead(function: Callable[[T], R], items: Iterable[T], *, workers: int, window: int) -> Generator[R]:
     """`map(function, items)` in order, by `workers` threads that run at most `window` items ahead of the consumer.
 
     What `function` raises is raised at its item's place. Closing the iterator stops the threads.

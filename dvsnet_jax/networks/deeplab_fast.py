@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import flax.linen as nn
@@ -38,23 +39,24 @@ class DeepLabFast(nn.Module):
 
     config: DeepLabFastConfig
     update_moments: bool = False
+    frozen: tuple[str, ...] = ()
+    """Layers whose names begin so keep their moments."""
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
     ) -> tuple[Float[Array, "n h/16 w/16 classes"], dict[str, Float[Array, "..."]]]:
         width = self.config.head_width
-        x, seen = resnet_trunk(
-            images, residual_units(self.config), width=self.config.width, update_moments=self.update_moments
-        )
+        norm = partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
+        x, seen = resnet_trunk(images, residual_units(self.config), width=self.config.width, norm=norm)
         branches = []
         for index, (kernel, dilation) in enumerate(PYRAMID):
             name = f"fc1_voc12_c{index}"
             branch = Convolution(width, kernel, dilation=dilation, name=name)(x)
-            seen[f"{name}_bn"] = BatchNorm(update=self.update_moments, name=f"{name}_bn")(branch)
+            seen[f"{name}_bn"] = norm(name=f"{name}_bn")(branch)
             branches.append(seen[f"{name}_bn"])
         seen["fc1_voc12"] = sum(branches[1:], start=branches[0])
         x = Convolution(width, 1, use_bias=False, name="fc_oooo")(seen["fc1_voc12"])
-        seen["fc_oooo_bn"] = BatchNorm(update=self.update_moments, name="fc_oooo_bn")(x)
+        seen["fc_oooo_bn"] = norm(name="fc_oooo_bn")(x)
         seen["fc_out"] = Convolution(self.config.num_classes, 1, use_bias=False, name="fc_out")(seen["fc_oooo_bn"])
         return seen["fc_out"], seen

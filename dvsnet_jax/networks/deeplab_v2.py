@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import flax.linen as nn
 
 from dvsnet_jax.config import DeepLabV2Config
-from dvsnet_jax.networks.layers import Convolution
+from dvsnet_jax.networks.layers import BatchNorm, Convolution
 from dvsnet_jax.networks.resnet import Unit, resnet_trunk, stage
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ class DeepLabV2(nn.Module):
 
     config: DeepLabV2Config
     update_moments: bool = False
+    frozen: tuple[str, ...] = ()
+    """Layers whose names begin so keep their moments."""
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
     ) -> tuple[Float[Array, "n h/8 w/8 classes"], dict[str, Float[Array, "..."]]]:
         units = residual_units(self.config)
-        x, seen = resnet_trunk(images, units, width=self.config.width, update_moments=self.update_moments)
+        norm = partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
+        x, seen = resnet_trunk(images, units, width=self.config.width, norm=norm)
         branches = [
             Convolution(self.config.num_classes, 3, dilation=dilation, name=f"fc1_voc12_c{index}")(x)
             for index, dilation in enumerate((6, 12, 18, 24))

@@ -13,10 +13,19 @@ import jax
 import jax.numpy as jnp
 
 from dvsnet_jax import preprocessing
-from dvsnet_jax.config import DeepLabFastConfig, DeepLabV2Config, DVSNetConfig, FlowNet2sConfig
+from dvsnet_jax.config import (
+    DeepLabFastConfig,
+    DeepLabLiteConfig,
+    DeepLabV2Config,
+    DVSNetConfig,
+    FlowNet2sConfig,
+    OwnSegmentationConfig,
+    SegmentationConfig,
+)
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.decision import DecisionNetwork
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast
+from dvsnet_jax.networks.deeplab_lite import DeepLabLite
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
 from dvsnet_jax.networks.flownet2_in_video import flow_of_regions, init_region_flow_params
 from dvsnet_jax.networks.flownet2s import FlowNet2s
@@ -28,7 +37,11 @@ if TYPE_CHECKING:
 
 Params = dict[str, Any]
 
-_DEEPLABS: dict[type, type[nn.Module]] = {DeepLabFastConfig: DeepLabFast, DeepLabV2Config: DeepLabV2}
+_DEEPLABS: dict[type, type[nn.Module]] = {
+    DeepLabFastConfig: DeepLabFast,
+    DeepLabV2Config: DeepLabV2,
+    DeepLabLiteConfig: DeepLabLite,
+}
 
 
 def segmentation_scores(
@@ -44,9 +57,50 @@ def segmentation_scores(
                 f"expected [{images.shape[0]}, h, w, {network.num_classes}] (see SegmentationFunction.num_classes)"
             )
         return scores
-    inputs = preprocessing.bgr_minus_mean(images, network.mean)
-    scores, _ = _DEEPLABS[type(network)](network).apply({"params": params["segmentation"]}, inputs)
+    if isinstance(network, OwnSegmentationConfig):
+        raise ValueError(
+            "these weights are those around a segmentation network of your own, which is not among them; load them "
+            "with checkpoints.load_accelerator(path, network, its_params)"
+        )
+    scores, _ = _DEEPLABS[type(network)](network).apply({"params": params["segmentation"]}, _inputs(images, network))
     return scores
+
+
+def training_scores(
+    params: Params,
+    images: Shaped[Array, "n h w 3"],
+    config: SegmentationConfig,
+    *,
+    update_moments: bool,
+    frozen: tuple[str, ...] = (),
+    dtype: Any = jnp.float32,
+) -> tuple[Float[Array, "n h2 w2 classes"], Params]:
+    """Class scores for training, of a DeepLab's own parameters (the room `segmentation`), computed in `dtype`.
+
+    With `update_moments` batch norms use the batch's moments, and these come back by layer: {"bn": {"mean": (array,),
+    "variance": (array,)}}; not for layers whose names begin as one of `frozen`. Without, the stored ones are used and
+    nothing comes back.
+    Raises ValueError for a network of the user's own, which is trained in the user's own way.
+    """
+    if isinstance(config, SegmentationFunction):
+        raise ValueError(
+            f"{config.function} is a function of your own: train it your own way; DeepLabs are trained here"
+        )
+    network = _DEEPLABS[type(config)](config, update_moments=update_moments, frozen=frozen)
+    (scores, _), seen = network.apply({"params": params}, _inputs(images, config).astype(dtype), mutable="moments")
+    return scores, seen.get("moments", {})
+
+
+def is_head(layer: str, config: SegmentationConfig) -> bool:
+    """Whether a layer of a DeepLab is of its head, trained from nothing; the rest is the trunk, from ImageNet."""
+    trunk = ("stem", "block") if isinstance(config, DeepLabLiteConfig) else ("conv1", "bn", "res")
+    return not layer.startswith(trunk)
+
+
+def _inputs(images: Shaped[Array, "n h w 3"], network: Any) -> Float[Array, "n h w 3"]:
+    if isinstance(network, DeepLabLiteConfig):
+        return preprocessing.centred_rgb(images)
+    return preprocessing.bgr_minus_mean(images, network.mean)
 
 
 def flow_and_feature(
@@ -96,6 +150,8 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
         flow_params, channels = flow.init(flow_key) if flow.init else None, flow.feature_channels
     if isinstance(segmentation, SegmentationFunction):
         segmentation_params = segmentation.init(image_key) if segmentation.init else None
+    elif isinstance(segmentation, OwnSegmentationConfig):
+        segmentation_params = {}
     else:
         segmentation_params = _init(_DEEPLABS[type(segmentation)](segmentation), image_key, image)
     feature = _floats(1, *config.decision.grid, channels)

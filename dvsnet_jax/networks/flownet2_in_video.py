@@ -26,7 +26,7 @@ from dvsnet_jax.protocols import FlowOutput
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
-_DEEPEST = {
+DEEPEST = {
     "FlowNetS": "",
     "FlowNetC": "",
     "FlowNetSD": "",
@@ -45,7 +45,7 @@ def flow_of_regions(
 ) -> FlowOutput:
     """What the frame step needs, from pairs of half-size RGB images, 0..255."""
     flow, seen = pair_flow(params, current, key, config)
-    scope = _DEEPEST[config.network]
+    scope = DEEPEST[config.network]
     # The ⅛ grid's point (y, x) is pixel (4y, 4x) of the half-size image, as everywhere in DVSNet (legacy alignment).
     flow = flow[:, ::4, ::4] / 4
     scale = _scale_head(num_classes).apply({"params": params["predict_scale"]}, seen[f"{scope}concat2"])
@@ -64,7 +64,7 @@ def init_region_flow_params(key: Array, config: FlowNet2Config, num_classes: int
 def _concat2(key: Array, config: FlowNet2Config) -> Array:
     image = jnp.zeros((1, 64, 64, 3))
     _, seen = pair_flow(init_flow_params(key, config), image, image, config)
-    return seen[f"{_DEEPEST[config.network]}concat2"]
+    return seen[f"{DEEPEST[config.network]}concat2"]
 
 
 def _scale_head(num_classes: int) -> Convolution:

@@ -13,6 +13,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dvsnet_jax.ops.channel_sums import channel_affine, channel_moments
+from dvsnet_jax.ops.depthwise import depthwise_convolution
+from dvsnet_jax.ops.pointwise import pointwise_convolution
+
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
 
@@ -50,15 +54,18 @@ class Convolution(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n h w cin"]) -> Float[Array, "n h2 w2 cout"]:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        weights = self.param("weights", self.kernel_init, shape)
-        y = lax.conv_general_dilated(
-            x,
-            weights.astype(x.dtype),
-            window_strides=(self.stride, self.stride),
-            padding=self.padding if isinstance(self.padding, str) else [(self.padding, self.padding)] * 2,
-            rhs_dilation=(self.dilation, self.dilation),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        weights = self.param("weights", self.kernel_init, shape).astype(x.dtype)
+        if self.kernel == 1:  # a product of matrices: on CPU faster than the convolution, its gradient too
+            y = pointwise_convolution(x[:, :: self.stride, :: self.stride], weights[0, 0])
+        else:
+            y = lax.conv_general_dilated(
+                x,
+                weights,
+                window_strides=(self.stride, self.stride),
+                padding=self.padding if isinstance(self.padding, str) else [(self.padding, self.padding)] * 2,
+                rhs_dilation=(self.dilation, self.dilation),
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            )
         if self.use_bias:
             y += self.param("biases", self.bias_init, (self.features,)).astype(x.dtype)
         return y
@@ -89,13 +96,29 @@ class TransposedConvolution(nn.Module):
         return y[:, : size[0], : size[1]]
 
 
+class DepthwiseConvolution(nn.Module):
+    """Each channel with a kernel of its own, `weights` [k, k, channels]; SAME padding, no bias."""
+
+    kernel: int
+    stride: int = 1
+    dilation: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+        init = partial(he_normal, fan_in=self.kernel**2)
+        weights = self.param("weights", init, (self.kernel, self.kernel, x.shape[-1]))
+        return depthwise_convolution(x, weights.astype(x.dtype), stride=self.stride, dilation=self.dilation)
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation with stored moments: `slim.batch_norm(is_training=False)`, whose epsilon is 1e-3.
 
-    With `update` the batch's own moments normalise, and are sown into the collection `moments` for the running mean.
+    With `update` the batch's own moments normalise, and are sown into the collection `moments` for the running mean;
+    not so in a layer whose name begins as one of `frozen`.
     """
 
     update: bool = False
+    frozen: tuple[str, ...] = ()
     epsilon: float = 1e-3
 
     @nn.compact
@@ -105,13 +128,12 @@ class BatchNorm(nn.Module):
         gamma = self.param("gamma", nn.initializers.ones, c)
         mean = self.param("moving_mean", nn.initializers.zeros, c)
         variance = self.param("moving_variance", nn.initializers.ones, c)
-        if self.update:
-            axes = tuple(range(x.ndim - 1))
-            mean, variance = x.mean(axes), x.var(axes)
+        if self.update and not (self.frozen and str(self.name).startswith(self.frozen)):
+            mean, variance = channel_moments(x)
             self.sow("moments", "mean", mean)
             self.sow("moments", "variance", variance)
         scale = gamma * lax.rsqrt(variance + self.epsilon)
-        return (x * scale + (beta - mean * scale)).astype(x.dtype)
+        return channel_affine(x, scale, beta - mean * scale)
 
 
 class FullyConnected(nn.Module):

@@ -78,3 +78,18 @@ def resize_half_pixel(images: Float[Array, "n h w c"], size: tuple[int, int]) ->
 def upsample_nearest(images: Float[Array, "n h w c"], factor: int) -> Float[Array, "n h*factor w*factor c"]:
     """Each pixel repeated `factor` times down and across."""
     return jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)
+
+
+def enlarge(x: Float[Array, "n h w c"], size: tuple[int, int], *, legacy: bool = False) -> Float[Array, "n h2 w2 c"]:
+    """`resize_half_pixel`, or with `legacy` `resize_legacy`, up to rounding, as two products of matrices: where a
+    gradient is wanted, which of the others would be a scatter.
+    """
+    for axis, letters in ((1, "oh,nhwc->nowc"), (2, "ow,nhwc->nhoc")):
+        x = jnp.einsum(letters, jnp.asarray(_weights(x.shape[axis], size[axis - 1], legacy), x.dtype), x)
+    return x
+
+
+def _weights(length: int, out: int, legacy: bool) -> Float[np.ndarray, "out length"]:
+    shift = 0.0 if legacy else 0.5
+    positions = np.clip((np.arange(out) + shift) * (length / out) - shift, 0, length - 1)
+    return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(length)))

@@ -37,6 +37,8 @@ class PairSample(NamedTuple):
     """Labels from segmenting the current frame's regions."""
     warped: UInt8[Array, "regions h w"]
     """Labels from warping the key frame's scores."""
+    copied: Float[Array, "regions"]
+    """Agreement, percent, of the key frame's labels as they are: what warping has to beat."""
 
 
 @partial(jax.jit, static_argnames="config")
@@ -66,7 +68,11 @@ def pair_samples(
     rows, columns = (np.arange(length) for length in size)
     within = [(top + rows < grid.height)[:, None] & (left + columns < grid.width) for top, left in grid.corners]
     counted = jnp.asarray(np.tile(np.stack(within), (key.shape[0], 1, 1)))
-    agreement = ((warped == segmented) & counted).sum((1, 2)) / counted.sum((1, 2))
+    stayed, _ = upsample_argmax(key_scores, size)
+
+    def agreement(labels: Array) -> Array:
+        share = ((labels == segmented) & counted).sum((1, 2)) / counted.sum((1, 2))
+        return jnp.minimum(100 * share, 100.0)  # the division is by a rounded reciprocal, which can end a hair above 1
+
     magnitude = 8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2))
-    # The division is by a rounded reciprocal, which can end a hair above 1.
-    return PairSample(out.feature, jnp.minimum(100 * agreement, 100.0), magnitude, segmented, warped)
+    return PairSample(out.feature, agreement(warped), magnitude, segmented, warped, agreement(stayed))

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.training.loop import Schedule
 
 Main = Callable[[Sequence[str] | None], int]
 
@@ -41,6 +43,36 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
 
     read.__name__ = f"positive {kind.__name__}"  # argparse names it so: invalid positive int value: '0'
     return read
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every run that counts steps; they do not change what it computes."""
+    parser.add_argument("--save-every", type=positive(int), default=200, help="steps")
+    parser.add_argument("--validate-every", type=positive(int), help="steps; besides after the last")
+    parser.add_argument("--look-every", type=positive(int), default=20, help="steps between lines of metrics")
+    parser.add_argument("--distributed", action="store_true",
+                        help="one of several processes (jax.distributed.initialize)")  # fmt: skip
+
+
+def begin_processes(options: argparse.Namespace) -> None:
+    """Joins the other processes, where there are any; before anything else of JAX."""
+    if options.distributed:
+        jax.distributed.initialize()
+
+
+def schedule(options: argparse.Namespace) -> Schedule:
+    """What the run options and --steps say."""
+    return Schedule(
+        steps=options.steps, look_every=options.look_every, save_every=options.save_every,
+        validate_every=options.validate_every,
+    )  # fmt: skip
+
+
+def precision(asked: str) -> Any:
+    """'float32' or 'bfloat16'; 'auto' is bfloat16 on accelerators, float32 on CPU, where it gains nothing."""
+    if asked != "auto":
+        return asked
+    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
 
 
 def print_record(record: Mapping[str, Any]) -> None:

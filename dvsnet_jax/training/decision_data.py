@@ -49,6 +49,14 @@ class MadeSet:
     """Mean agreement of the samples kept, percent."""
 
 
+Read = Callable[[FramePair], tuple[np.ndarray, np.ndarray]]
+
+
+def read_frames(pair: FramePair) -> tuple[np.ndarray, np.ndarray]:
+    """Key and current frame, from their files."""
+    return read_image(pair.key), read_image(pair.current)
+
+
 def make_set(
     params: networks.Params,
     pairs: Sequence[FramePair],
@@ -56,6 +64,7 @@ def make_set(
     *,
     config: DVSNetConfig,
     clip: float = 0.0,
+    read: Read = read_frames,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> MadeSet:
     """Computes the samples of all pairs and writes them to `save_dir`; started again, it goes on where it stopped.
@@ -63,6 +72,7 @@ def make_set(
     Args:
       clip: in percent, as the original compares it: samples with an agreement of this or less are dropped. At 0, the
         default, those are the regions where nothing agrees; earlier versions of the original had 80.
+      read: key and current frame of a pair, RGB; by default its files.
       on_progress: is told the number of pairs done.
 
     Raises InputError for a frame that cannot be read or does not fit its key frame, a folder made with other settings,
@@ -77,7 +87,7 @@ def make_set(
         (folder / "parts").mkdir(exist_ok=True)
         for index, part in enumerate(parts):
             if not part.exists():
-                _make_rest(params, pairs, parts, index, config, clip, on_progress)
+                _make_rest(params, pairs, parts, index, config, clip, read, on_progress)
                 break
         _merge(folder, parts, pairs)
     shutil.rmtree(folder / "parts", ignore_errors=True)  # after X.npy, the last of the files, all of them stand
@@ -109,13 +119,14 @@ def _make_rest(
     first: int,
     config: DVSNetConfig,
     clip: float,
+    read: Read,
     on_progress: Callable[[int], None],
 ) -> None:
     """Computes and writes the parts from the `first` on."""
     start = first * PAIRS_PER_PART
     on_progress(start)
     rows: list[dict[str, np.ndarray]] = []
-    with closing(_read_ahead(pairs[start:])) as frames:
+    with closing(map_ahead(read, pairs[start:], workers=2, window=4)) as frames:
         for index, (key, current) in enumerate(frames, start):
             rows.append(_samples(params, pairs[index], key, current, index, config, clip))
             if (index + 1) % PAIRS_PER_PART == 0 or index + 1 == len(pairs):
@@ -123,10 +134,6 @@ def _make_rest(
                     np.savez(file, **{name: np.concatenate([row[name] for row in rows]) for name in _FIELDS})  # type: ignore[arg-type]
                 rows = []
             on_progress(index + 1)
-
-
-def _read_ahead(pairs: Sequence[FramePair]) -> Generator[tuple[np.ndarray, np.ndarray]]:
-    yield from map_ahead(lambda pair: (read_image(pair.key), read_image(pair.current)), pairs, workers=2, window=4)
 
 
 def _samples(

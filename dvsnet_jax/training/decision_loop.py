@@ -8,6 +8,9 @@
 A resumed run ends with the parameters, bit for bit, of one that was never killed (on the same machine): the order of
 samples and the dropout masks follow from the seed and the step, and all else is in the state. `best/` is written before
 `latest/`, so a run killed between the two repeats the epoch and finds the same.
+
+Each batch is dealt out over the devices of all processes, or goes whole to each where it cannot be dealt out evenly:
+the number of devices changes rounding alone. Every process reads the same sets; the first one writes.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.multihost_utils import sync_global_devices
 
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.training_state import has_state, load_state, save_state
@@ -32,6 +36,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.training.calibration import mean_absolute_error, rank_correlation
 from dvsnet_jax.training.decision import DecisionState, DecisionTraining, batches, predict, start, train_step
 from dvsnet_jax.training.decision_set import DecisionSet
+from dvsnet_jax.training.parallel import deal_out, is_first, local_batch, replicate
 from dvsnet_jax.training.restoring import fresh_decision
 from dvsnet_jax.training.run_folder import claim, write_lines
 
@@ -69,25 +74,26 @@ def train(
     Args:
       config: the network; its grid is the features'.
       save_every: steps between two saves within an epoch; there is one after every epoch in any case.
-      on_step: is told the steps done and the last loss (squared points), every few steps.
-      on_epoch: is told each line of metrics.jsonl.
+      on_step: is told the steps done and the last loss (squared points), every few steps, in the first process.
+      on_epoch: is told each line of metrics.jsonl, in the first process.
 
     Raises InputError for a folder of another run, a loss that is not finite, and a disk that is full; the last good
     state stands.
     """
     folder = Path(save_dir)
     steps = -(-len(data) // training.batch_size)
-    claim(folder, _settings(data, validation, training, config))
+    if is_first():
+        claim(folder, _settings(data, validation, training, config))
     state, progress = _resume(folder, training, steps, config, data.features.shape[-1])
-    write_lines(folder / "metrics.jsonl", progress.epochs)  # without epochs that were not saved any more
+    if is_first():
+        write_lines(folder / "metrics.jsonl", progress.epochs)  # without epochs that were not saved any more
     step = int(state.step)
+    part, place = _share(training.batch_size)
     pending: list[jax.Array] = []
     began = time.perf_counter()
     for indices in islice(batches(len(data), training, step), max(0, training.epochs * steps - step)):
-        features, confidence = (np.asarray(a[indices], np.float32) for a in (data.features, data.confidence))
-        state, loss = train_step(
-            state, features, confidence, config=config, training=training, steps_per_epoch=steps
-        )  # fmt: skip
+        batch = place(tuple(np.asarray(a[indices[part]], np.float32) for a in (data.features, data.confidence)))
+        state, loss = train_step(state, *batch, config=config, training=training, steps_per_epoch=steps)
         pending.append(loss)
         step += 1
         ends = step % steps == 0
@@ -100,8 +106,12 @@ def train(
             if ends:
                 seconds, began = time.perf_counter() - began, time.perf_counter()
                 _end_epoch(host, progress, validation, training, config, steps, seconds, folder)
-                on_epoch(progress.epochs[-1])
-            save_state(folder / "latest", host, dataclasses.asdict(progress))
+                if is_first():
+                    on_epoch(progress.epochs[-1])
+            if is_first():
+                save_state(folder / "latest", host, dataclasses.asdict(progress))
+    if jax.process_count() > 1:
+        sync_global_devices("the first process has written the best")
     return load_state(folder / "best", {"params": state.params})[0]["params"]
 
 
@@ -116,6 +126,14 @@ def predicted(
         whole = np.resize(some, (size, *some.shape[1:]))
         parts.append(np.asarray(predict(params, whole, config=config))[: len(some)])
     return np.concatenate(parts).astype(np.float64)
+
+
+def _share(batch_size: int) -> tuple[slice, Callable[[Any], Any]]:
+    """Which of a batch's samples this process reads, and what puts them on the devices."""
+    if batch_size % jax.device_count():
+        return slice(None), replicate
+    own = local_batch(batch_size)
+    return slice(jax.process_index() * own, (jax.process_index() + 1) * own), deal_out
 
 
 def _settings(
@@ -143,10 +161,11 @@ def _resume(
 
     if not has_state(folder / "latest"):
         state, progress = fresh(), Progress()
-        save_state(folder / "latest", state, dataclasses.asdict(progress))  # a full disk shows before the first hour
-        return state, progress
+        if is_first():  # a full disk shows before the first hour
+            save_state(folder / "latest", state, dataclasses.asdict(progress))
+        return replicate(state), progress
     state, record = load_state(folder / "latest", jax.eval_shape(fresh))
-    return state, Progress(**record)
+    return replicate(state), Progress(**record)
 
 
 def _look(
@@ -167,7 +186,8 @@ def _look(
         if (done - 1) % steps == 0:
             progress.loss_sum = 0.0
         progress.loss_sum += loss
-    on_step(step, losses[-1])
+    if is_first():
+        on_step(step, losses[-1])
 
 
 def _check_finite(state: DecisionState, step: int, folder: Path) -> None:
@@ -201,7 +221,8 @@ def _end_epoch(
     best = progress.best_mae is None or mae < progress.best_mae
     if best:
         progress.best_mae = mae
-        save_state(folder / "best", {"params": state.params}, {"epoch": epoch, "validation_mae": mae})
+        if is_first():
+            save_state(folder / "best", {"params": state.params}, {"epoch": epoch, "validation_mae": mae})
     record = {
         "epoch": epoch,
         "loss": progress.loss_sum / steps,
@@ -212,4 +233,5 @@ def _end_epoch(
         "best": best,
     }
     progress.epochs.append(record)
-    write_lines(folder / "metrics.jsonl", progress.epochs)
+    if is_first():
+        write_lines(folder / "metrics.jsonl", progress.epochs)

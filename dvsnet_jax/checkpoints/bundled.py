@@ -1,0 +1,94 @@
+"""The weights that come with the package: `DVSNetConfig.street()`'s, in one file of half-precision numbers.
+
+    params, config = load_bundled()
+
+The file is an npz: `config.json` (UTF-8 bytes) and one float16 array for each parameter. `docs/model_card.md` says
+what they were trained on, how good they are, and under which licence they may be used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dvsnet_jax import networks
+from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config_json import from_json, to_json
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.atomic import atomic_path
+
+BUNDLE = "street.npz"
+"""Its name, in the package's folder `weights`."""
+_CONFIG = "config.json"
+_SUM = "sha256"
+
+
+def load_bundled() -> tuple[networks.Params, DVSNetConfig]:
+    """Parameters, float32 on the default device, and configuration of the package's own weights.
+
+    Raises InputError where the file is missing (an incomplete installation) or damaged.
+    """
+    place = resources.files("dvsnet_jax") / "weights" / BUNDLE
+    try:
+        content = place.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{place}: the package's weights are missing; install dvsnet-jax again, or pass weights of your own"
+        ) from error
+    return read_bundle(content, source=str(place))
+
+
+def read_bundle(content: bytes, *, source: str) -> tuple[networks.Params, DVSNetConfig]:
+    """What `write_bundle` wrote. Raises InputError for anything else."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        said = bytes(arrays.pop(_SUM)).decode()
+        text = bytes(arrays.pop(_CONFIG))
+    except Exception as error:  # zip and npy fail in many ways
+        raise InputError(f"{source}: is damaged ({error}); install dvsnet-jax again") from error
+    if said != _sum(text, arrays):
+        raise InputError(f"{source}: is damaged, its checksum does not fit; install dvsnet-jax again")
+    config = from_json(json.loads(text))
+    if not isinstance(config, DVSNetConfig):
+        raise InputError(f"{source}: holds a {type(config).__name__}, expected all of DVSNet")
+    check_shapes({name: array.astype(np.float32) for name, array in arrays.items()}, networks.abstract_params(config),
+                 source=source)  # fmt: skip
+    params = unflatten({name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()})
+    return params, config
+
+
+def write_bundle(path: str | Path, params: networks.Params, config: DVSNetConfig) -> int:
+    """Writes parameters, rounded to float16, and configuration as one file; how many bytes it has.
+
+    Raises InputError for a number that float16 cannot hold, and where the file cannot be written.
+    """
+    arrays: dict[str, Any] = {}
+    for name, array in flatten(jax.device_get(params)).items():
+        arrays[name] = np.asarray(array).astype(np.float16)
+        if not np.isfinite(arrays[name]).all():
+            raise InputError(f"{name}: has numbers past float16's 65504 or not finite; these weights cannot be bundled")
+    text = json.dumps(to_json(config)).encode()
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file, **arrays, **{_CONFIG: np.frombuffer(text, np.uint8)},
+            **{_SUM: np.frombuffer(_sum(text, arrays).encode(), np.uint8)},
+        )  # fmt: skip
+    return Path(path).stat().st_size
+
+
+def _sum(text: bytes, arrays: dict[str, np.ndarray]) -> str:
+    total = hashlib.sha256(text)
+    for name in sorted(arrays):
+        total.update(name.encode())
+        total.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return total.hexdigest()

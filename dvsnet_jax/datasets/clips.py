@@ -1,0 +1,224 @@
+"""Clips named on a command line, to draw pairs of frames from; labels where there are any, else all void.
+
+    video:FILE                         a video file (or anything else that FFmpeg reads)
+    frames:FOLDER[:LABELS]             a folder of frames in the order of their names, label PNGs for some of them
+    cityscapes:ROOT:SPLIT[:LABELS]     the 30-frame snippets of leftImg8bit_sequence; LABELS as in labelled_sets
+    camvid:ROOT:SPLIT                  runs of consecutive frames
+    street:COUNT:SEED[:HEIGHTxWIDTH]   procedural drives of 10 frames, 256x512
+
+After any of them @0.5 makes frames half as high and wide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dvsnet_jax.datasets import camvid, cityscapes, folders
+from dvsnet_jax.datasets.labelled_sets import Scaled
+from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage
+from dvsnet_jax.datasets.street import StreetScene
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.images import UnreadableFrame, resize_image
+from dvsnet_jax.media.sources import open_source
+
+FORMS = (
+    "video:FILE, frames:FOLDER[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT or street:COUNT:SEED[:HxW]"
+)
+_MOST_FRAMES = 1500  # of one video that are held in memory: 0.8 GB at 480 × 360
+_WINDOW = 30
+
+Clip = Sequence[LabelledImage]
+
+
+class Place(NamedTuple):
+    """A frame of a clip; reading is left to whoever knows which frame before it is wanted too."""
+
+    clip: Clip
+    index: int
+
+
+class Places(Sequence[Place]):
+    """Every frame of every clip: a source for `datasets.pipeline`, whose augmentation reads."""
+
+    def __init__(self, clips: Iterable[Clip]) -> None:
+        self.clips = tuple(clips)
+        self._ends = np.cumsum([len(clip) for clip in self.clips])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getitem__(self, index: int) -> Place:  # type: ignore[override]  # no slices
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = int(np.searchsorted(self._ends, index, side="right"))
+        return Place(self.clips[number], index - int(self._ends[number]) + len(self.clips[number]))
+
+
+def clip_set(spec: str, *, hold_out: Collection[str] = (), only: Collection[str] = ()) -> list[Clip]:
+    """The clips that a spec names. `hold_out` and `only` choose among them by the beginning of their names.
+
+    Raises InputError for a spec of another form, where no clip is left, and as the readers do.
+    """
+    place, at, factor = spec.rpartition("@")
+    place = place if at else spec
+    kind, _, rest = place.partition(":")
+    try:
+        scale = float(factor) if at else 1.0
+        named = _READERS[kind](rest, scale)
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{spec!r} names no clips; expected {FORMS}, then @SCALE") from error
+    kept = [
+        clip for name, clip in named
+        if not name.startswith(tuple(hold_out) or "\0") and name.startswith(tuple(only) or "")
+    ]  # fmt: skip
+    if not kept:
+        raise InputError(f"{spec}: none of its {len(named)} clips is left; hold out less")
+    return kept
+
+
+def clip_sets(specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = ()) -> list[Clip]:
+    """The clips of several specs."""
+    return [clip for spec in specs for clip in clip_set(spec, hold_out=hold_out, only=only)]
+
+
+def runs(files: Iterable[LabelledFile]) -> list[list[LabelledFile]]:
+    """Files in order, cut where the name before the last number changes, or the step from one number to the next."""
+    clips: list[list[LabelledFile]] = []
+    before: tuple[str, int, int | None] = ("", 0, None)
+    for file in files:
+        match = re.fullmatch(r"(.*?)(\d+)(\D*)", file.name)
+        stem, number = (match[1], int(match[2])) if match else (file.name, 0)
+        step = number - before[1]
+        if clips and stem == before[0] and step > 0 and before[2] in (None, step):
+            clips[-1].append(file)
+            before = (stem, number, step)
+        else:
+            clips.append([file])
+            before = (stem, number, None)
+    return clips
+
+
+@dataclass(frozen=True)
+class _Drive(Sequence[LabelledImage]):
+    """A procedural clip, drawn frame by frame when asked for."""
+
+    scene: StreetScene
+
+    def __len__(self) -> int:
+        return self.scene.frames
+
+    def __getitem__(self, index: int) -> LabelledImage:  # type: ignore[override]  # no slices
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return LabelledImage(*self.scene.draw(index))
+
+
+@dataclass(frozen=True)
+class Part(Sequence[LabelledImage]):
+    """The frames first … last - 1 of a clip."""
+
+    clip: Clip
+    first: int
+    last: int
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __getitem__(self, index: int) -> LabelledImage:  # type: ignore[override]  # no slices
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self.clip[self.first + index]
+
+
+class _Frames(Sequence[LabelledImage]):
+    """Frames in memory, without labels."""
+
+    def __init__(self, frames: Sequence[np.ndarray]) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: int) -> LabelledImage:  # type: ignore[override]  # no slices
+        frame = self._frames[index]
+        return LabelledImage(frame, np.full(frame.shape[:2], VOID, np.uint8))
+
+
+Named = list[tuple[str, Clip]]
+
+
+def _scaled(named: Named, scale: float) -> Named:
+    return named if scale == 1 else [(name, Scaled(clip, scale)) for name, clip in named]
+
+
+def _video(path: str, scale: float) -> Named:
+    """Windows of frames, as many as fit, from all over the video."""
+    source = open_source(path)
+    total = source.count or _MOST_FRAMES
+    every = max(1, -(-total // _MOST_FRAMES))
+    windows: dict[int, list[np.ndarray]] = {}
+    for index, frame in enumerate(source.frames()):
+        window = index // _WINDOW
+        if window % every or frame.image is None or isinstance(frame.image, UnreadableFrame):
+            continue
+        image = frame.image
+        if scale != 1:
+            image = resize_image(image, (round(image.shape[0] * scale), round(image.shape[1] * scale)))
+        # Windows that follow each other are one clip.
+        windows.setdefault(window if every > 1 else 0, []).append(image)
+    return [(f"{Path(path).stem}_{number:05d}", _Frames(frames)) for number, frames in windows.items()]
+
+
+def _folder(rest: str, scale: float) -> Named:
+    frames, _, labels = rest.partition(":")
+    if labels:
+        return _scaled([(Path(frames).name, LabelledFiles(folders.list_labelled(frames, labels)))], scale)
+    return _video(frames, scale)
+
+
+def _cityscapes(rest: str, scale: float) -> Named:
+    root, split, *labels = rest.split(":")
+    kind = labels[0] if labels else "gtFine"
+    named: Named = []
+    for snippet in cityscapes.list_snippets(root, split):
+        files = [
+            LabelledFile(frame.name, frame.path, cityscapes.label_path(root, frame, kind), cityscapes.TRAIN_IDS)  # type: ignore[arg-type]
+            for frame in snippet.frames
+        ]  # fmt: skip
+        named.append((snippet.name, _PartlyLabelled(files)))
+    return _scaled(named, scale)
+
+
+class _PartlyLabelled(LabelledFiles):
+    """Files whose labels may be missing: all void then."""
+
+    def __getitem__(self, index: int) -> LabelledImage:  # type: ignore[override]  # no slices
+        file = self.files[index]
+        if file.labels.is_file():
+            return file.read()
+        image = folders.read_image(file.image)
+        return LabelledImage(image, np.full(image.shape[:2], VOID, np.uint8))
+
+
+def _camvid(rest: str, scale: float) -> Named:
+    root, split = rest.rsplit(":", 1)
+    return _scaled([(run[0].name, LabelledFiles(run)) for run in runs(camvid.list_labelled(root, split))], scale)
+
+
+def _street(rest: str, scale: float) -> Named:
+    count, seed, *size = rest.split(":")
+    height, width = map(int, (size[0] if size else "256x512").split("x"))
+    seeds = np.random.default_rng(int(seed)).integers(2**62, size=int(count))
+    drives = [StreetScene(int(each), height, width, frames=10) for each in seeds]
+    return _scaled([(f"street_{scene.seed}", _Drive(scene)) for scene in drives], scale)
+
+
+_READERS: dict[str, Callable[[str, float], Named]] = {
+    "video": _video, "frames": _folder, "cityscapes": _cityscapes, "camvid": _camvid, "street": _street,
+}  # fmt: skip

@@ -1,0 +1,191 @@
+"""Any policy on a clip that was segmented beforehand: the results of `segment_clip` at the price of its light path.
+
+    clip = [segmented(params, frame, config=config) for frame in frames]
+    run = simulate(params, clip, "learned", -90.0, draws, config=config)
+
+A run computes flow, decision and warping from the last key frames as `video.segment_frame` does, and takes the scores
+of a region that is segmented from those computed beforehand. Policy and threshold are arguments of the one compiled
+step, so that a sweep over both compiles once for each frame size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dvsnet_jax import networks
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.ops.regions import RegionGrid, merge
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
+from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.video import VideoState, init_state, region_grid, segment_frame
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
+
+
+class SegmentedFrame(NamedTuple):
+    """All that a run may need of a frame, every region of it segmented."""
+
+    images: Shaped[Array, "regions h/2 w/2 3"]
+    """As `VideoState.key_images`."""
+    scores: Float[Array, "regions h2 w2 classes"]
+    """As `VideoState.key_scores`."""
+    labels: UInt8[Array, "regions h w"]
+    maxima: Float[Array, "regions h w"]
+    """The score of each label, by which overlapping regions are merged."""
+    merged: UInt8[Array, "height width"]
+    """Labels of the whole frame."""
+
+
+class Urgency(NamedTuple):
+    """What each policy goes by, a number for each region: it is segmented where that is above the policy's threshold.
+
+    In the order of the policies' names. A target is a threshold with its sign turned.
+    """
+
+    learned: Float[Array, "*time regions"]
+    """Expected confidence score, negative: `policies.ExpectedConfidence`."""
+    interval: Float[Array, "*time regions"]
+    """Frames since the key frame, 1 on the next: `policies.FixedInterval`."""
+    difference: Float[Array, "*time regions"]
+    """`policies.FrameDifference`, in grey levels."""
+    flow: Float[Array, "*time regions"]
+    """`policies.FlowMagnitude`, in pixels."""
+    random: Float[Array, "*time regions"]
+    """A number drawn from 0..1."""
+    oracle: Float[Array, "*time regions"]
+    """Agreement in percent, negative: the pixels whose warped label is the label that segmenting the frame gives. What
+    the decision network is trained to foresee; no policy can know it without segmenting."""
+
+
+POLICIES = Urgency._fields
+
+
+def setting(policy: str, threshold: float) -> float:
+    """A threshold as the policy's own number: a target in percent, an interval in frames, a chance, or itself."""
+    if policy in ("learned", "oracle"):
+        return -threshold
+    if policy == "interval":
+        return float(np.floor(threshold) + 1)
+    return 1 - threshold if policy == "random" else threshold
+
+
+class Run(NamedTuple):
+    """What a policy did with a clip; numpy."""
+
+    labels: UInt8[np.ndarray, "time height width"]
+    segmented: Bool[np.ndarray, "time regions"]
+    """All True on the first frame."""
+    urgency: Urgency
+    """Of every policy, from the second frame on, against this run's key frames."""
+
+
+class _Keys(NamedTuple):
+    """Each region's key frame."""
+
+    images: Shaped[Array, "regions h/2 w/2 3"]
+    scores: Float[Array, "regions h2 w2 classes"]
+    age: Float[Array, "regions"]
+    """Frames since then, counting the one to come."""
+
+
+def segmented(
+    params: networks.Params,
+    frame: UInt8[Any, "height width 3"],
+    *,
+    config: DVSNetConfig,
+    blank: VideoState | None = None,
+) -> SegmentedFrame:
+    """A frame as `segment_frame` segments it when it is a stream's first; `blank` is its `init_state`, to be reused."""
+    blank = init_state(params, frame[None], config=config) if blank is None else blank
+    state, result = segment_frame(params, jax.tree.map(jnp.copy, blank), frame[None], config=config)
+    grid = region_grid(config, *frame.shape[:2])
+    labels, maxima = _labels_of_regions(state.key_scores, grid)
+    return SegmentedFrame(state.key_images, state.key_scores, labels, maxima, result.labels[0])
+
+
+@partial(jax.jit, static_argnames="grid")
+def _labels_of_regions(scores: Array, grid: RegionGrid) -> tuple[Array, Array]:
+    """Upsampled by way of the flow's grid, as the frame step does with scores that are not warped."""
+    size = (scores.shape[0], grid.region_height // 8, grid.region_width // 8)
+    still = warp_scores(scores, jnp.zeros((*size, 2)), jnp.ones((*size, scores.shape[-1])))
+    return upsample_argmax(still, (grid.region_height, grid.region_width))
+
+
+def simulate(
+    params: networks.Params,
+    clip: Sequence[SegmentedFrame],
+    policy: str,
+    threshold: float,
+    draws: Float[np.ndarray, "time regions"],
+    *,
+    config: DVSNetConfig,
+) -> Run:
+    """A run of one of `POLICIES` over a clip; its first frame is segmented whole. `config.policy` plays no part.
+
+    `draws`, of 0..1, is what the policy `random` goes by.
+    """
+    chosen, at = jnp.int32(POLICIES.index(policy)), jnp.float32(threshold)
+    first = clip[0]
+    regions = len(first.images)
+    keys = _Keys(first.images, first.scores, jnp.ones(regions, jnp.float32))
+    labels, routes, urgencies = [first.merged], [np.ones(regions, bool)], []
+    for frame, draw in zip(clip[1:], draws[1:], strict=True):
+        keys, merged, segment, urgency = _step(params, keys, frame, jnp.float32(draw), chosen, at, config=config)
+        labels.append(merged)
+        routes.append(segment)
+        urgencies.append(urgency)
+    labels, routes, urgencies = jax.device_get((labels, routes, urgencies))
+    over_time = np.stack(urgencies, 1) if urgencies else np.zeros((len(POLICIES), 0, regions), np.float32)
+    return Run(np.stack(labels), np.stack(routes), Urgency(*over_time))
+
+
+@partial(jax.jit, static_argnames="config")
+def _step(
+    params: networks.Params,
+    keys: _Keys,
+    frame: SegmentedFrame,
+    draw: Float[Array, "regions"],
+    policy: Int[Array, ""],
+    threshold: Float[Array, ""],
+    *,
+    config: DVSNetConfig,
+) -> tuple[_Keys, UInt8[Array, "height width"], Bool[Array, "regions"], Float[Array, "policies regions"]]:
+    """One frame: the frame step with its segmentation network replaced by what it said before."""
+    grid = region_grid(config, *frame.merged.shape)
+    out = networks.flow_and_feature(params, frame.images, keys.images, config)
+    warped, maxima = upsample_argmax(
+        warp_scores(keys.scores, out.flow, out.scale), (grid.region_height, grid.region_width)
+    )
+    counted = _within_frame(grid)
+    urgency = jnp.stack(
+        Urgency(
+            learned=-networks.expected_confidence(params, out.feature, config),
+            interval=keys.age,
+            difference=jnp.abs(frame.images.astype(jnp.float32) - keys.images).mean((1, 2, 3)),
+            flow=8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2)),
+            random=draw,
+            oracle=-100 * ((warped == frame.labels) & counted).sum((1, 2)) / counted.sum((1, 2)),
+        )
+    )
+    segment = urgency[policy] > threshold
+    new = _Keys(frame.images, frame.scores, jnp.zeros_like(keys.age))
+    keys = jax.tree.map(partial(_choose, segment), new, keys)
+    labels = merge(_choose(segment, frame.labels, warped), _choose(segment, frame.maxima, maxima), grid)[0]
+    return keys._replace(age=keys.age + 1), labels, segment, urgency
+
+
+def _within_frame(grid: RegionGrid) -> Bool[np.ndarray, "regions h w"]:
+    """The pixels of the regions that are not padding."""
+    rows, columns = np.arange(grid.region_height), np.arange(grid.region_width)
+    return np.stack([(top + rows < grid.height)[:, None] & (left + columns < grid.width) for top, left in grid.corners])
+
+
+def _choose(mask: Bool[Array, "regions"], chosen: Array, other: Array) -> Array:
+    return jnp.where(mask.reshape(-1, *[1] * (chosen.ndim - 1)), chosen, other)

@@ -1,0 +1,49 @@
+"""DeepLab on EfficientNet-Lite0: an atrous pyramid at stride 16 and a small decoder at strides 8 and 4, for the street
+preset.
+
+After DeepLabv3+ (Chen et al., 2018, section 3): atrous pyramid, then low-level features joined in, and separable
+convolutions. The scores come out at ¼ of the image.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import flax.linen as nn
+
+from dvsnet_jax.config import DeepLabLiteConfig
+from dvsnet_jax.networks.efficientnet_lite import efficientnet_lite_trunk, relu6
+from dvsnet_jax.networks.layers import BatchNorm, Convolution
+from dvsnet_jax.ops.resize import enlarge
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+SKIPS = {16: "block11_expand", 8: "block5_expand", 4: "block3_expand"}
+"""What the decoder takes in at each stride: the trunk's last wide features there."""
+
+
+class DeepLabLite(nn.Module):
+    config: DeepLabLiteConfig
+    update_moments: bool = False
+    frozen: tuple[str, ...] = ()
+    """Layers whose names begin so keep their moments."""
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "n h w 3"]
+    ) -> tuple[Float[Array, "n h/4 w/4 classes"], dict[str, Float[Array, "..."]]]:
+        norm = partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
+
+        def normed(x: Array, name: str) -> Array:
+            return relu6(norm(name=f"{name}_bn")(x))
+
+        x, seen = efficientnet_lite_trunk(images, norm=norm)
+        for (stride, skip), width in zip(SKIPS.items(), self.config.decoder_widths, strict=True):
+            low = seen[skip]
+            below = enlarge(Convolution(width, 1, use_bias=False, name=f"up{stride}")(x), (low.shape[1], low.shape[2]))
+            x = normed(below + Convolution(width, 1, use_bias=False, name=f"skip{stride}")(low), f"skip{stride}")
+            x = Convolution(width, 3, use_bias=False, name=f"refine{stride}")(x)
+            x = seen[f"refine{stride}"] = normed(x, f"refine{stride}")
+        return Convolution(self.config.num_classes, 1, name="scores")(x), seen

@@ -1,0 +1,105 @@
+"""Depthwise convolution as shifted multiply-adds, with a gradient of its own.
+
+XLA's grouped convolution is a trap on CPU (`feature_group_count` = channels: 65–200 ms where this takes 4–7 ms), and so
+is its gradient. On other backends the grouped convolution is used, which cuDNN and the TPU know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dvsnet_jax.ops.channel_sums import channel_sums
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float
+
+
+def depthwise_convolution(
+    x: Float[Array, "n h w c"], weights: Float[Array, "k k c"], *, stride: int = 1, dilation: int = 1
+) -> Float[Array, "n h2 w2 c"]:
+    """Each channel convolved with its own kernel; TensorFlow's SAME padding, so `h2` is ⌈h / stride⌉."""
+    return lax.platform_dependent(
+        x, weights, cpu=partial(_shifted, stride, dilation), default=partial(_grouped, stride, dilation)
+    )
+
+
+def _grouped(stride: int, dilation: int, x: Array, weights: Array) -> Array:
+    return lax.conv_general_dilated(
+        x, weights[:, :, None], (stride, stride), "SAME", rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=x.shape[-1],
+    )  # fmt: skip
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _shifted(stride: int, dilation: int, x: Array, weights: Array) -> Array:
+    padded, taps = _padded(x, weights.shape[0], stride, dilation)
+    total = jnp.zeros((), x.dtype)
+    for row, column, window in taps:
+        total = total + window(padded) * weights[row, column]
+    return total
+
+
+def _forward(stride: int, dilation: int, x: Array, weights: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _shifted(stride, dilation, x, weights), (x, weights)
+
+
+def _backward(stride: int, dilation: int, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, weights = saved
+    dy = lax.optimization_barrier(dy)  # or XLA works it out anew for each of the k² places where it is read
+    k = weights.shape[0]
+    padded, taps = _padded(x, k, stride, dilation)
+    dw = jnp.stack(channel_sums(*(window(padded) * dy for _, _, window in taps))).reshape(weights.shape)
+    # dx is the same sum over dy spread out by the stride, with the kernel turned round.
+    _, h, w, _ = x.shape
+    reach = dilation * (k - 1)
+    (top, _), (left, _) = (_same_pads(size, k, stride, dilation) for size in (h, w))
+    spread = ((dy.shape[1] - 1) * stride + 1, (dy.shape[2] - 1) * stride + 1)
+    low_y, low_x = reach - top, reach - left
+    pads = [
+        (0, 0, 0),
+        (low_y, h + reach - low_y - spread[0], stride - 1),
+        (low_x, w + reach - low_x - spread[1], stride - 1),
+        (0, 0, 0),
+    ]
+    wide = lax.pad(dy, jnp.zeros((), dy.dtype), pads)
+    dx = jnp.zeros((), dy.dtype)
+    for row in range(k):
+        for column in range(k):
+            y0, x0 = row * dilation, column * dilation
+            dx = dx + wide[:, y0 : y0 + h, x0 : x0 + w] * weights[k - 1 - row, k - 1 - column]
+    return lax.optimization_barrier(dx), dw
+
+
+_shifted.defvjp(_forward, _backward)
+
+
+def _same_pads(size: int, k: int, stride: int, dilation: int) -> tuple[int, int]:
+    """Pixels before and after, as TensorFlow's SAME has them: the odd one after."""
+    out = -(-size // stride)
+    total = max(0, (out - 1) * stride + dilation * (k - 1) + 1 - size)
+    return total // 2, total - total // 2
+
+
+def _padded(
+    x: Array, k: int, stride: int, dilation: int
+) -> tuple[Array, list[tuple[int, int, Callable[[Array], Array]]]]:
+    """The image with its border, and for each row and column of the kernel what cuts its pixels out."""
+    _, h, w, _ = x.shape
+    pads = [_same_pads(size, k, stride, dilation) for size in (h, w)]
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    out_h, out_w = -(-h // stride), -(-w // stride)
+
+    def window(row: int, column: int) -> Callable[[Array], Array]:
+        def cut(padded: Array) -> Array:
+            y0, x0 = row * dilation, column * dilation
+            return padded[:, y0 : y0 + (out_h - 1) * stride + 1 : stride, x0 : x0 + (out_w - 1) * stride + 1 : stride]
+
+        return cut
+
+    return padded, [(row, column, window(row, column)) for row in range(k) for column in range(k)]

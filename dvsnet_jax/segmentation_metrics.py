@@ -1,0 +1,52 @@
+"""How well labels agree with the truth: everything from one confusion matrix, summed over as many pictures as wanted.
+
+    matrix = sum(confusion_matrix(labels, truth, 19) for labels, truth in frames)
+    print(mean_iou(matrix), pixel_accuracy(matrix))
+
+Rows of the matrix are true classes, columns predicted ones. Void pixels (255, or any true label past the classes) never
+count. Intersection over union as Cityscapes and PASCAL VOC define it: TP / (TP + FP + FN), over all pictures together.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Int, UInt8
+
+
+@partial(jax.jit, static_argnames="num_classes")
+def confusion_matrix(
+    labels: UInt8[Array, "*shape"], truth: UInt8[Array, "*shape"], num_classes: int
+) -> Int[Array, "num_classes num_classes"]:
+    """Pixels by true class (rows) and predicted class (columns), int32; void ones are left out."""
+    counts = (truth < num_classes) & (labels < num_classes)
+    place = jnp.where(counts, truth.astype(jnp.int32) * num_classes + labels, num_classes**2)
+    return jnp.bincount(place.ravel(), length=num_classes**2 + 1)[:-1].reshape(num_classes, num_classes)
+
+
+def class_ious(matrix: Int[np.ndarray, "c c"]) -> Float[np.ndarray, "c"]:
+    """Intersection over union of each class; NaN for a class that is neither in the truth nor predicted."""
+    matrix = np.asarray(matrix, np.float64)
+    right = np.diag(matrix)
+    union = matrix.sum(0) + matrix.sum(1) - right
+    return np.divide(right, union, out=np.full_like(right, np.nan), where=union > 0)
+
+
+def mean_iou(matrix: Int[np.ndarray, "c c"], *, absent: Literal["skip", "zero"] = "skip") -> float:
+    """Mean of the classes' IoU, 0..1. A class that is nowhere is skipped, or counts as 0 as in the original's tool."""
+    ious = class_ious(matrix)
+    if absent == "zero":
+        return float(np.nan_to_num(ious).mean())
+    return float(np.nanmean(ious)) if np.isfinite(ious).any() else float("nan")
+
+
+def pixel_accuracy(matrix: Int[np.ndarray, "c c"]) -> float:
+    """Share of pixels with the true class, 0..1; NaN without a pixel."""
+    matrix = np.asarray(matrix, np.float64)
+    return float(np.diag(matrix).sum() / matrix.sum()) if matrix.sum() else float("nan")

@@ -1,0 +1,111 @@
+"""DVSNet around any segmentation network, without a label: flow fine-tune, scale head and decision network.
+
+What the decision network foretells is agreement with the segmentation network's *own* output, and the joint fine-tune
+can be supervised by that output too. So unlabelled video is enough, whatever the network is: one of ours, or a function
+of the user's (`SegmentationFunction`).
+
+    params = accelerate(params, config, clips, held_out, "run")      # then segment with params and config
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dvsnet_jax import networks
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.datasets.augment import LabelledAugmentation
+from dvsnet_jax.datasets.clips import Clip
+from dvsnet_jax.datasets.pair_lists import FramePair
+from dvsnet_jax.training.decision import DecisionTraining
+from dvsnet_jax.training.decision_data import make_set
+from dvsnet_jax.training.decision_loop import train as train_decision
+from dvsnet_jax.training.decision_report import Row, report
+from dvsnet_jax.training.decision_set import read_set
+from dvsnet_jax.training.joint import JointTraining
+from dvsnet_jax.training.joint_run import CROPS, fine_tune
+from dvsnet_jax.training.loop import Metrics, Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acceleration:
+    """How much of everything."""
+
+    joint: JointTraining = field(default_factory=lambda: JointTraining(supervision="own", steps=2000))
+    decision: DecisionTraining = field(default_factory=DecisionTraining)
+    pairs: int = 2000
+    """Pairs of frames that the decision network learns from; a quarter as many to validate."""
+    distances: tuple[int, int] = (1, 12)
+    """Frames between them."""
+    crops: LabelledAugmentation = CROPS
+
+
+class Accelerated(NamedTuple):
+    """What came out."""
+
+    params: networks.Params
+    """Segmentation as it was, flow and decision trained."""
+    rows: list[Row]
+    """The decision network beside the mean and a line on flow magnitude, on held-out pairs."""
+
+
+def accelerate(
+    params: networks.Params,
+    config: DVSNetConfig,
+    clips: Sequence[Clip],
+    held_out: Sequence[Clip],
+    folder: str | Path,
+    options: Acceleration,
+    *,
+    schedule: Schedule | None = None,
+    described: object = None,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    on_step: Callable[[int, Metrics], None] = lambda done, metrics: None,
+    on_pairs: Callable[[int], None] = lambda done: None,
+    on_epoch: Callable[[Metrics], None] = lambda record: None,
+) -> Accelerated:
+    """Trains all that DVSNet adds to a segmentation network, in `folder`; started again, it goes on where it stopped.
+
+    `clips` are frames of one video each, in order; labels in them are not looked at. `held_out` are others, which the
+    decision network is validated on. Raises InputError as the stages do.
+    """
+    folder = Path(folder)
+    on_stage("flow")
+    flow = fine_tune(
+        params, config, clips, folder / "flow", options.joint, schedule or Schedule(steps=options.joint.steps),
+        crops=options.crops, described=described, on_step=on_step,
+    )  # fmt: skip
+    params = {**params, "flow": flow}
+    on_stage("decision data")
+    for name, source, count in (("train", clips, options.pairs), ("val", held_out, max(1, options.pairs // 4))):
+        pairs, read = clip_pairs(source, count, options.distances, seed=options.decision.seed)
+        make_set(params, pairs, folder / "decision-data" / name, config=config, read=read, on_progress=on_pairs)
+    on_stage("decision")
+    data, validation = (read_set(folder / "decision-data" / name) for name in ("train", "val"))
+    decision = train_decision(
+        data, validation, folder / "decision", options.decision, config=config.decision, on_epoch=on_epoch
+    )
+    rows = report(decision, data, validation, folder / "decision", config=config.decision)
+    return Accelerated({**params, "decision": decision}, rows)
+
+
+def clip_pairs(
+    clips: Sequence[Clip], count: int, distances: tuple[int, int], *, seed: int
+) -> tuple[list[FramePair], Callable[[FramePair], tuple[np.ndarray, np.ndarray]]]:
+    """`count` pairs of frames drawn from clips, and what reads them. Their paths are the clip's and frames' numbers."""
+    rng = np.random.default_rng(seed)
+    lengths = np.array([len(clip) for clip in clips])
+    pairs = []
+    for number in rng.choice(len(clips), size=count, p=lengths / lengths.sum()):
+        current = int(rng.integers(min(1, lengths[number] - 1), lengths[number]))
+        key = current - min(current, int(rng.integers(distances[0], distances[1] + 1)))
+        pairs.append(FramePair(Path(f"{number}/{key}"), Path(f"{number}/{current}"), Path()))
+
+    def frame(path: Path) -> np.ndarray:
+        return clips[int(path.parent.name)][int(path.name)].image
+
+    return pairs, lambda pair: (frame(pair.key), frame(pair.current))

@@ -1,0 +1,61 @@
+"""What training begins from: fresh parameters, ImageNet's trunk, or a checkpoint, maybe of other classes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from dvsnet_jax import networks
+from dvsnet_jax.checkpoints.efficientnet import imagenet_file, read_efficientnet_trunk, with_trunk
+from dvsnet_jax.checkpoints.matching import flatten, unflatten
+from dvsnet_jax.config import DeepLabV2Config, DVSNetConfig
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.training.restoring import restore
+
+PRESETS: dict[str, Callable[[int], DVSNetConfig]] = {
+    "street": lambda classes: DVSNetConfig.street(num_classes=classes),
+    "cityscapes": lambda classes: _with_classes(DVSNetConfig.cityscapes(), classes),
+    "deeplab-v2": lambda classes: DVSNetConfig(segmentation=DeepLabV2Config(num_classes=classes)),
+}
+"""Configurations by name, for a number of classes."""
+
+
+def begin(
+    restore_from: str | None, preset: Callable[[int], DVSNetConfig], num_classes: int, seed: int
+) -> tuple[networks.Params, DVSNetConfig, str]:
+    """Parameters, configuration, and what to tell about them.
+
+    `restore_from` is a checkpoint, ours or the original's in TensorFlow, whose configuration is then taken (`preset`
+    is not); or 'imagenet', or a file .pth of EfficientNet-Lite0; or None.
+    """
+    if restore_from is None or restore_from == "imagenet" or restore_from.endswith(".pth"):
+        config = preset(num_classes)
+        params = networks.init_params(jax.random.key(seed), config)
+        if restore_from is None:
+            return params, config, "all parameters are fresh"
+        file = imagenet_file() if restore_from == "imagenet" else Path(restore_from)
+        return with_trunk(params, read_efficientnet_trunk(file)), config, f"the trunk is {file.name}'s, the rest fresh"
+    params, config = restore(restore_from)
+    if config.num_classes == num_classes:
+        return params, config, ""
+    return _other_classes(params, _with_classes(config, num_classes), seed, restore_from)
+
+
+def _with_classes(config: DVSNetConfig, num_classes: int) -> DVSNetConfig:
+    return config.replace(segmentation=dataclasses.replace(config.segmentation, num_classes=num_classes))
+
+
+def _other_classes(
+    params: networks.Params, config: DVSNetConfig, seed: int, source: str
+) -> tuple[networks.Params, DVSNetConfig, str]:
+    """The parameters with what depends on the number of classes fresh: the last layers."""
+    old, new = flatten(params), flatten(networks.init_params(jax.random.key(seed), config))
+    if old.keys() != new.keys():
+        raise InputError(f"{source}: has other layers than {config}; this is another network")
+    fresh = [name for name in new if old[name].shape != new[name].shape]
+    kept: dict[str, Any] = {name: new[name] if name in fresh else old[name] for name in new}
+    return unflatten(kept), config, f"fresh for {config.num_classes} classes: {', '.join(fresh)}"

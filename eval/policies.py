@@ -1,0 +1,93 @@
+r"""When to segment a region anew: policies compared on labelled video at equal share of regions segmented.
+
+    python eval/policies.py --weights WEIGHTS --data camvid:CAMVID:val --json policies.jsonl
+    python eval/policies.py --weights WEIGHTS --data cityscapes:CITYSCAPES:train:pseudo --scale 0.5 \
+        --only aachen_000004 aachen_000005
+
+Consecutive labelled frames are a clip, whose first frame is segmented whole and counts. Every frame is segmented once;
+then each policy's threshold is searched for with runs that only warp (dvsnet_jax.evaluation.policy_sweep), and what is
+printed at a share is interpolated between the nearest runs. `oracle` knows how many warped labels are right. CamVid is
+measured in its own 11 classes. Prints markdown tables; --json gets a line for every run and every cell.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import nullcontext
+from math import isfinite
+from pathlib import Path
+
+from dvsnet_jax import checkpoints
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.labelled_clips import labelled_clips
+from dvsnet_jax.evaluation.policy_measurement import Measured, segment_clips
+from dvsnet_jax.evaluation.policy_simulation import POLICIES
+from dvsnet_jax.evaluation.policy_sweep import sweep, table
+from dvsnet_jax.media.json_lines import JsonLinesWriter
+from dvsnet_jax.training import command
+
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = command.parser(__doc__)
+    parser.add_argument("--weights", type=Path, required=True, help="a checkpoint's folder")
+    parser.add_argument("--data", required=True, help="a labelled video, as above or folder:FRAMES:LABELS")
+    parser.add_argument("--only", nargs="+", default=[], help="beginnings of frames' names")
+    parser.add_argument("--scale", type=command.positive(float), default=1.0, help="resizes the frames first")
+    parser.add_argument("--shares", type=command.positive(float), nargs="+", default=SHARES, help="of regions, 0 to 1")
+    parser.add_argument("--policies", nargs="+", choices=POLICIES, default=POLICIES)
+    parser.add_argument("--tolerance", type=command.positive(float), default=0.005, help="between share and run")
+    parser.add_argument("--runs", type=command.positive(int), default=8, help="at most, for each policy and share")
+    parser.add_argument("--seed", type=int, default=0, help="of the policy random")
+    parser.add_argument("--json", type=Path, help="write all measurements here, one JSON object a line")
+    options = command.parse(parser, argv)
+    try:
+        print(_run(options))
+    except InputError as error:
+        print(f"policies.py: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("policies.py: interrupted; --json has what was measured until now", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(options: Namespace) -> str:
+    params, config = checkpoints.load(options.weights)
+    clips = labelled_clips(options.data, num_classes=config.num_classes, only=options.only, scale=options.scale)
+    count = sum(len(clip.frames) for clip in clips)
+    with JsonLinesWriter(options.json) if options.json else nullcontext() as lines:
+
+        def write(record: dict) -> None:
+            if lines:
+                lines.write(record)
+
+        def on_run(run: Measured) -> None:
+            write({"what": "run", **run.as_json()})
+            at = f" {run.setting:.4g}" if isfinite(run.setting) else ""
+            _progress(f"{run.policy}{at}: {run.share:.1%} of regions segmented, mIoU {run.mean_iou:.2%}")
+
+        names = ("data", "only", "scale", "seed", "tolerance")
+        write({"what": "settings", "weights": str(options.weights), **{name: getattr(options, name) for name in names},
+               "clips": len(clips), "frames": count})  # fmt: skip
+        video = segment_clips(params, clips, config=config, seed=options.seed, progress=_progress)
+        result = sweep(
+            params, video, config=config, shares=options.shares, policies=options.policies,
+            classes="camvid" if options.data.startswith("camvid:") else "own",
+            tolerance=options.tolerance, most_runs=options.runs, on_run=on_run,
+        )  # fmt: skip
+        for cells in result.policies.values():
+            for at in cells:
+                write({"what": "at share", **at.as_json()})
+    return f"{options.data}: {count} frames, {len(clips)} clip{'' if len(clips) == 1 else 's'}\n\n{table(result)}"
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The weights that come with the package: whole, of the street preset, and refused where damaged."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import jax
+import numpy as np
+import pytest
+from tiny import TINY, tiny_params
+
+from dvsnet_jax import DVSNetConfig, checkpoints, networks
+from dvsnet_jax.checkpoints.bundled import read_bundle, write_bundle
+from dvsnet_jax.errors import InputError
+
+
+def test_bundled_weights_are_those_of_the_street_preset():
+    params, config = checkpoints.load_bundled()
+    street = DVSNetConfig.street()
+    assert (config.segmentation, config.flow, config.decision) == (street.segmentation, street.flow, street.decision)
+    wanted = networks.abstract_params(config)
+    assert jax.tree.map(lambda a: (a.shape, a.dtype), params) == jax.tree.map(lambda a: (a.shape, a.dtype), wanted)
+    size = (resources.files("dvsnet_jax") / "weights" / checkpoints.BUNDLE).stat().st_size
+    assert size <= 20e6
+
+
+def test_bundle_round_trip_rounds_to_half_precision(tmp_path):
+    write_bundle(tmp_path / "b.npz", tiny_params(), TINY)
+    params, config = read_bundle((tmp_path / "b.npz").read_bytes(), source="b")
+    assert config == TINY
+    jax.tree.map(
+        lambda a, b: np.testing.assert_array_equal(np.asarray(a).astype(np.float16), np.asarray(b)),
+        jax.device_get(tiny_params()), params,
+    )  # fmt: skip
+
+
+def test_damaged_bundles_are_refused(tmp_path):
+    write_bundle(tmp_path / "b.npz", tiny_params(), TINY)
+    content = (tmp_path / "b.npz").read_bytes()
+    for broken in (content[:-100], b"no zip", b""):
+        with pytest.raises(InputError, match="damaged"):
+            read_bundle(broken, source="b")
+    with np.load(tmp_path / "b.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    name = next(name for name in arrays if name.startswith("flow"))
+    np.savez(tmp_path / "c.npz", **{**arrays, name: arrays[name] + 1})
+    with pytest.raises(InputError, match="checksum"):
+        read_bundle((tmp_path / "c.npz").read_bytes(), source="c")
+
+
+def test_numbers_past_half_precision_are_not_bundled(tmp_path):
+    params = tiny_params()
+    params = {**params, "decision": jax.tree.map(lambda a: a * 0 + 1e6, params["decision"])}
+    with pytest.raises(InputError, match="65504"):
+        write_bundle(tmp_path / "b.npz", params, TINY)
+    assert not (tmp_path / "b.npz").exists()
