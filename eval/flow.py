@@ -3,8 +3,8 @@ r"""How good the flow network of a DVSNet is: endpoint error where flow is known
     python eval/flow.py --pairs pairs:FLOW --pairs street:40:9 --clips camvid:CAMVID:val [--weights WEIGHTS]
 
 Without --weights, the bundled ones. Pairs: pairs:FOLDER or street:COUNT:SEED[:HxW], which the network reads at their
-own size. Clips: camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT, video:FILE, frames:FOLDER, street:COUNT:SEED, with @SCALE; a key
-frame's labels, warped or copied, are held against those of segmenting the current frame. Prints markdown tables.
+own size. Clips: camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT, video:FILE, frames:FOLDER, street:COUNT:SEED, with @SCALE; a
+key frame's labels, warped or copied, are held against those of segmenting the current frame. Prints markdown tables.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 r"""When to segment a region anew: policies compared on labelled video at equal share of regions segmented.
 
-    python eval/policies.py --weights WEIGHTS --data camvid:CAMVID:val --json policies.jsonl
+    python eval/policies.py --data camvid:CAMVID:val --json policies.jsonl
     python eval/policies.py --weights WEIGHTS --data cityscapes:CITYSCAPES:train:pseudo --scale 0.5 \
         --only aachen_000004 aachen_000005
 
@@ -33,7 +33,7 @@ SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command.parser(__doc__)
-    parser.add_argument("--weights", type=Path, required=True, help="a checkpoint's folder")
+    parser.add_argument("--weights", type=Path, help="a checkpoint's folder; default: the bundled weights")
     parser.add_argument("--data", required=True, help="a labelled video, as above or folder:FRAMES:LABELS")
     parser.add_argument("--only", nargs="+", default=[], help="beginnings of frames' names")
     parser.add_argument("--scale", type=command.positive(float), default=1.0, help="resizes the frames first")
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Namespace) -> str:
-    params, config = checkpoints.load(options.weights)
+    params, config = checkpoints.load(options.weights) if options.weights else checkpoints.load_bundled()
     clips = labelled_clips(options.data, num_classes=config.num_classes, only=options.only, scale=options.scale)
     count = sum(len(clip.frames) for clip in clips)
     with JsonLinesWriter(options.json) if options.json else nullcontext() as lines:

@@ -89,7 +89,7 @@ class Numbered:
 
 def test_places_and_parts_count_their_frames():
     places = Places([Numbered(), Part(Numbered(), 4, 9)])
-    assert len(places) == 17 and places[12].index == 0 and places[12].clip[0].labels[0, 0] == 4
+    assert len(places) == 17 and places[12].position == 0 and places[12].clip[0].labels[0, 0] == 4
     with pytest.raises(IndexError):
         places[17]
 

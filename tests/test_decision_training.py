@@ -36,9 +36,9 @@ def test_three_adam_steps_equal_the_original(goldens, params, rate, name, precis
     # both precisions because Adam takes its bias corrections from float32 powers, as TensorFlow 1.4 does: with exact
     # ones it is off by 1.15e-4 in float64, with optax's float32 ones (0.999**3 differs in the last bit) by 1.25e-4.
     # TensorFlow 2.21 is off by 2.7e-6; float64 from weights and features off by half a float32 ulp, by 3.3e-6 at most.
-    # In float32 three pre-activations of steps 2 and 3 lie so near LeakyReLU's kink (8e-6, 2.2e-4, 2.6e-4) that adding
-    # up in another order can flip them: with hidden units permuted, 7 of 8 float32 runs were off by 1.9e-3 to 6.2e-2,
-    # all from step 3 on. A float32 failure of that size on another machine is this; float64 is the one that decides.
+    # At step 2 three pre-activations lie so near LeakyReLU's kink (8e-6, 2.2e-4, 2.6e-4) that adding up in another
+    # order can flip them: with hidden units permuted, 7 of 8 float32 runs had the last loss off by 1.9e-3 to 6.2e-2.
+    # Failing so in float32 alone, on another machine, is this and no fault of the training.
     arrays, about = goldens.arrays("decision"), goldens.json("decision")
     training = DecisionTraining(learning_rate=rate, dropout=0.0, precision=precision)
     with jax.enable_x64(precision == "float64"):

@@ -20,7 +20,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.protocols import SegmentationFunction
 
-STREET = "street:4:1:64x96"
+STREET = "street:4:1:128x128"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def frames(tmp_path_factory):
 def supervised(weights, save_dir, *more):
     return [str(word) for word in (
         "supervised", "--data", STREET, "--restore-from", weights, "--save-dir", save_dir, "--steps", 6, "--batch-size",
-        2, "--crop", 64, 64, "--look-every", 1, "--save-every", 2, *more)]  # fmt: skip
+        2, "--crop", 128, 128, "--look-every", 1, "--save-every", 2, *more)]  # fmt: skip
 
 
 def joint(weights, frames, save_dir, *more):
@@ -55,12 +55,12 @@ def same(a, b):
 
 
 def test_supervised_then_joint_change_the_flow_network_alone(weights, frames, tmp_path, capsys):
-    assert recipe("flow")(supervised(weights, tmp_path / "a", "--validate", "street:2:9:64x96")) == 0
+    assert recipe("flow")(supervised(weights, tmp_path / "a", "--validate", "street:2:9:128x128")) == 0
     assert "epe" in capsys.readouterr().out
     assert (
         recipe("flow")(joint(tmp_path / "a" / "weights", frames, tmp_path / "b", "--validate", f"frames:{frames}")) == 0
     )
-    assert "warped_9" in json.dumps([json.loads(line) for line in (tmp_path / "b" / "metrics.jsonl").open()])
+    assert "warped_9" in (tmp_path / "b" / "metrics.jsonl").read_text()
     before = varied_params()
     for run in ("a", "b"):
         params, config = checkpoints.load(tmp_path / run / "weights")
@@ -69,13 +69,13 @@ def test_supervised_then_joint_change_the_flow_network_alone(weights, frames, tm
         same(params["decision"], before["decision"])
         assert not np.array_equal(params["flow"]["conv1"]["weights"], before["flow"]["conv1"]["weights"])
         before = params
-    lines = [json.loads(line) for line in (tmp_path / "a" / "metrics.jsonl").open()]
+    lines = [json.loads(line) for line in (tmp_path / "a" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
 
 
 def test_one_network_of_the_family_alone(tmp_path):
     words = ["supervised", "--data", STREET, "--network", "FlowNetS", "--width", "0.03125", "--save-dir", tmp_path,
-             "--steps", 1, "--batch-size", 1, "--crop", 64, 64]  # fmt: skip
+             "--steps", 1, "--batch-size", 1, "--crop", 128, 128]  # fmt: skip
     assert recipe("flow")([str(word) for word in words]) == 0
     _, config = checkpoints.load_flow(tmp_path / "weights")
     assert config == FlowNet2Config(network="FlowNetS", width=0.03125)
@@ -116,7 +116,8 @@ def test_what_the_recipe_refuses(weights, frames, tmp_path, capsys):
         (joint(weights, frames, tmp_path / "run", "--seed", "5"), "seed"),
         (joint(weights, frames, tmp_path / "nan", "--learning-rate", "1e30"), "not finite"),
         (joint(weights, tmp_path / "nothing", tmp_path / "x"), "nothing"),
-        (supervised(weights, tmp_path / "y", "--crop", 64, 64, "--data", "street:0:1"), "empty"),
+        (supervised(weights, tmp_path / "w", "--crop", 64, 64), "128 or more"),
+        (supervised(weights, tmp_path / "y", "--crop", 128, 128, "--data", "street:0:1"), "empty"),
         (joint(tmp_path / "no-weights", frames, tmp_path / "z"), "no-weights"),
     ):
         assert recipe("flow")(words) == 1, words

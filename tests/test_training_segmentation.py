@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -25,9 +24,10 @@ import pytest
 
 from dvsnet_jax import DecisionConfig, DeepLabFastConfig, DVSNetConfig, FlowNet2sConfig, checkpoints, networks
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
-from dvsnet_jax.checkpoints.training_state import load_state
+from dvsnet_jax.checkpoints.training_state import load_state, save_state
 from dvsnet_jax.config import DeepLabLiteConfig
 from dvsnet_jax.datasets.camvid import to_camvid
+from dvsnet_jax.datasets.pipeline import Batches
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import write_png
@@ -44,7 +44,7 @@ CONFIG = DVSNetConfig(
     flow=FlowNet2sConfig(channels=(4, 4, 8, 8, 8, 8)),
     decision=DecisionConfig(conv_width=4, hidden=(8, 8, 4)),
 )
-TRAINING = SegmentationTraining(steps=40, batch_size=2, learning_rate=0.03, trunk_rate=0.5)
+TRAINING = SegmentationTraining(steps=40, batch_size=2, learning_rate=0.03, trunk_rate=0.5, average=0.3)
 COLOURS = np.array([[20, 20, 20], [220, 40, 40], [40, 220, 40], [60, 60, 240]], np.uint8)
 QUICK = {"xla_backend_optimization_level": 0}
 quick_step = jax.jit(
@@ -76,10 +76,11 @@ def small():
         yield
 
 
-def pictures(count, seed=0, height=32, width=48):
+def pictures(count, seed=0, height=32, width=48, block=8):
     """Blocks of four classes, each of its own colour, and some void."""
     rng = np.random.default_rng(seed)
-    labels = rng.integers(0, 4, (count, height // 8, width // 8)).repeat(8, 1).repeat(8, 2).astype(np.uint8)
+    labels = rng.integers(0, 4, (count, height // block, width // block), np.uint8)
+    labels = labels.repeat(block, 1).repeat(block, 2)
     images = np.clip(COLOURS[labels] + rng.normal(0, 8, (*labels.shape, 3)), 0, 255).astype(np.uint8)
     labels[:, :3] = 255
     return images, labels
@@ -96,6 +97,19 @@ def params_of(config=CONFIG, seed=0):
 
     shapes = flatten(networks.abstract_params(config))
     return unflatten({name: leaf(name, array.shape).astype(np.float32) for name, array in shapes.items()})
+
+
+@pytest.fixture
+def quick_init(monkeypatch):
+    """Fresh parameters by numpy; the list says what was asked for."""
+    asked = []
+
+    def init(key, config):
+        asked.append((int(jax.random.key_data(key)[-1]), config))
+        return jax.tree.map(jnp.array, params_of(config, seed=99))
+
+    monkeypatch.setattr(networks, "init_params", init)
+    return asked
 
 
 def trained(training, steps, batch=None, config=CONFIG, step=quick_step):
@@ -119,7 +133,7 @@ def changed(before, after):
 
 
 def test_overfits_two_pictures_and_keeps_a_mean_of_the_parameters():
-    states, losses = trained(replace(TRAINING, average=0.3), 40)
+    states, losses = trained(TRAINING, 40)
     assert losses[0] > 1 and losses[-1] < 0.3 * losses[0]
     for number, (before, after) in enumerate(pairwise(states[:7])):
         assert after.step == number + 1
@@ -131,16 +145,15 @@ def test_overfits_two_pictures_and_keeps_a_mean_of_the_parameters():
 
 
 def test_moments_move_towards_the_batchs():
-    training, (images, _) = replace(TRAINING, momentum=0.9), pictures(2)
-    (before, after), _ = trained(training, 1)
+    (before, after), _ = trained(TRAINING, 1)
     scores = partial(networks.training_scores, config=CONFIG.segmentation, update_moments=True)
-    _, moments = jax.jit(scores, compiler_options=QUICK)(before.params, images)
+    _, moments = jax.jit(scores, compiler_options=QUICK)(before.params, pictures(2)[0])
     assert moments.keys() == {"bn_conv1", "bn2", "fc1_bn"}
     for layer, seen in moments.items():
         for name in ("mean", "variance"):
             old = before.params[layer][f"moving_{name}"]
-            expected = 0.9 * old + 0.1 * np.asarray(seen[name][0])
-            assert np.abs(expected - old).max() > 1e-2
+            expected = 0.97 * old + 0.03 * np.asarray(seen[name][0])
+            assert np.abs(expected - old).max() > 1e-3
             np.testing.assert_allclose(after.params[layer][f"moving_{name}"], expected, rtol=1e-5, atol=1e-6)
 
 
@@ -181,23 +194,24 @@ def test_bfloat16_leaves_parameters_and_loss_float32():
     states, losses = trained(replace(TRAINING, precision="bfloat16"), 20)
     assert {leaf.dtype for leaf in jax.tree.leaves(states[-1][1:])} == {np.dtype(np.float32), np.dtype(np.int32)}
     assert {leaf.dtype for leaf in jax.tree.leaves(states[-1].params)} == {np.dtype(np.float32)}
-    _, exact = trained(replace(TRAINING), 1)
+    _, exact = trained(TRAINING, 1)
     assert losses[0] != exact[0] and losses[0] == pytest.approx(exact[0], rel=0.02)
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_the_losss_options_reach_it():
-    images, labels = pictures(2)
-    options = {"hard_share": 0.2, "every": 2}
-    weights = (1.0, 4.0, 0.5, 2.0)
-    (before, _), (loss,) = trained(replace(TRAINING, class_weights=weights, **options), 1)
+def test_the_losss_options_reach_it(monkeypatch):
+    asked = {}
 
-    @partial(jax.jit, compiler_options=QUICK)
-    def expected(params):
-        scores, _ = networks.training_scores(params, images, CONFIG.segmentation, update_moments=True)
-        return cross_entropy(scores, labels, class_weights=jnp.array(weights), **options)
+    def loss(scores, labels, **options):
+        asked.update(options)
+        return cross_entropy(scores, labels, **options)
 
-    assert loss == pytest.approx(float(expected(before.params)), rel=1e-5)
+    monkeypatch.setattr(segmentation, "cross_entropy", loss)
+    training = replace(TRAINING, class_weights=(1.0, 4.0, 0.5, 2.0), hard_share=0.2, every=2)
+    step = partial(quick_step.__wrapped__, config=CONFIG.segmentation, training=training)
+    jax.eval_shape(step, start(params_of()["segmentation"], CONFIG.segmentation, training), *pictures(2))
+    assert asked.pop("class_weights").shape == (4,)
+    assert asked == {"hard_share": 0.2, "every": 2}
 
 
 def test_rate_rises_and_falls():
@@ -230,7 +244,7 @@ def test_the_real_networks_overfit(network):
     with pytest.MonkeyPatch.context() as patch:
         patch.undo()
         patch.setitem(dispatch._DEEPLABS, DeepLabFastConfig, networks.DeepLabFast)
-        batch = pictures(2, height=64, width=96)
+        batch = pictures(2, height=64, width=96, block=32)
         training = replace(TRAINING, learning_rate=0.01, trunk_rate=1.0)
         _, losses = trained(training, 40, batch, CONFIG.replace(segmentation=network), segmentation.train_step)
     assert losses[0] > 1 and losses[-1] < 0.5 * losses[0]
@@ -362,6 +376,24 @@ def test_loop_stops_at_what_is_not_finite(tmp_path):
         run_loop(tmp_path / "c", measure=lambda state: {"far": float("nan")})
 
 
+def test_every_process_resumes_in_its_own_shard(tmp_path, monkeypatch):
+    """The first process writes where its batches stand; the others stand at the same place of theirs."""
+    source = [LabelledImage(np.full((1, 1, 3), n, np.uint8), np.full((1, 1), n, np.uint8)) for n in range(20)]
+
+    def shard(process):
+        return Batches(source, batch_size=2, seed=0, process=process, processes=2, threads=0)
+
+    first, second, resumed = shard(0), shard(1), shard(1)
+    for _ in range(3):
+        next(first), next(second)
+    record = {"steps": 3, "best": None, "lines": [], "data": first.state()}
+    save_state(tmp_path / "latest", {"w": np.ones(3, np.float32)}, record)
+    monkeypatch.setattr(loop.jax, "process_index", lambda: 1)
+    state, found = loop._resume(tmp_path, lambda: {"w": jnp.zeros(3)}, resumed)
+    assert state["w"].tolist() == [1, 1, 1] and found["steps"] == 3
+    np.testing.assert_array_equal(next(resumed).labels, next(second).labels)
+
+
 # The recipe.
 
 
@@ -373,11 +405,19 @@ def recipe():
     return module
 
 
-def run_recipe(argv):
-    """What the subprocesses do."""
+def run_recipe(argv, dies_at):
+    """In a process of its own, killed as it begins that step."""
+    module, calls = recipe(), iter(range(1, dies_at + 1))
+
+    def step(*args, **options):
+        if next(calls) == dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return quick_step(*args, **options)
+
+    module.train_step = step
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(dispatch._DEEPLABS, DeepLabFastConfig, Small)
-        return recipe().main(argv)
+        module.main(argv)
 
 
 @pytest.fixture(scope="module")
@@ -397,7 +437,7 @@ def flags(root, save_dir, *more):
     data = {name: f"folder:{root}/{name}/frames:{root}/{name}/labels" for name in ("train", "val")}
     flags = ["--data", data["train"], "--hold-out", "f4", "--validate", data["val"], "--restore-from", root / "weights"]
     flags += ["--save_dir", save_dir, "--num-classes=4", "--batch-size", 2, "--crop", 32, 48, "--scale", 0.9, 1.1]
-    flags += ["--learning-rate", 0.03, "--steps", 24, "--save-every", 3, "--validate-every", 12, "--average", 0.8]
+    flags += ["--learning-rate", 0.03, "--steps", 24, "--save-every", 6, "--validate-every", 12, "--average", 0.8]
     return [str(flag) for flag in (*flags, *more)]
 
 
@@ -422,13 +462,14 @@ def test_recipe_writes_weights_that_load(root, whole, capsys):
     assert changed(jax.device_get(params["segmentation"]), jax.device_get(before["segmentation"]))
     judged = [line for line in lines(whole) if "validation" in line]
     assert [line["step"] for line in judged] == [12, 24]
-    best = max(line["validation"]["mean_iou"] for line in judged)
-    assert best > 0.6
+    first, last = (line["validation"]["mean_iou"] for line in judged)
+    best = max(first, last)
+    assert best > 0.3 and judged[-1]["best"] == (last > first)
     held = [LabelledImage(*pair) for pair in zip(*pictures(2, seed=2), strict=True)]
     measured = segmentation_validation.measure(params["segmentation"], held, CONFIG.segmentation)
     assert measured["mean_iou"] == best
     losses = [line["loss"] for line in lines(whole) if "loss" in line]
-    assert len(losses) == 8 and losses[-1] < 0.7 * losses[0]
+    assert len(losses) == 4 and losses[-1] < 0.7 * losses[0]
     settings = json.loads((whole / "settings.json").read_text())
     assert settings["samples"] == 4 and settings["held out"] == ["f4"]  # of five
     # The same command again finds it finished.
@@ -440,25 +481,16 @@ def test_recipe_writes_weights_that_load(root, whole, capsys):
 def child(code, *arguments, **environment):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]), **environment}
     command = [sys.executable, "-c", f"import sys, test_training_segmentation as t; {code}", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def test_killed_and_resumed_ends_with_the_same_parameters(root, whole):
     killed = root / "killed"
-    metrics, until = killed / "metrics.jsonl", time.monotonic() + 300
-    with child("sys.exit(t.run_recipe(sys.argv[1:]))", *flags(root, killed)) as process:
-        while process.poll() is None and time.monotonic() < until:
-            if metrics.exists() and len(metrics.read_text().splitlines()) >= 2:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-            time.sleep(0.002)
-        if process.poll() is None:
-            process.kill()
-    assert process.returncode == -signal.SIGKILL, process.stdout.read()
-    assert 3 < latest(killed)[1]["steps"] < 24 and not (killed / "weights").exists()
+    ended = child("t.run_recipe(sys.argv[1:], dies_at=16)", *flags(root, killed))
+    assert ended.returncode == -signal.SIGKILL, ended.stdout
+    assert latest(killed)[1]["steps"] == 12 and not (killed / "weights").exists()
     assert recipe().main(flags(root, killed)) == 0
     (state, record), (other, other_record) = latest(killed), latest(whole)
-    assert not changed(jax.device_get(state._asdict()["params"]), jax.device_get(other.params))
     jax.tree.map(np.testing.assert_array_equal, state, other)
     assert lines(killed) == lines(whole)
     assert record["best"] == other_record["best"] and record["data"] == other_record["data"]
@@ -486,34 +518,36 @@ def test_recipe_refuses_in_one_line(root, whole, tmp_path, capsys):
         return said
 
     assert "training was" in (said := refused(*flags(root, whole, "--seed", "3"))) and "another run" in said
-    assert "expected 0 to 1 or 255" in refused(*flags(root, tmp_path / "a", "--num-classes", "2"))
-    street = ("--data", "street:1:0:32x48", "--restore-from", str(root / "weights"), "--save-dir", str(tmp_path / "b"))
+    street = ("--data", "street:1:0:32x48", "--restore-from", str(root / "weights"), "--save-dir", str(tmp_path / "a"))
     assert "choose --num-classes" in refused(*street, "--num-classes", "4")
-    assert "nothing is left" in refused(*flags(root, tmp_path / "c", "--hold-out", "f"))
-    assert "no such" in refused(*flags(root, tmp_path / "d", "--restore-from", str(root / "nowhere")))
-    assert not any((tmp_path / name).exists() for name in "abcd")
+    assert "nothing is left" in refused(*flags(root, tmp_path / "b", "--hold-out", "f"))
+    assert "no such" in refused(*flags(root, tmp_path / "c", "--restore-from", str(root / "nowhere")))
+    assert not any((tmp_path / name).exists() for name in "abc")
 
 
-def test_recipe_without_a_checkpoint_begins_afresh(root, tmp_path, monkeypatch, capsys):
+def test_recipe_without_a_checkpoint_begins_afresh(root, quick_init, tmp_path, monkeypatch, capsys):
     """On the drawn street, without validation: the mean of the last step is kept."""
     module = recipe()
     monkeypatch.setitem(module.PRESETS, "street", lambda classes: warm_start._with_classes(CONFIG, classes))
     flags = ["--data", "street:2:0:32x48", "--data", "street:1:7:64x96@0.5", "--save-dir", str(tmp_path)]
-    assert module.main([*flags, "--steps", "3", "--batch-size", "3", "--crop", "32", "48", "--in-memory"]) == 0
+    more = ["--steps", "3", "--batch-size", "3", "--crop", "32", "48", "--in-memory", "--seed", "5"]
+    assert module.main([*flags, *more]) == 0
     assert "all parameters are fresh" in capsys.readouterr().out
     params, config = checkpoints.load(tmp_path / "weights")
-    assert config.num_classes == 19 and params["segmentation"]["fc_out"]["weights"].shape[-1] == 19
+    assert quick_init == [(5, config)] and config.num_classes == 19
+    assert params["segmentation"]["fc_out"]["weights"].shape[-1] == 19
     state, record = latest(tmp_path, config)
     jax.tree.map(np.testing.assert_array_equal, params["segmentation"], state.average)
     assert record["steps"] == 3 and record["data"]["samples"] == 3 and not (tmp_path / "best").exists()
 
 
-def test_warm_start_with_other_classes_keeps_all_but_the_last_layers(root):
+def test_warm_start_with_other_classes_keeps_all_but_the_last_layers(root, quick_init):
     preset = warm_start.PRESETS["street"]
     params, config, note = warm_start.begin(str(root / "weights"), preset, 4, seed=0)
     assert config == CONFIG and note == ""
     assert not changed(jax.device_get(params), params_of())
-    params, config, note = warm_start.begin(str(root / "weights"), preset, 7, seed=0)
+    params, config, note = warm_start.begin(str(root / "weights"), preset, 7, seed=4)
+    assert quick_init == [(4, config)]
     assert config == CONFIG.replace(segmentation=replace(CONFIG.segmentation, num_classes=7))
     networks_shapes = networks.abstract_params(config)
     assert jax.tree.map(np.shape, params) == jax.tree.map(np.shape, networks_shapes)
@@ -522,6 +556,8 @@ def test_warm_start_with_other_classes_keeps_all_but_the_last_layers(root):
     old, new = flatten(params_of()), flatten(jax.device_get(params))
     assert {name for name in old if old[name].shape != new[name].shape} == fresh
     assert all(old[name].tobytes() == new[name].tobytes() for name in old if name not in fresh)
+    other = flatten(params_of(config, seed=99))
+    assert all(other[name].tobytes() == new[name].tobytes() for name in fresh)
 
 
 def test_validation_counts_camvids_classes():
@@ -572,6 +608,5 @@ def check_devices():
 
 
 def test_four_devices_compute_what_one_does():
-    with child("t.check_devices()", XLA_FLAGS="--xla_force_host_platform_device_count=4") as process:
-        said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0 and said.endswith("alike\n"), said
+    ended = child("t.check_devices()", XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    assert ended.returncode == 0 and ended.stdout.endswith("alike\n"), ended.stdout

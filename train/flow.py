@@ -105,6 +105,11 @@ def supervised(options: argparse.Namespace) -> int:
         params, config = everything["flow"], whole.flow
         if isinstance(config, FlowFunction):
             raise InputError("the flow network is a function of your own: train it your own way, or use `joint`")
+    if min(options.crop) < 128 or (options.network and any(side % 64 for side in options.crop)):
+        raise InputError(
+            f"--crop {options.crop[0]} {options.crop[1]}: expected 128 or more (the coarsest flow then has 2 pixels), "
+            "and with --network multiples of 64"
+        )
     source = flow_sets(options.data, in_memory=options.in_memory)
     held = flow_sets(options.validate, in_memory=True) if options.validate else None
     data = Batches(

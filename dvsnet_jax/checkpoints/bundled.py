@@ -78,11 +78,10 @@ def write_bundle(path: str | Path, params: networks.Params, config: DVSNetConfig
         if not np.isfinite(arrays[name]).all():
             raise InputError(f"{name}: has numbers past float16's 65504 or not finite; these weights cannot be bundled")
     text = json.dumps(to_json(config)).encode()
+    whole: dict[str, Any] = {_CONFIG: np.frombuffer(text, np.uint8), **arrays}
+    whole[_SUM] = np.frombuffer(_sum(text, arrays).encode(), np.uint8)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file, **arrays, **{_CONFIG: np.frombuffer(text, np.uint8)},
-            **{_SUM: np.frombuffer(_sum(text, arrays).encode(), np.uint8)},
-        )  # fmt: skip
+        np.savez_compressed(file, **whole)
     return Path(path).stat().st_size
 
 

@@ -174,13 +174,20 @@ def quiet_orbax() -> Iterator[tuple[Any, Any]]:
     """
     import orbax.checkpoint as ocp
 
+    # Of several processes one writes (or each reads) by itself: orbax must not wait for the others.
+    me = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"process{me}"
+    )
     handler = ocp.CompositeCheckpointHandler(
-        params=ocp.PyTreeCheckpointHandler(), config=ocp.JsonCheckpointHandler(filename=NAME)
+        params=ocp.PyTreeCheckpointHandler(multiprocessing_options=alone),
+        config=ocp.JsonCheckpointHandler(filename=NAME, multiprocessing_options=alone),
+        composite_options=ocp.CompositeOptions(multiprocessing_options=alone),
     )
     logger = logging.getLogger("absl")
     was, logger.disabled = logger.disabled, True
     try:
-        with ocp.Checkpointer(handler) as checkpointer:
+        with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
             yield ocp, checkpointer
     finally:
         logger.disabled = was

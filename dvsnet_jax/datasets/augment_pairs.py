@@ -28,11 +28,11 @@ def draw_key_pair(
     place: Place, rng: np.random.Generator, limits: LabelledAugmentation, *, distances: tuple[int, int] = (0, 9)
 ) -> KeyPair:
     """The frame at `place` and one before it, as far as `distances` say and the clip reaches; both changed alike."""
-    distance = min(int(rng.integers(distances[0], distances[1] + 1)), place.index)
+    distance = min(int(rng.integers(distances[0], distances[1] + 1)), place.position)
     seed = int(rng.integers(2**62))
     limits = dataclasses.replace(limits, color=dataclasses.replace(limits.color, noise=0.0))
     current, key = (
         augment_labelled(place.clip[index], np.random.default_rng(seed), limits)
-        for index in (place.index, place.index - distance)
+        for index in (place.position, place.position - distance)
     )
     return KeyPair(key.image, current.image, current.labels)

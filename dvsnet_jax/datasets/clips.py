@@ -40,7 +40,7 @@ class Place(NamedTuple):
     """A frame of a clip; reading is left to whoever knows which frame before it is wanted too."""
 
     clip: Clip
-    index: int
+    position: int
 
 
 class Places(Sequence[Place]):

@@ -54,7 +54,7 @@ def full_size_flow(
     if isinstance(config, FlowNet2Config):
         return pair_flow(params, first, second, config)[0]
     flow = _flownet2s(params, first, second, config, jnp.float32)["predict_flow2"] * FLOW_DIVISOR
-    return resize_legacy(flow, first.shape[1:3])
+    return resize_legacy(flow, (first.shape[1], first.shape[2]))
 
 
 def _flownet2s(

@@ -59,7 +59,7 @@ def adam() -> optax.GradientTransformation:
     2.7e-5, and within three steps from the original's weights an exact one moves the loss by 1.2e-4. Epsilon is added
     before the second moment's bias is corrected, which counts where gradients are as small as it.
     """
-    decays = np.float32([0.9, 0.999])
+    decays = np.array([0.9, 0.999], np.float32)
     shares = 1 - decays
 
     def init(params: Any) -> AdamState:

@@ -39,7 +39,9 @@ def multi_scale_loss(
     truth = jnp.where(valid[..., None], flow, jnp.nan) / divisor
     total = jnp.zeros((), jnp.float32)
     for level, predicted in predictions.items():
-        wanted = truth if predicted.shape == truth.shape else downsample(truth, predicted.shape[1:3])
+        wanted = (
+            truth if predicted.shape == truth.shape else downsample(truth, (predicted.shape[1], predicted.shape[2]))
+        )
         known = jnp.isfinite(wanted).all(-1, keepdims=True)
         off = jnp.where(known, predicted.astype(jnp.float32) - jnp.where(known, wanted, 0), 0)
         error = magnitude(off)

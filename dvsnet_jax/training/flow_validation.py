@@ -35,8 +35,9 @@ def endpoint_errors(
     for index in range(len(source)):
         pair = source[index]
         flow = _flow(params, pair.first[None], pair.second[None], config=config)[0]
-        found.append(flow_errors(flow, pair.flow, pair.valid))
-        zero.append(flow_errors(jnp.zeros_like(flow), pair.flow, pair.valid))
+        truth, valid = jnp.asarray(pair.flow), jnp.asarray(pair.valid)
+        found.append(flow_errors(flow, truth, valid))
+        zero.append(flow_errors(jnp.zeros_like(flow), truth, valid))
     return {"epe": pool_errors(found).endpoint_error, "zero": pool_errors(zero).endpoint_error}
 
 

@@ -83,7 +83,8 @@ def train_step(
     frozen = {"segmentation": segmentation}
     key_scores = networks.segmentation_scores(frozen, key, config)
     if training.supervision == "own":
-        labels, _ = upsample_argmax(networks.segmentation_scores(frozen, current, config), current.shape[1:3])
+        size = (labels.shape[1], labels.shape[2])
+        labels, _ = upsample_argmax(networks.segmentation_scores(frozen, current, config), size)
     labels = jax.lax.stop_gradient(labels)
 
     def loss_of(params: Any) -> tuple[Array, Array]:
@@ -99,6 +100,6 @@ def train_step(
 
 
 def _share_right(scores: Float[Array, "n h2 w2 c"], labels: UInt8[Array, "n h w"]) -> Float[Array, ""]:
-    predicted, _ = upsample_argmax(scores, labels.shape[1:3])
+    predicted, _ = upsample_argmax(scores, (labels.shape[1], labels.shape[2]))
     counts = labels < scores.shape[-1]
     return ((predicted == labels) & counts).sum() / jnp.maximum(counts.sum(), 1)

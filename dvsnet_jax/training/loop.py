@@ -132,7 +132,8 @@ def _due(done: int, every: int | None) -> bool:
 def _resume(folder: Path, fresh: Callable[[], State], data: Data) -> tuple[State, dict[str, Any]]:
     if has_state(folder / "latest"):
         state, record = load_state(folder / "latest", jax.eval_shape(fresh))
-        data.restore(record["data"])
+        # Written by the first process; every other stands at the same place of its own shard.
+        data.restore({**record["data"], "process": jax.process_index()})
         return replicate(state), record
     state = fresh()
     record = {"steps": 0, "best": None, "lines": [], "data": data.state()}
