@@ -28,7 +28,7 @@ WHOLE = DVSNetConfig(
     decision=DecisionConfig(conv_width=4, hidden=(8, 8, 4)),
 )
 QUICK = {"xla_backend_optimization_level": 0}  # to compile, which is all the time these tests take
-FEW = (Block(3, 2, 1, 4), Block(5, 2, 2, 6), Block(3, 1, 2, 6), Block(3, 2, 2, 8))
+FEW = (Block(3, 2, 1, 4), Block(5, 2, 2, 6), Block(3, 1, 2, 6), Block(3, 2, 2, 6))
 """A trunk of four blocks in place of sixteen, with all that those have: strides, both kernels, a shortcut."""
 
 

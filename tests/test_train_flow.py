@@ -73,6 +73,7 @@ def test_supervised_then_joint_change_the_flow_network_alone(weights, frames, tm
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_one_network_of_the_family_alone(tmp_path):
     words = ["supervised", "--data", STREET, "--network", "FlowNetS", "--width", "0.03125", "--save-dir", tmp_path,
              "--steps", 1, "--batch-size", 1, "--crop", 128, 128]  # fmt: skip
@@ -82,21 +83,21 @@ def test_one_network_of_the_family_alone(tmp_path):
 
 
 def killed(words, save_dir, name):
-    """Starts a recipe, kills it with SIGKILL once it has saved something past the start, and starts it again."""
-    run = subprocess.Popen(
-        [sys.executable, TRAIN / f"{name}.py", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
+    """Starts a recipe and kills it with SIGKILL once it has saved something past the start."""
+    command = [sys.executable, TRAIN / f"{name}.py", *words]
     metrics, until = save_dir / "metrics.jsonl", time.monotonic() + 240
-    while time.monotonic() < until and run.poll() is None:
-        if metrics.exists() and len(metrics.read_text().splitlines()) >= 3:
-            run.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.01)
-    assert run.wait() == -signal.SIGKILL, run.stderr.read().decode()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as run:
+        while time.monotonic() < until and run.poll() is None:
+            if metrics.exists() and len(metrics.read_text().splitlines()) >= 3:
+                run.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        _, told = run.communicate()
+    assert run.returncode == -signal.SIGKILL, told.decode()
     assert not (save_dir / "weights").exists()
 
 
-@pytest.mark.parametrize("stage", ["supervised", "joint"])
+@pytest.mark.parametrize("stage", [pytest.param("supervised", marks=pytest.mark.slow), "joint"])
 def test_killed_and_resumed_ends_the_same(stage, weights, frames, tmp_path):
     def words(save_dir):
         if stage == "supervised":
@@ -113,7 +114,7 @@ def test_killed_and_resumed_ends_the_same(stage, weights, frames, tmp_path):
 def test_what_the_recipe_refuses(weights, frames, tmp_path, capsys):
     assert recipe("flow")(joint(weights, frames, tmp_path / "run", "--steps", 2)) == 0
     for words, says in (
-        (joint(weights, frames, tmp_path / "run", "--seed", "5"), "seed"),
+        (joint(weights, frames, tmp_path / "run", "--steps", 2, "--seed", 5), "training: seed was 0 and is now 5"),
         (joint(weights, frames, tmp_path / "nan", "--learning-rate", "1e30"), "not finite"),
         (joint(weights, tmp_path / "nothing", tmp_path / "x"), "nothing"),
         (supervised(weights, tmp_path / "w", "--crop", 64, 64), "128 or more"),
@@ -170,6 +171,7 @@ def test_accelerate_without_labels_for_a_network_of_ours_and_one_of_the_users(we
     assert "FILE.py:FUNCTION" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_accelerate_goes_on_where_it_was_killed(weights, frames, tmp_path):
     words = accelerate(weights, frames, tmp_path / "killed", "--steps", 30, "--save-every", 2, "--look-every", 1)
     killed(words, tmp_path / "killed" / "flow", "accelerate")

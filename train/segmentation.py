@@ -24,6 +24,7 @@ from dvsnet_jax import checkpoints
 from dvsnet_jax.datasets.augment import LabelledAugmentation, augment_labelled
 from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_sets
 from dvsnet_jax.datasets.pipeline import Batches
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.training import command, loop
 from dvsnet_jax.training.parallel import is_first, local_batch
 from dvsnet_jax.training.run_folder import fingerprint
@@ -83,6 +84,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     weights = weights_by_frequency(pixels, most=options.class_weights) if options.class_weights else None
     names = ("steps", "batch_size", "learning_rate", "trunk_rate", "optimizer", "weight_decay", "warmup", "average",
              "batch_norm", "hard_share", "seed")  # fmt: skip
+    if unknown := [name for name in options.freeze if not any(k.startswith(name) for k in params["segmentation"])]:
+        raise InputError(f"--freeze {' '.join(unknown)}: no layer's name begins so (stem, block0_, res2a …)")
+    if not 0 <= options.warmup < options.steps or not 0 <= options.average < 1 or options.weight_decay < 0:
+        raise InputError(
+            f"--warmup {options.warmup}, --average {options.average}, --weight-decay {options.weight_decay}: expected "
+            "0 or more steps, fewer than --steps; a mean's weight from 0 to below 1; and 0 or more"
+        )
     training = SegmentationTraining(
         **{name: getattr(options, name) for name in names},
         freeze=tuple(options.freeze),

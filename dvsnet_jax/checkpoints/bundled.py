@@ -74,7 +74,8 @@ def write_bundle(path: str | Path, params: networks.Params, config: DVSNetConfig
     """
     arrays: dict[str, Any] = {}
     for name, array in flatten(jax.device_get(params)).items():
-        arrays[name] = np.asarray(array).astype(np.float16)
+        with np.errstate(over="ignore"):  # looked at below
+            arrays[name] = np.asarray(array).astype(np.float16)
         if not np.isfinite(arrays[name]).all():
             raise InputError(f"{name}: has numbers past float16's 65504 or not finite; these weights cannot be bundled")
     text = json.dumps(to_json(config)).encode()

@@ -63,28 +63,38 @@ class Places(Sequence[Place]):
 def clip_set(spec: str, *, hold_out: Collection[str] = (), only: Collection[str] = ()) -> list[Clip]:
     """The clips that a spec names. `hold_out` and `only` choose among them by the beginning of their names.
 
-    Raises InputError for a spec of another form, where no clip is left, and as the readers do.
+    Raises InputError for a spec of another form, a name to hold out that no clip has, where no clip is left, and as the
+    readers do.
     """
+    return clip_sets([spec], hold_out=hold_out, only=only)
+
+
+def clip_sets(specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = ()) -> list[Clip]:
+    """The clips of several specs, as `clip_set`; a name to hold out is in one of them at least."""
+    named = {spec: _named(spec) for spec in specs}
+    for wanted in hold_out:
+        if not any(name.startswith(wanted) for clips in named.values() for name, _ in clips):
+            raise InputError(f"{wanted}: to be held out, but no clip of {', '.join(named)} is called so; correct it")
+    kept: list[Clip] = []
+    for spec, clips in named.items():
+        some = [
+            clip for name, clip in clips
+            if not name.startswith(tuple(hold_out) or "\0") and name.startswith(tuple(only) or "")
+        ]  # fmt: skip
+        if not some:
+            raise InputError(f"{spec}: none of its {len(clips)} clips is left; hold out less")
+        kept += some
+    return kept
+
+
+def _named(spec: str) -> Named:
     place, at, factor = spec.rpartition("@")
     place = place if at else spec
     kind, _, rest = place.partition(":")
     try:
-        scale = float(factor) if at else 1.0
-        named = _READERS[kind](rest, scale)
+        return _READERS[kind](rest, float(factor) if at else 1.0)
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{spec!r} names no clips; expected {FORMS}, then @SCALE") from error
-    kept = [
-        clip for name, clip in named
-        if not name.startswith(tuple(hold_out) or "\0") and name.startswith(tuple(only) or "")
-    ]  # fmt: skip
-    if not kept:
-        raise InputError(f"{spec}: none of its {len(named)} clips is left; hold out less")
-    return kept
-
-
-def clip_sets(specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = ()) -> list[Clip]:
-    """The clips of several specs."""
-    return [clip for spec in specs for clip in clip_set(spec, hold_out=hold_out, only=only)]
 
 
 def runs(files: Iterable[LabelledFile]) -> list[list[LabelledFile]]:

@@ -88,10 +88,21 @@ def labelled_set(
 def labelled_sets(
     specs: Iterable[str], *, num_classes: int = 19, hold_out: Collection[str] = (), in_memory: bool = False
 ) -> Sequence[LabelledImage]:
-    """Several data sets as one."""
+    """Several data sets as one. Raises InputError, besides, for a name to hold out that none of them has."""
+    specs = list(specs)
+    for name in hold_out:
+        if not any(_has(spec, name, num_classes) for spec in specs):
+            raise InputError(
+                f"{name}: to be held out, but no file of {', '.join(specs)} is called so; correct the name"
+            )
     sources = [labelled_set(spec, num_classes=num_classes, hold_out=hold_out) for spec in specs]
     together = sources[0] if len(sources) == 1 else Concatenated(tuple(sources))
     return Remembered(together) if in_memory else together
+
+
+def _has(spec: str, name: str, num_classes: int) -> bool:
+    kind, *words = spec.rpartition("@")[0 if "@" in spec else 2].split(":")
+    return kind != "street" and any(file.name.startswith(name) for file in _files(kind, words, spec, num_classes))
 
 
 def count_pixels(source: Sequence[LabelledImage], num_classes: int, *, most: int = 400) -> Int[np.ndarray, "classes"]:

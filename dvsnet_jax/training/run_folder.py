@@ -35,13 +35,22 @@ def claim(folder: str | Path, settings: Mapping[str, Any]) -> bool:
     if found is None:
         write_json(file, wanted)
         return False
-    for name in [*wanted, *(name for name in found if name not in wanted)]:
-        if (was := found.get(name)) != (now := wanted.get(name)):
+    came, before = _flat(wanted), _flat(found)
+    for name in [*came, *(name for name in before if name not in came)]:
+        if (was := before.get(name)) != (now := came.get(name)):
             raise InputError(
                 f"{file}: {name} was {_short(was)} and is now {_short(now)}: this folder is of another run; start it "
                 "with the settings it had, or choose another save folder"
             )
     return True
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"training": {"seed": 1}} as {"training: seed": 1}, so that a message names what differs."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}: ") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def write_json(path: str | Path, value: Any) -> None:

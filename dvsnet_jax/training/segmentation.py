@@ -139,7 +139,7 @@ def train_step(
     params = _with_moments(params, moments, training)
     # The mean begins as a plain one, or it would remember the first parameters for hundreds of steps.
     decay = jnp.minimum(training.average, (1.0 + state.step) / (10.0 + state.step))
-    average = jax.tree.map(lambda old, new: old * decay + new * (1 - decay), state.average, params)
+    average = jax.tree.map(lambda old, new: old + (new - old) * (1 - decay), state.average, params)
     return SegmentationState(state.step + 1, params, slots, average), {"loss": loss, "rate": rate(training)(state.step)}
 
 

@@ -52,7 +52,8 @@ def _is_hard(losses: Float[Array, "n h w"], share: float, confidence: float) -> 
     labelled = (flat >= 0).sum()
     order = jnp.sort(flat)[::-1]
     least = order[jnp.clip((labelled * share).astype(jnp.int32), 0, flat.size - 1)]
-    return (losses >= jnp.minimum(least, -math.log(confidence))).astype(jnp.float32)
+    # asked this way round, so that a loss that is not a number counts, and shows
+    return (~(losses < jnp.minimum(least, -math.log(confidence)))).astype(jnp.float32)
 
 
 def weights_by_frequency(
