@@ -264,7 +264,7 @@ def test_files_that_are_something_else(tmp_path):
         read_nvidia(tmp_path / "text.pth.tar")
     with pytest.raises(InputError, match="'state_dict'"):
         read_nvidia(file({"epoch": 3, "model": {}}))
-    with pytest.raises(InputError, match="holds list"):
+    with pytest.raises(InputError, match="holds a list"):
         read_nvidia(file([1, 2]))
     with pytest.raises(InputError, match="empty"):
         read_nvidia(file({"state_dict": {}}))

@@ -277,7 +277,7 @@ def test_killed_and_resumed_ends_with_the_same_parameters(sets, tmp_path):
     )
 
 
-@pytest.mark.parametrize("batch_size", [16, 18])
+@pytest.mark.parametrize("batch_size", [16, pytest.param(18, marks=pytest.mark.slow)])
 def test_four_devices_train_as_one(sets, tmp_path, batch_size):
     """A batch of 16 is dealt out over them; one of 18 cannot be, and goes whole to each."""
     weights = weights_for(sets, tmp_path / "weights")
