@@ -36,6 +36,7 @@ ONLY_IN = {
     "orbax": {"checkpoints"},
     "tyro": {"cli"},
     "grain": {"datasets"},
+    "cv2": {"datasets"},
 }
 
 

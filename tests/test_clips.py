@@ -10,7 +10,7 @@ from tiny_files import clip, write_images, write_video
 
 from dvsnet_jax.datasets.augment import LabelledAugmentation
 from dvsnet_jax.datasets.augment_pairs import draw_key_pair
-from dvsnet_jax.datasets.clips import Part, Place, Places, clip_set, clip_sets, runs
+from dvsnet_jax.datasets.clips import Part, Place, Places, clip_set, clip_sets, in_a_row
 from dvsnet_jax.datasets.flow_sets import flow_set
 from dvsnet_jax.datasets.samples import LabelledFile
 from dvsnet_jax.errors import InputError
@@ -23,8 +23,34 @@ def file(name):
 
 def test_runs_break_where_numbers_do():
     names = ["a_001", "a_003", "a_005", "a_006", "b_001", "b_031"]
-    found = [[each.name for each in run] for run in runs(map(file, names))]
+    found = [[each.name for each in run] for run in in_a_row([*map(file, names)])]
     assert found == [["a_001", "a_003", "a_005"], ["a_006"], ["b_001", "b_031"]]
+
+
+def test_clips_break_where_names_or_steps_change():
+    names = [
+        "a_000",
+        "a_002",
+        "a_004",
+        "a_010",
+        "a_011",
+        "a_012",
+        "b_013",
+        "b_014_x",
+        "b_015_x",
+        "c_00",
+        "c_19",
+        "c_20",
+    ]
+    clips = in_a_row([file(name) for name in names])
+    assert [[file.name for file in clip] for clip in clips] == [
+        names[:3], names[3:6], names[6:7], names[7:9], names[9:10], names[10:]
+    ]  # fmt: skip
+    numbers = [f"0006R0_f{number:05d}" for number in (930, 960, 990)]
+    (clip,) = in_a_row([file(name) for name in numbers])
+    assert len(clip) == 3
+    with pytest.raises(InputError, match="no number in its name"):
+        in_a_row([LabelledFile("frame", Path("frame.png"), Path(), ())])
 
 
 def test_frames_and_videos_are_clips_without_labels(tmp_path):
@@ -109,3 +135,14 @@ def test_pairs_reach_back_as_far_as_asked_and_are_cropped_alike():
     assert distances == {2, 3, 4, 5}
     first = draw_key_pair(Place(Numbered(), 0), np.random.default_rng(0), plain)
     assert (first.key == first.current).all()
+
+
+def test_an_at_sign_in_a_folder_is_no_scale(tmp_path):
+    folder = tmp_path / "drive@2x" / "images"
+    write_images(folder, clip(2))
+    [whole] = clip_set(f"frames:{folder}")
+    [half] = clip_set(f"frames:{folder}@0.5")
+    assert (whole[0].image.shape, half[0].image.shape) == ((64, 96, 3), (32, 48, 3))
+    for wrong in ("half", "-1", "nan", "inf"):
+        with pytest.raises(InputError, match=wrong):
+            clip_set(f"frames:{folder}@{wrong}")

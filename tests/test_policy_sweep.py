@@ -28,9 +28,9 @@ from dvsnet_jax import (
     networks,
     segment_frame,
 )
-from dvsnet_jax.datasets.samples import LabelledFile, LabelledImage
+from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.labelled_clips import LabelledClip, in_a_row, labelled_clips
+from dvsnet_jax.evaluation.labelled_clips import LabelledClip, labelled_clips
 from dvsnet_jax.evaluation.policy_measurement import SegmentedClip, measure, segment_clips
 from dvsnet_jax.evaluation.policy_simulation import POLICIES, segmented, setting, simulate
 from dvsnet_jax.evaluation.policy_sweep import Point, nearest_intervals, next_threshold, sweep
@@ -260,32 +260,6 @@ def test_the_oracle_is_not_worse_than_chance():
 
 
 # --- clips ------------------------------------------------------------------------------------------------------------
-
-
-def test_clips_break_where_names_or_steps_change():
-    names = [
-        "a_000",
-        "a_002",
-        "a_004",
-        "a_010",
-        "a_011",
-        "a_012",
-        "b_013",
-        "b_014_x",
-        "b_015_x",
-        "c_00",
-        "c_19",
-        "c_20",
-    ]
-    clips = in_a_row([LabelledFile(name, Path(), Path(), ()) for name in names])
-    assert [[file.name for file in clip] for clip in clips] == [
-        names[:3], names[3:6], names[6:7], names[7:9], names[9:10], names[10:]
-    ]  # fmt: skip
-    numbers = [f"0006R0_f{number:05d}" for number in (930, 960, 990)]
-    (clip,) = in_a_row([LabelledFile(name, Path(), Path(), ()) for name in numbers])
-    assert len(clip) == 3
-    with pytest.raises(InputError, match="no number in its name"):
-        in_a_row([LabelledFile("frame", Path("frame.png"), Path(), ())])
 
 
 def write_video(root: Path, frames: np.ndarray, labels: np.ndarray, first: int = 0) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from recipes import TRAIN, recipe, varied_params
 from tiny import TINY, tiny_params, video
 
 from dvsnet_jax import DecisionConfig, checkpoints
@@ -26,25 +25,8 @@ from dvsnet_jax.training.agreement import pair_samples
 from dvsnet_jax.training.decision import DecisionTraining
 from dvsnet_jax.training.decision_set import read_set
 
-TRAIN = Path(__file__).parent.parent / "train"
 ARRAYS = ("X", "Y", "flow_magnitude")
 SMALL = DecisionConfig(grid=(2, 3), conv_width=4, hidden=(32, 32, 8))
-
-
-def varied_params():
-    """Parameters of TINY whose segmentation sees more than one class, so that warping can be wrong."""
-    params = tiny_params()
-    last = params["segmentation"]["fc_out"]
-    weights = np.random.default_rng(3).normal(size=last["weights"].shape).astype(np.float32)
-    return {**params, "segmentation": {**params["segmentation"], "fc_out": {**last, "weights": weights}}}
-
-
-def recipe(name):
-    spec = importlib.util.spec_from_file_location(f"recipe_{name}", TRAIN / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module.main
 
 
 @pytest.fixture(scope="module")

@@ -517,7 +517,8 @@ def test_recipe_refuses_in_one_line(root, whole, tmp_path, capsys):
         assert said.count("\n") == 1
         return said
 
-    assert "training was" in (said := refused(*flags(root, whole, "--seed", "3"))) and "another run" in said
+    said = refused(*flags(root, whole, "--seed", "3"))
+    assert "training: seed was 0 and is now 3" in said and "another run" in said
     street = ("--data", "street:1:0:32x48", "--restore-from", str(root / "weights"), "--save-dir", str(tmp_path / "a"))
     assert "choose --num-classes" in refused(*street, "--num-classes", "4")
     assert "nothing is left" in refused(*flags(root, tmp_path / "b", "--hold-out", "f"))

@@ -50,7 +50,7 @@ def run(clip, config, params=None, restart=None):
     return dvsnet_jax.FrameResult(*(np.stack(values) for values in zip(*results, strict=True)))
 
 
-def assert_same(a, b, score_tolerance=1e-4):
+def assert_same(a, b, score_tolerance=1e-3):  # tiny_params multiply rounding by 40 too
     np.testing.assert_array_equal(a.segmented, b.segmented)
     np.testing.assert_array_equal(a.labels, b.labels)
     np.testing.assert_allclose(a.scores, b.scores, atol=score_tolerance)

@@ -62,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     a.add_argument("--steps", type=command.positive(int), default=flow.FlowTraining.steps)
     a.add_argument("--batch-size", type=command.positive(int), default=flow.FlowTraining.batch_size)
     a.add_argument("--crop", type=command.positive(int), nargs=2, default=(320, 448), metavar=("H", "W"))
+    a.add_argument(
+        "--zoom", type=command.positive(float), nargs=2, default=FlowAugmentation.zoom, metavar=("LEAST", "MOST")
+    )
+    a.add_argument("--jitter", type=float, default=1.0, help="times what the second picture is moved on its own")
     a.add_argument("--schedule", choices=tuple(flow.SCHEDULES), default=flow.FlowTraining.schedule)
     a.add_argument("--weight-decay", type=float, default=flow.FlowTraining.weight_decay)
     a.add_argument("--exponent", type=command.positive(float), help="of a pixel's error; 0.4 for CSS-ft-sd")
@@ -110,16 +114,18 @@ def supervised(options: argparse.Namespace) -> int:
             f"--crop {options.crop[0]} {options.crop[1]}: expected 128 or more (the coarsest flow then has 2 pixels), "
             "and with --network multiples of 64"
         )
+    limits = FlowAugmentation(crop=tuple(options.crop), zoom=tuple(options.zoom)).jittered(options.jitter)
     source = flow_sets(options.data, in_memory=options.in_memory)
     held = flow_sets(options.validate, in_memory=True) if options.validate else None
     data = Batches(
         source, batch_size=local_batch(training.batch_size), seed=training.seed,
-        augment=partial(augment_flow, limits=FlowAugmentation(crop=tuple(options.crop))),
+        augment=partial(augment_flow, limits=limits),
         process=jax.process_index(), processes=jax.process_count(),
     )  # fmt: skip
     settings = {
         "kind": "supervised training of the flow network", "training": dataclasses.asdict(training),
-        "data": options.data, "samples": len(source), "crop": options.crop, "network": repr(config),
+        "data": options.data, "samples": len(source), "augmentation": dataclasses.asdict(limits),
+        "network": repr(config),
         "began from (CRC-32)": fingerprint(params),
     }  # fmt: skip
     validation = None
@@ -137,7 +143,7 @@ def supervised(options: argparse.Namespace) -> int:
             command.schedule(options),
             params_of=lambda state: state.params,
             validation=validation,
-            on_step=lambda done, metrics: show(done, f"loss {metrics['loss']:.3f}"),
+            on_step=lambda done, metrics: show(done, f"loss {metrics['loss']:.3f} (no flow: {metrics['zero']:.3f})"),
             on_validation=lambda line: command.print_record({"step": line["step"], **line["validation"]}),
         )
     kept = loop.best(options.save_dir, params)[0] if validation else jax.device_get(state.params)

@@ -66,14 +66,16 @@ class ColorChange(NamedTuple):
     def apply(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
         """The picture in other colours; the noise is of this change's seed."""
         color = image.astype(np.float32) / 255
-        gray = (color @ _GRAY)[..., None]
-        mean = gray.mean()
-        color = gray + self.saturation * ((color - gray) @ _turn(self.hue).T)
-        color = (mean + self.contrast * (color - mean)) * self.brightness
-        color = np.clip(color, 0, 1) ** np.float32(self.gamma)
-        values = color * 255
+        # Gray stays and what is away from it turns and grows: one matrix, which is faster than its steps.
+        gray = np.outer(_GRAY, np.ones(3, np.float32))
+        matrix = gray + self.saturation * (np.eye(3, dtype=np.float32) - gray) @ _turn(self.hue).T
+        mean = color.mean((0, 1)) @ _GRAY
+        gain = np.float32(self.contrast * self.brightness)
+        color = color @ (gain * matrix) + (np.float32(self.brightness) * mean - gain * mean)
+        values = np.clip(color, 0, 1) ** np.float32(self.gamma) * np.float32(255)
         if self.noise:
-            values += np.random.default_rng(self.seed).normal(0, self.noise, image.shape)
+            noise = np.random.default_rng(self.seed).standard_normal(image.shape, np.float32)
+            values += np.float32(self.noise) * noise
         return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 

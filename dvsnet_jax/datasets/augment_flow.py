@@ -6,6 +6,7 @@ Both pictures undergo one affine map, the second a small one of its own on top, 
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, UInt8
+    from jaxtyping import Bool, Float, Int, UInt8
 
     Affine = Float[np.ndarray, "3 3"]
 
@@ -50,6 +51,11 @@ class FlowAugmentation:
     def __post_init__(self) -> None:
         if min(self.crop) < 2 or not 0 < self.zoom[0] <= self.zoom[1]:
             raise InputError(f"{self}: crop is two sizes of at least 2, zoom is 0 < least ≤ greatest")
+
+    def jittered(self, times: float) -> FlowAugmentation:
+        """The second picture moved on its own by so many times as much; its colours stay as they are."""
+        spans = {name: times * getattr(self, name) for name in ("jitter_zoom", "jitter_rotation", "jitter_shift")}
+        return dataclasses.replace(self, **spans)
 
 
 def augment_flow(pair: FlowPair, rng: np.random.Generator, limits: FlowAugmentation) -> FlowPair:
@@ -135,7 +141,7 @@ def _is_within(affine: Affine, crop: tuple[int, int], source: tuple[int, int]) -
 
 def _corners(
     x: Float[np.ndarray, "h w"], y: Float[np.ndarray, "h w"], size: tuple[int, int]
-) -> tuple[list[np.ndarray], list[np.ndarray], Bool[np.ndarray, "h w"]]:
+) -> tuple[Int[np.ndarray, "4 h w"], Float[np.ndarray, "4 h w"], Bool[np.ndarray, "h w"]]:
     """Indices of the four pixels around each point, their bilinear weights, and whether the point is inside."""
     height, width = size
     slack = 1e-6  # a crop that fits exactly has its rim on the picture's
@@ -145,27 +151,28 @@ def _corners(
     right, down = (x - left).astype(np.float32), (y - top).astype(np.float32)
     first = top * width + left
     weights = [(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down]
-    return [first, first + 1, first + width, first + width + 1], weights, inside
+    return np.stack([first, first + 1, first + width, first + width + 1]), np.stack(weights), inside
 
 
 def _image_at(
     image: UInt8[np.ndarray, "h w 3"], x: Float[np.ndarray, "oh ow"], y: Float[np.ndarray, "oh ow"]
 ) -> UInt8[np.ndarray, "oh ow 3"]:
     indices, weights, inside = _corners(x, y, image.shape[:2])
-    pixels = image.reshape(-1, 3).astype(np.float32)
-    values = sum(weight[..., None] * pixels[index] for index, weight in zip(indices, weights, strict=True))
-    return np.where(inside[..., None], values + 0.5, FILL).astype(np.uint8)
+    pixels = image.reshape(-1, 3)
+    values = np.zeros((*x.shape, 3), np.float32)
+    for index, weight in zip(indices, weights, strict=True):
+        values += weight[..., None] * pixels[index]
+    return np.where(inside[..., None], values + np.float32(0.5), FILL).astype(np.uint8)
 
 
 def _flow_at(
     pair: FlowPair, x: Float[np.ndarray, "oh ow"], y: Float[np.ndarray, "oh ow"]
 ) -> tuple[Float[np.ndarray, "oh ow 2"], Bool[np.ndarray, "oh ow"]]:
     indices, weights, inside = _corners(x, y, pair.valid.shape)
-    vectors, known = pair.flow.reshape(-1, 2).astype(np.float64), pair.valid.ravel()
-    around = np.stack([vectors[index] for index in indices])
-    smooth = (np.ptp(around, axis=0).max(-1) < 1) & np.all([known[index] for index in indices], axis=0)
-    mixed = np.sum(np.stack(weights)[..., None] * around, axis=0)
+    around, known = pair.flow.reshape(-1, 2)[indices], pair.valid.ravel()[indices]
+    smooth = ((around.max(0) - around.min(0)) < 1).all(-1) & known.all(0)
+    mixed = np.einsum("kyx,kyxc->yxc", weights, around)
     nearest = np.argmax(weights, axis=0)
     picked = np.take_along_axis(around, nearest[None, ..., None], axis=0)[0]
-    valid = np.take_along_axis(np.stack([known[index] for index in indices]), nearest[None], axis=0)[0]
+    valid = np.take_along_axis(known, nearest[None], axis=0)[0]
     return np.where(smooth[..., None], mixed, picked), valid & inside

@@ -22,6 +22,7 @@ import numpy as np
 from dvsnet_jax.datasets import camvid, cityscapes, folders
 from dvsnet_jax.datasets.labelled_sets import Scaled
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage
+from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.datasets.street import StreetScene
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import UnreadableFrame, resize_image
@@ -88,29 +89,41 @@ def clip_sets(specs: Iterable[str], *, hold_out: Collection[str] = (), only: Col
 
 
 def _named(spec: str) -> Named:
-    place, at, factor = spec.rpartition("@")
-    place = place if at else spec
-    kind, _, rest = place.partition(":")
+    kind, rest, scale = parse(spec, FORMS)
     try:
-        return _READERS[kind](rest, float(factor) if at else 1.0)
+        return _READERS[kind](rest, scale)
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{spec!r} names no clips; expected {FORMS}, then @SCALE") from error
 
 
-def runs(files: Iterable[LabelledFile]) -> list[list[LabelledFile]]:
-    """Files in order, cut where the name before the last number changes, or the step from one number to the next."""
+def in_a_row(files: Sequence[LabelledFile]) -> list[list[LabelledFile]]:
+    """Files, in order, cut into clips: where the name around its last number changes, and where the step between
+    consecutive numbers does.
+
+    A frame between two steps goes with the shorter one. Raises InputError for a name without a number.
+    """
     clips: list[list[LabelledFile]] = []
-    before: tuple[str, int, int | None] = ("", 0, None)
+    last: tuple[str, int] | None = None
+    step = 0  # of the last clip; 0 while it has one frame
     for file in files:
         match = re.fullmatch(r"(.*?)(\d+)(\D*)", file.name)
-        stem, number = (match[1], int(match[2])) if match else (file.name, 0)
-        step = number - before[1]
-        if clips and stem == before[0] and step > 0 and before[2] in (None, step):
+        if match is None:
+            raise InputError(f"{file.image}: has no number in its name to tell which frames follow one another by")
+        sequence, number = f"{match[1]}#{match[3]}", int(match[2])
+        gap = number - last[1] if last and last[0] == sequence else 0
+        if gap <= 0:
+            clips.append([file])
+            step = 0
+        elif step in (0, gap):
             clips[-1].append(file)
-            before = (stem, number, step)
+            step = gap
+        elif gap < step and len(clips[-1]) == 2:
+            clips.append([clips[-1].pop(), file])
+            step = gap
         else:
             clips.append([file])
-            before = (stem, number, None)
+            step = 0
+        last = sequence, number
     return clips
 
 
@@ -218,7 +231,7 @@ class _PartlyLabelled(LabelledFiles):
 
 def _camvid(rest: str, scale: float) -> Named:
     root, split = rest.rsplit(":", 1)
-    return _scaled([(run[0].name, LabelledFiles(run)) for run in runs(camvid.list_labelled(root, split))], scale)
+    return _scaled([(run[0].name, LabelledFiles(run)) for run in in_a_row(camvid.list_labelled(root, split))], scale)
 
 
 def _street(rest: str, scale: float) -> Named:

@@ -20,6 +20,7 @@ import numpy as np
 from dvsnet_jax.datasets import camvid, cityscapes, folders
 from dvsnet_jax.datasets.samples import LabelledFile, LabelledFiles, LabelledImage
 from dvsnet_jax.datasets.several import Concatenated, Remembered
+from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.datasets.street_sources import StreetFrames
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import resize_image
@@ -61,12 +62,8 @@ def labelled_set(
     `hold_out` and `only` choose among files by the beginning of their names (`aachen_000004`); a set of which nothing
     is left is an error. Raises InputError for a spec that has none of the forms, and as the readers do.
     """
-    place, at, factor = spec.rpartition("@")
-    place = place if at else spec
-    kind, *words = place.split(":")
-    scale = _number(float, factor, spec) if at else 1.0
-    if not 0 < scale < np.inf:
-        raise InputError(f"{spec!r}: {factor!r} is no scale above 0; expected {FORMS}")
+    kind, rest, scale = parse(spec, FORMS)
+    words = rest.split(":")
     source: Sequence[LabelledImage]
     if kind == "street" and len(words) in (2, 3):
         sides = (words[2] if len(words) == 3 else "256x512").split("x")
@@ -101,8 +98,9 @@ def labelled_sets(
 
 
 def _has(spec: str, name: str, num_classes: int) -> bool:
-    kind, *words = spec.rpartition("@")[0 if "@" in spec else 2].split(":")
-    return kind != "street" and any(file.name.startswith(name) for file in _files(kind, words, spec, num_classes))
+    kind, rest, _ = parse(spec, FORMS)
+    files = [] if kind == "street" else _files(kind, rest.split(":"), spec, num_classes)
+    return any(file.name.startswith(name) for file in files)
 
 
 def count_pixels(source: Sequence[LabelledImage], num_classes: int, *, most: int = 400) -> Int[np.ndarray, "classes"]:

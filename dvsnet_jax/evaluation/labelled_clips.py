@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from dvsnet_jax.datasets.clips import in_a_row
 from dvsnet_jax.datasets.labelled_sets import Scaled, labelled_set
-from dvsnet_jax.datasets.samples import LabelledFile, LabelledFiles, LabelledImage
+from dvsnet_jax.datasets.samples import LabelledFiles, LabelledImage
 from dvsnet_jax.errors import InputError
 
 
@@ -40,37 +40,6 @@ def labelled_clips(
     if not any(len(clip) > 1 for clip in clips):
         raise InputError(f"{spec}: no two of its {len(clips)} frames follow one another, expected labelled video")
     return [LabelledClip(clip[0].name, _resized(LabelledFiles(clip), scale)) for clip in clips]
-
-
-def in_a_row(files: Sequence[LabelledFile]) -> list[list[LabelledFile]]:
-    """Files, in order, cut into clips: where the name around its last number changes, and where the step between
-    consecutive numbers does.
-
-    A frame between two steps goes with the shorter one. Raises InputError for a name without a number.
-    """
-    clips: list[list[LabelledFile]] = []
-    last: tuple[str, int] | None = None
-    step = 0  # of the last clip; 0 while it has one frame
-    for file in files:
-        match = re.fullmatch(r"(.*?)(\d+)(\D*)", file.name)
-        if match is None:
-            raise InputError(f"{file.image}: has no number in its name to tell which frames follow one another by")
-        sequence, number = f"{match[1]}#{match[3]}", int(match[2])
-        gap = number - last[1] if last and last[0] == sequence else 0
-        if gap <= 0:
-            clips.append([file])
-            step = 0
-        elif step in (0, gap):
-            clips[-1].append(file)
-            step = gap
-        elif gap < step and len(clips[-1]) == 2:
-            clips.append([clips[-1].pop(), file])
-            step = gap
-        else:
-            clips.append([file])
-            step = 0
-        last = sequence, number
-    return clips
 
 
 def _resized(source: Sequence[LabelledImage], scale: float) -> Sequence[LabelledImage]:

@@ -14,6 +14,7 @@ import optax
 
 from dvsnet_jax.config import DecisionConfig
 from dvsnet_jax.networks import DecisionNetwork
+from dvsnet_jax.training.state import TrainState
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
@@ -32,15 +33,6 @@ class DecisionTraining:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of activations and gradients through them; parameters, Adam and loss are float32."""
     seed: int = 0
-
-
-class DecisionState(NamedTuple):
-    """All that a resumed training needs: with it, the steps to come are the same bit for bit."""
-
-    params: Any
-    optimizer: Any
-    step: Array
-    """Steps done so far; the order of samples and the dropout masks follow from it and the seed."""
 
 
 class AdamState(NamedTuple):
@@ -83,9 +75,9 @@ def optimizer(training: DecisionTraining, steps_per_epoch: int) -> optax.Gradien
     return optax.chain(adam(), optax.scale_by_learning_rate(schedule))
 
 
-def start(params: Any, training: DecisionTraining, steps_per_epoch: int) -> DecisionState:
+def start(params: Any, training: DecisionTraining, steps_per_epoch: int) -> TrainState:
     """The state before the first step, from the decision network's parameters."""
-    return DecisionState(params, optimizer(training, steps_per_epoch).init(params), jnp.zeros((), jnp.int32))
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer(training, steps_per_epoch).init(params))
 
 
 def squared_error(
@@ -107,14 +99,14 @@ def squared_error(
 
 @partial(jax.jit, static_argnames=("config", "training", "steps_per_epoch"), donate_argnames="state")
 def train_step(
-    state: DecisionState,
+    state: TrainState,
     features: Float[Array, "n gh gw c"],
     confidence: Float[Array, "n"],
     *,
     config: DecisionConfig,
     training: DecisionTraining,
     steps_per_epoch: int,
-) -> tuple[DecisionState, Float[Array, ""]]:
+) -> tuple[TrainState, Float[Array, ""]]:
     """One step of Adam on one batch, and the loss before it."""
     key = jax.random.fold_in(jax.random.key(training.seed), state.step)
     loss, gradients = jax.value_and_grad(squared_error)(
@@ -127,7 +119,7 @@ def train_step(
         precision=training.precision,
     )
     updates, slots = optimizer(training, steps_per_epoch).update(gradients, state.optimizer, state.params)
-    return DecisionState(optax.apply_updates(state.params, updates), slots, state.step + 1), loss
+    return TrainState(state.step + 1, optax.apply_updates(state.params, updates), slots), loss
 
 
 @partial(jax.jit, static_argnames="config")

@@ -32,13 +32,13 @@ from jax.experimental.multihost_utils import sync_global_devices
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.training_state import has_state, load_state, save_state
 from dvsnet_jax.config import DecisionConfig
-from dvsnet_jax.errors import InputError
 from dvsnet_jax.training.calibration import mean_absolute_error, rank_correlation
-from dvsnet_jax.training.decision import DecisionState, DecisionTraining, batches, predict, start, train_step
+from dvsnet_jax.training.decision import DecisionTraining, batches, predict, start, train_step
 from dvsnet_jax.training.decision_set import DecisionSet
 from dvsnet_jax.training.parallel import deal_out, is_first, local_batch, replicate
 from dvsnet_jax.training.restoring import fresh_decision
 from dvsnet_jax.training.run_folder import claim, write_lines
+from dvsnet_jax.training.state import TrainState, check_finite, diverged
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -102,7 +102,7 @@ def train(
             _look(pending, progress, step, steps, folder, on_step)
         if saves:
             host = jax.device_get(state)
-            _check_finite(host, step, folder)
+            check_finite(host.params, step, folder)
             if ends:
                 seconds, began = time.perf_counter() - began, time.perf_counter()
                 _end_epoch(host, progress, validation, training, config, steps, seconds, folder)
@@ -155,8 +155,8 @@ def _settings(
 
 def _resume(
     folder: Path, training: DecisionTraining, steps: int, config: DecisionConfig, channels: int
-) -> tuple[DecisionState, Progress]:
-    def fresh() -> DecisionState:
+) -> tuple[TrainState, Progress]:
+    def fresh() -> TrainState:
         return start(fresh_decision(config, channels, training.seed), training, steps)
 
     if not has_state(folder / "latest"):
@@ -182,7 +182,7 @@ def _look(
     pending.clear()
     for done, loss in enumerate(losses, first + 1):
         if not math.isfinite(loss):
-            raise InputError(_diverged(f"the loss is {loss}", done, folder))
+            raise diverged(f"the loss is {loss}", done, folder)
         if (done - 1) % steps == 0:
             progress.loss_sum = 0.0
         progress.loss_sum += loss
@@ -190,20 +190,8 @@ def _look(
         on_step(step, losses[-1])
 
 
-def _check_finite(state: DecisionState, step: int, folder: Path) -> None:
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params)):
-        raise InputError(_diverged("a parameter is not finite", step, folder))
-
-
-def _diverged(what: str, step: int, folder: Path) -> str:
-    return (
-        f"step {step}: {what}, expected a finite number; the last good state is kept in {folder / 'latest'}: train "
-        "with a lower --learning-rate into another save folder"
-    )
-
-
 def _end_epoch(
-    state: DecisionState,
+    state: TrainState,
     progress: Progress,
     validation: DecisionSet,
     training: DecisionTraining,
@@ -217,7 +205,7 @@ def _end_epoch(
     scores = predicted(jax.tree.map(jnp.asarray, state.params), validation.features, config=config)
     mae = mean_absolute_error(scores, validation.confidence)
     if not math.isfinite(mae):
-        raise InputError(_diverged(f"the validation error is {mae}", int(state.step), folder))
+        raise diverged(f"the validation error is {mae}", int(state.step), folder)
     best = progress.best_mae is None or mae < progress.best_mae
     if best:
         progress.best_mae = mae

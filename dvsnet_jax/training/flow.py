@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from dvsnet_jax import networks
 from dvsnet_jax.config import FlowNet2sConfig
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.training.flow_loss import multi_scale_loss
+from dvsnet_jax.training.state import TrainState
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Bool, Float, UInt8
@@ -54,14 +55,6 @@ class FlowTraining:
     seed: int = 0
 
 
-class FlowState(NamedTuple):
-    """All that a step changes."""
-
-    step: Array
-    params: Any
-    optimizer: Any
-
-
 def rate(training: FlowTraining) -> optax.Schedule:
     """The learning rate by step."""
     first, shares = SCHEDULES[training.schedule]
@@ -89,15 +82,15 @@ def optimizer(learns: Any, training: FlowTraining) -> optax.GradientTransformati
     return optax.partition({"learns": adam, "fixed": optax.set_to_zero()}, parts)
 
 
-def start(params: Any, config: FlowNet2sConfig | FlowNet2Config, training: FlowTraining) -> FlowState:
+def start(params: Any, config: FlowNet2sConfig | FlowNet2Config, training: FlowTraining) -> TrainState:
     """The state before the first step."""
     slots = optimizer(is_trained(params, config, training), training).init(params)
-    return FlowState(jnp.zeros((), jnp.int32), params, slots)
+    return TrainState(jnp.zeros((), jnp.int32), params, slots)
 
 
 @partial(jax.jit, static_argnames=("config", "training"), donate_argnames="state")
 def train_step(
-    state: FlowState,
+    state: TrainState,
     first: UInt8[Array, "n h w 3"],
     second: UInt8[Array, "n h w 3"],
     flow: Float[Array, "n h w 2"],
@@ -105,22 +98,27 @@ def train_step(
     *,
     config: FlowNet2sConfig | FlowNet2Config,
     training: FlowTraining,
-) -> tuple[FlowState, dict[str, Float[Array, ""]]]:
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One step on one batch: pairs of RGB images, 0..255, and the true flow first → second in pixels.
 
     The network reads the images at their own size: DVSNet's, which is given half-size regions, learns on pairs that
-    look as those do.
+    look as those do. Metrics: the loss, and that of no flow at all (`zero`).
     """
     learns = is_trained(state.params, config, training)
 
-    def loss_of(params: Any) -> Array:
+    def loss_of(params: Any) -> tuple[Array, Array]:
         params = jax.tree.map(lambda leaf, yes: leaf if yes else jax.lax.stop_gradient(leaf), params, learns)
         predictions, divisor = networks.flow_predictions(
             params, first, second, config, dtype=jnp.dtype(training.precision)
         )
-        return multi_scale_loss(predictions, flow, valid, divisor=divisor, exponent=training.exponent)
+        still = jax.tree.map(jnp.zeros_like, predictions)
+        loss, zero = (
+            multi_scale_loss(each, flow, valid, divisor=divisor, exponent=training.exponent)
+            for each in (predictions, still)
+        )
+        return loss, zero
 
-    loss, gradients = jax.value_and_grad(loss_of)(state.params)
+    (loss, zero), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
     updates, slots = optimizer(learns, training).update(gradients, state.optimizer, state.params)
     params = optax.apply_updates(state.params, updates)
-    return FlowState(state.step + 1, params, slots), {"loss": loss, "rate": rate(training)(state.step)}
+    return TrainState(state.step + 1, params, slots), {"loss": loss, "zero": zero, "rate": rate(training)(state.step)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.training.segmentation_loss import cross_entropy
+from dvsnet_jax.training.state import TrainState
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, UInt8
@@ -41,14 +42,6 @@ class JointTraining:
     seed: int = 0
 
 
-class JointState(NamedTuple):
-    """All that a step changes; `params` are the flow network's."""
-
-    step: Array
-    params: Any
-    optimizer: Any
-
-
 def rate(training: JointTraining) -> optax.Schedule:
     """The learning rate by step."""
     return optax.polynomial_schedule(training.learning_rate, 0.0, 0.9, training.steps)
@@ -59,14 +52,14 @@ def optimizer(training: JointTraining) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(rate(training), weight_decay=training.weight_decay))
 
 
-def start(params: Any, training: JointTraining) -> JointState:
+def start(params: Any, training: JointTraining) -> TrainState:
     """The state before the first step; `params` are the flow network's."""
-    return JointState(jnp.zeros((), jnp.int32), params, optimizer(training).init(params))
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer(training).init(params))
 
 
 @partial(jax.jit, static_argnames=("config", "training"), donate_argnames="state")
 def train_step(
-    state: JointState,
+    state: TrainState,
     segmentation: Any,
     key: UInt8[Array, "n h w 3"],
     current: UInt8[Array, "n h w 3"],
@@ -74,7 +67,7 @@ def train_step(
     *,
     config: DVSNetConfig,
     training: JointTraining,
-) -> tuple[JointState, dict[str, Float[Array, ""]]]:
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One step on one batch of pairs of frames (or crops of them), sides multiples of 16.
 
     `segmentation` are that network's parameters, whatever they are. Metrics: the loss, the share of pixels whose warped
@@ -96,7 +89,7 @@ def train_step(
     updates, slots = optimizer(training).update(gradients, state.optimizer, state.params)
     params = optax.apply_updates(state.params, updates)
     metrics = {"loss": loss, "right": _share_right(warped, labels), "copied": _share_right(key_scores, labels)}
-    return JointState(state.step + 1, params, slots), metrics | {"rate": rate(training)(state.step)}
+    return TrainState(state.step + 1, params, slots), metrics | {"rate": rate(training)(state.step)}
 
 
 def _share_right(scores: Float[Array, "n h2 w2 c"], labels: UInt8[Array, "n h w"]) -> Float[Array, ""]:

@@ -63,7 +63,7 @@ def fine_tune(
     }  # fmt: skip
     segmentation = replicate(params["segmentation"])
 
-    def measure(state: joint.JointState) -> loop.Metrics:
+    def measure(state: TrainState) -> loop.Metrics:
         table = agreement_at_gaps({**params, "flow": state.params}, held_out or [], config)
         gaps = {f"{kind}_{gap}": row[kind] for gap, row in table.items() for kind in ("warped", "copied")}
         return {"warped": sum(row["warped"] for row in table.values()) / len(table), **gaps}

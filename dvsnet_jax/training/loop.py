@@ -22,9 +22,9 @@ import jax
 import numpy as np
 
 from dvsnet_jax.checkpoints.training_state import has_state, load_state, save_state
-from dvsnet_jax.errors import InputError
 from dvsnet_jax.training.parallel import deal_out, is_first, replicate
 from dvsnet_jax.training.run_folder import claim, write_lines
+from dvsnet_jax.training.state import check_finite, diverged
 
 State = TypeVar("State")
 Metrics = dict[str, Any]
@@ -106,7 +106,7 @@ def run(
         if not saves:
             continue
         host = jax.device_get(state)
-        _check_finite(params_of(host), done, folder)
+        check_finite(params_of(host), done, folder)
         if validates and validation is not None:
             judged = _judge(validation, host, params_of, record, folder, done)
             lines.append(judged)
@@ -149,20 +149,8 @@ def _look(pending: list[Mapping[str, jax.Array]], done: int, folder: Path) -> Me
     pending.clear()
     for number, metrics in enumerate(fetched, first):
         if not math.isfinite(metrics["loss"]):
-            raise InputError(_diverged(f"the loss is {float(metrics['loss'])}", number, folder))
+            raise diverged(f"the loss is {float(metrics['loss'])}", number, folder)
     return {name: float(np.mean([metrics[name] for metrics in fetched])) for name in fetched[0]}
-
-
-def _check_finite(params: Any, done: int, folder: Path) -> None:
-    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params)):
-        raise InputError(_diverged("a parameter is not finite", done, folder))
-
-
-def _diverged(what: str, done: int, folder: Path) -> str:
-    return (
-        f"step {done}: {what}, expected a finite number; the last good state is kept in {folder / 'latest'}: train "
-        "with a lower --learning-rate into another save folder"
-    )
 
 
 def _judge(
@@ -177,7 +165,7 @@ def _judge(
     metrics = validation.measure(host)  # from the host: on one device, once
     value = metrics[validation.by]
     if not math.isfinite(value):
-        raise InputError(_diverged(f"the validation's {validation.by} is {value}", done, folder))
+        raise diverged(f"the validation's {validation.by} is {value}", done, folder)
     better = record["best"] is None or (value > record["best"] if validation.highest else value < record["best"])
     if better:
         record["best"] = value

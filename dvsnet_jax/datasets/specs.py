@@ -1,0 +1,36 @@
+"""Data sets named on a command line, `KIND:REST@SCALE`: what all kinds have in common."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from dvsnet_jax.errors import InputError
+
+
+class Spec(NamedTuple):
+    """A name taken apart."""
+
+    kind: str
+    rest: str
+    """What stands after the kind; its own colons are the kind's matter."""
+    scale: float
+    """Pictures are resized by it; 1 where none was named."""
+
+
+def parse(text: str, forms: str) -> Spec:
+    """`camvid:data/camvid:val@0.5` → ("camvid", "data/camvid:val", 0.5). An @ in a folder's name is left alone.
+
+    Raises InputError, which names the `forms` that are expected, for a scale that is not above 0.
+    """
+    place, at, factor = text.rpartition("@")
+    if not at or "/" in factor:
+        place, factor = text, "1"
+    try:
+        scale = float(factor)
+    except ValueError as error:
+        raise InputError(f"{text!r}: {factor!r} is no number; expected {forms}") from error
+    if not 0 < scale < math.inf:
+        raise InputError(f"{text!r}: {factor!r} is no scale above 0; expected {forms}")
+    kind, _, rest = place.partition(":")
+    return Spec(kind, rest, scale)
