@@ -6,7 +6,7 @@ flow = estimate_flow(params, first, second)                       # [batch, heig
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -79,9 +79,6 @@ def _check_pair(first: Array, second: Array) -> None:
         )
 
 
-_cached_abstract_params = cache(abstract_flow_params)
-
-
 def _check_params(params: dict[str, Any], config: FlowNet2Config) -> None:
     """Raise ValueError, naming some of the differences, unless the parameters are the configuration's."""
 
@@ -89,7 +86,7 @@ def _check_params(params: dict[str, Any], config: FlowNet2Config) -> None:
         leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
         return {"/".join(str(getattr(k, "key", k)) for k in path): leaf.shape for path, leaf in leaves}
 
-    wanted, came = shapes(_cached_abstract_params(config)), shapes(params)
+    wanted, came = shapes(abstract_flow_params(config)), shapes(params)
     lines = [f"- {name} {list(shape)}" for name, shape in wanted.items() if came.get(name) != shape]
     lines += [f"+ {name} {list(shape)}" for name, shape in came.items() if wanted.get(name) != shape]
     if lines:

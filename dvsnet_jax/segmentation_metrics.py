@@ -50,3 +50,8 @@ def pixel_accuracy(matrix: Int[np.ndarray, "c c"]) -> float:
     """Share of pixels with the true class, 0..1; NaN without a pixel."""
     matrix = np.asarray(matrix, np.float64)
     return float(np.diag(matrix).sum() / matrix.sum()) if matrix.sum() else float("nan")
+
+
+def summary(matrix: Int[np.ndarray, "c c"]) -> dict[str, float]:
+    """`mean_iou`, over the classes that occur, and `accuracy`, 0..1."""
+    return {"mean_iou": mean_iou(matrix), "accuracy": pixel_accuracy(matrix)}

@@ -19,7 +19,7 @@ from contextlib import nullcontext
 from math import isfinite
 from pathlib import Path
 
-from dvsnet_jax import checkpoints
+from dvsnet_jax import DVSNetConfig, checkpoints, networks
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.labelled_clips import labelled_clips
 from dvsnet_jax.evaluation.policy_measurement import Measured, segment_clips
@@ -27,6 +27,7 @@ from dvsnet_jax.evaluation.policy_simulation import POLICIES
 from dvsnet_jax.evaluation.policy_sweep import sweep, table
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.training import command
+from dvsnet_jax.training.own_network import make_network
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
@@ -34,6 +35,7 @@ SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 def main(argv: Sequence[str] | None = None) -> int:
     parser = command.parser(__doc__)
     parser.add_argument("--weights", type=Path, help="a checkpoint's folder; default: the bundled weights")
+    parser.add_argument("--segmentation", metavar="FILE.py:FUNCTION", help="with --weights of train/accelerate.py")
     parser.add_argument("--data", required=True, help="a labelled video, as above or folder:FRAMES:LABELS")
     parser.add_argument("--only", nargs="+", default=[], help="beginnings of frames' names")
     parser.add_argument("--scale", type=command.positive(float), default=1.0, help="resizes the frames first")
@@ -44,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the policy random")
     parser.add_argument("--json", type=Path, help="write all measurements here, one JSON object a line")
     options = command.parse(parser, argv)
+    if options.segmentation and not options.weights:
+        parser.error("--segmentation needs --weights, those that train/accelerate.py wrote around this network")
     try:
         print(_run(options))
     except InputError as error:
@@ -56,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Namespace) -> str:
-    params, config = checkpoints.load(options.weights) if options.weights else checkpoints.load_bundled()
+    params, config = _restored(options)
     clips = labelled_clips(options.data, num_classes=config.num_classes, only=options.only, scale=options.scale)
     count = sum(len(clip.frames) for clip in clips)
     with JsonLinesWriter(options.json) if options.json else nullcontext() as lines:
@@ -83,6 +87,12 @@ def _run(options: Namespace) -> str:
             for at in cells:
                 write({"what": "at share", **at.as_json()})
     return f"{options.data}: {count} frames, {len(clips)} clip{'' if len(clips) == 1 else 's'}\n\n{table(result)}"
+
+
+def _restored(options: Namespace) -> tuple[networks.Params, DVSNetConfig]:
+    if options.segmentation:
+        return checkpoints.load_accelerator(options.weights, *make_network(options.segmentation))
+    return checkpoints.load(options.weights) if options.weights else checkpoints.load_bundled()
 
 
 def _progress(line: str) -> None:

@@ -13,7 +13,8 @@ STOREYS = [
     # from the top; a module imports only from the lines below its own, or from its own folder
     {"__main__"},
     {"cli"},
-    {"evaluation", "training"},
+    {"training"},
+    {"evaluation"},
     {"pipeline"},
     {"checkpoints", "datasets"},
     {"config_json"},

@@ -30,10 +30,13 @@ from dvsnet_jax.datasets.camvid import to_camvid
 from dvsnet_jax.datasets.pipeline import Batches
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.segmentation import label
+from dvsnet_jax.evaluation.segmentation import whole as whole_confusion
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.networks import dispatch
 from dvsnet_jax.networks.layers import BatchNorm, Convolution
-from dvsnet_jax.training import loop, segmentation, segmentation_validation, warm_start
+from dvsnet_jax.segmentation_metrics import summary
+from dvsnet_jax.training import loop, segmentation, warm_start
 from dvsnet_jax.training.parallel import deal_out, local_batch, replicate
 from dvsnet_jax.training.segmentation import SegmentationTraining, start
 from dvsnet_jax.training.segmentation_loss import cross_entropy
@@ -466,7 +469,7 @@ def test_recipe_writes_weights_that_load(root, whole, capsys):
     best = max(first, last)
     assert best > 0.3 and judged[-1]["best"] == (last > first)
     held = [LabelledImage(*pair) for pair in zip(*pictures(2, seed=2), strict=True)]
-    measured = segmentation_validation.measure(params["segmentation"], held, CONFIG.segmentation)
+    measured = summary(whole_confusion(params["segmentation"], held, CONFIG.segmentation))
     assert measured["mean_iou"] == best
     losses = [line["loss"] for line in lines(whole) if "loss" in line]
     assert len(losses) == 4 and losses[-1] < 0.7 * losses[0]
@@ -568,7 +571,7 @@ def test_validation_counts_camvids_classes():
     images, labels = pictures(2)
     labels = np.where(labels < 4, labels * 4 + 1, labels)  # sidewalk, pole, terrain, car
     source = [LabelledImage(*pair) for pair in zip(images, labels, strict=True)]
-    found = np.concatenate([segmentation_validation.label(params, image[None], config=config) for image in images])
+    found = np.concatenate([label(params, image[None], config=config) for image in images])
     assert len(np.unique(found)) > 2
 
     def expected(found, labels, classes):
@@ -577,8 +580,8 @@ def test_validation_counts_camvids_classes():
         ious = [(a & b).sum() / (a | b).sum() for a, b in pairs if (a | b).any()]
         return {"mean_iou": pytest.approx(np.mean(ious)), "accuracy": pytest.approx((found == labels)[known].mean())}
 
-    assert segmentation_validation.measure(params, source, config) == expected(found, labels, 19)
-    merged = segmentation_validation.measure(params, source, config, classes="camvid")
+    assert summary(whole_confusion(params, source, config)) == expected(found, labels, 19)
+    merged = summary(whole_confusion(params, source, config, classes="camvid"))
     assert merged == expected(to_camvid(found), to_camvid(labels), 11)
 
 

@@ -15,24 +15,21 @@ Killed at any moment, the same command goes on.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from dvsnet_jax import DVSNetConfig, checkpoints, networks
 from dvsnet_jax.datasets.augment import LabelledAugmentation
 from dvsnet_jax.datasets.clips import Clip, Part, clip_sets
-from dvsnet_jax.errors import InputError
-from dvsnet_jax.protocols import SegmentationFunction
 from dvsnet_jax.training import command
 from dvsnet_jax.training.accelerate import Acceleration, accelerate
 from dvsnet_jax.training.decision import DecisionTraining
 from dvsnet_jax.training.decision_report import table
 from dvsnet_jax.training.joint import JointTraining
+from dvsnet_jax.training.own_network import make_network
 from dvsnet_jax.training.parallel import is_first
 from dvsnet_jax.training.restoring import restore
 
@@ -105,17 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _with_own(spec: str, params: networks.Params, config: DVSNetConfig) -> tuple[networks.Params, DVSNetConfig]:
     """The user's network in the place of the checkpoint's, which gives its flow network."""
-    place, _, name = spec.rpartition(":")
-    found = importlib.util.spec_from_file_location("own_segmentation", place)
-    if not place or found is None or found.loader is None or not Path(place).is_file():
-        raise InputError(f"--segmentation {spec}: expected FILE.py:FUNCTION, a Python file and a function in it")
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    make: Any = getattr(module, name, None)
-    made = make() if callable(make) else None
-    if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[0], SegmentationFunction):
-        raise InputError(f"--segmentation {spec}: the function must return (SegmentationFunction, parameters)")
-    own, own_params = made
+    own, own_params = make_network(spec)
     config = config.replace(segmentation=own)
     fresh = networks.init_params(jax.random.key(0), config)
     flow = params["flow"]

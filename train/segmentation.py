@@ -25,12 +25,13 @@ from dvsnet_jax.datasets.augment import LabelledAugmentation, augment_labelled
 from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_sets
 from dvsnet_jax.datasets.pipeline import Batches
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.segmentation import whole
+from dvsnet_jax.segmentation_metrics import summary
 from dvsnet_jax.training import command, loop
 from dvsnet_jax.training.parallel import is_first, local_batch
 from dvsnet_jax.training.run_folder import fingerprint
 from dvsnet_jax.training.segmentation import SegmentationTraining, start, train_step
 from dvsnet_jax.training.segmentation_loss import weights_by_frequency
-from dvsnet_jax.training.segmentation_validation import measure
 from dvsnet_jax.training.warm_start import PRESETS, begin
 
 DEFAULT = SegmentationTraining()
@@ -107,13 +108,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     segmentation = config.segmentation
     settings = {
         "kind": "training of the segmentation network", "training": vars(training), "data": options.data,
-        "held out": options.hold_out, "samples": len(source), "crop": options.crop, "scale": options.scale,
+        "held out": options.hold_out, "validated on": options.validate,
+        "samples": len(source), "crop": options.crop, "scale": options.scale,
         "network": repr(segmentation), "began from (CRC-32)": fingerprint(params["segmentation"]),
     }  # fmt: skip
     validation = None
     if held is not None:
         validation = loop.Validation(
-            measure=lambda state: measure(state.average, held, segmentation, classes=_classes(options.validate)),
+            measure=lambda state: summary(
+                whole(state.average, held, segmentation, classes=_classes(options.validate))
+            ),
             by="mean_iou",
         )  # fmt: skip
     with command.progress("steps", training.steps) as show:

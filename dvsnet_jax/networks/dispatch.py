@@ -6,6 +6,7 @@ the originals' variable names split at '/'. For a network of the user's own the 
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
@@ -164,6 +165,13 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
 
 def abstract_params(config: DVSNetConfig) -> Params:
     """The shapes and types of the parameters, as `jax.ShapeDtypeStruct`, with nothing allocated."""
+    # The dicts are the caller's own; tracing the networks, the slow part, is done once.
+    networks = DVSNetConfig(segmentation=config.segmentation, flow=config.flow, decision=config.decision)
+    return jax.tree.map(lambda leaf: leaf, _traced_params(networks))
+
+
+@cache
+def _traced_params(config: DVSNetConfig) -> Params:
     return jax.eval_shape(lambda: init_params(jax.random.key(0), config))
 
 

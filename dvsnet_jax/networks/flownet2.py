@@ -6,6 +6,7 @@ flownet2-tf's variable names split at '/'.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
@@ -91,6 +92,11 @@ def init_flow_params(key: Array, config: FlowNet2Config) -> dict[str, Any]:
 
 def abstract_flow_params(config: FlowNet2Config) -> dict[str, Any]:
     """The shapes and types of the parameters, as `jax.ShapeDtypeStruct`, with nothing allocated."""
+    return jax.tree.map(lambda leaf: leaf, _traced_params(config))
+
+
+@cache
+def _traced_params(config: FlowNet2Config) -> dict[str, Any]:
     return jax.eval_shape(lambda: init_flow_params(jax.random.key(0), config))
 
 

@@ -1,0 +1,91 @@
+"""How well every picture is segmented, whole and in the regions that DVSNet cuts it into: confusion matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import jax
+import numpy as np
+
+from dvsnet_jax import networks
+from dvsnet_jax.config import DVSNetConfig, SegmentationConfig
+from dvsnet_jax.datasets.camvid import CLASSES, to_camvid
+from dvsnet_jax.datasets.samples import LabelledImage
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
+from dvsnet_jax.segmentation_metrics import confusion_matrix
+from dvsnet_jax.video import init_state, segment_frame
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Int, UInt8
+
+Counting = Literal["own", "camvid"]
+"""The network's own classes, or Cityscapes' 19 as CamVid's 11."""
+
+
+@partial(jax.jit, static_argnames="config")
+def label(params: Any, images: UInt8[Array, "n h w 3"], *, config: SegmentationConfig) -> UInt8[Array, "n h w"]:
+    """Labels of whole pictures, not cut into regions; `params` are the segmentation network's alone."""
+    scores, _ = networks.training_scores(params, images, config, update_moments=False)
+    return upsample_argmax(scores, (images.shape[1], images.shape[2]))[0]
+
+
+def whole(
+    params: Any,
+    source: Sequence[LabelledImage],
+    config: SegmentationConfig,
+    *,
+    classes: Counting = "own",
+    on_picture: Callable[[int], None] = lambda done: None,
+) -> Int[np.ndarray, "classes classes"]:
+    """The confusion matrix over all pictures as they are; `params` are the segmentation network's alone.
+
+    Pictures of several sizes are compiled for one by one. Raises InputError where every label is void.
+    """
+    return _confusion(
+        lambda image: label(params, image[None], config=config)[0], source, config.num_classes, classes, on_picture
+    )
+
+
+def in_regions(
+    params: networks.Params,
+    source: Sequence[LabelledImage],
+    config: DVSNetConfig,
+    *,
+    classes: Counting = "own",
+    on_picture: Callable[[int], None] = lambda done: None,
+) -> Int[np.ndarray, "classes classes"]:
+    """The same of pictures cut as the configuration says, which is what `segment_frame` does with a stream's first.
+
+    Raises InputError, besides, for pictures too small for the regions.
+    """
+
+    def labels(image: UInt8[np.ndarray, "h w 3"]) -> Array:
+        try:
+            state = init_state(params, image[None], config=config)
+        except ValueError as error:
+            raise InputError(f"a picture of {image.shape[1]} × {image.shape[0]}: {error}") from error
+        return segment_frame(params, state, image[None], config=config)[1].labels[0]
+
+    return _confusion(labels, source, config.num_classes, classes, on_picture)
+
+
+def _confusion(
+    labels: Callable[[np.ndarray], Array],
+    source: Sequence[LabelledImage],
+    num_classes: int,
+    classes: Counting,
+    on_picture: Callable[[int], None],
+) -> Int[np.ndarray, "classes classes"]:
+    merging = classes == "camvid" and num_classes == 19
+    merged, count = (to_camvid, len(CLASSES)) if merging else (np.asarray, num_classes)
+    matrix = np.zeros((count, count), np.int64)
+    for index in range(len(source)):
+        image, truth = source[index]
+        matrix += np.asarray(confusion_matrix(merged(np.asarray(labels(image))), merged(truth), count))
+        on_picture(index + 1)
+    if not matrix.sum():
+        raise InputError(f"all {len(source)} pictures: every label is void, so there is nothing to measure")
+    return matrix
