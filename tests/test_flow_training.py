@@ -119,6 +119,7 @@ def test_of_a_stack_only_the_last_network_learns(network, still):
     assert all(jax.tree.leaves(whole))
 
 
+@pytest.mark.slow
 def test_one_step_of_the_family_changes_what_learns():
     config = FlowNet2Config(network="FlowNetCS", width=1 / 32)
     params = init_flow_params(jax.random.key(0), config)

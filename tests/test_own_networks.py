@@ -61,7 +61,11 @@ def shifted(params, current, key):
 PALETTE = jnp.array([[0.0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]])
 
 
-@pytest.mark.parametrize("network", ["FlowNetS", "FlowNetC", "FlowNetCS", "FlowNetCSS", "FlowNetSD", "FlowNet2"])
+@pytest.mark.parametrize(
+    "network",
+    ["FlowNetS", "FlowNetC", "FlowNetCS",
+     *(pytest.param(name, marks=pytest.mark.slow) for name in ("FlowNetCSS", "FlowNetSD", "FlowNet2"))],
+)  # fmt: skip
 def test_every_flow_network_serves_the_frame_step(network):
     config = STEP.replace(flow=FlowNet2Config(network=network, width=1 / 64, convention=NVIDIA))
     params = jax.jit(partial(networks.init_params, config=config))(jax.random.key(0))

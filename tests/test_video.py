@@ -73,7 +73,12 @@ def full_params():
     return jax.device_put(seeded_params(DVSNetConfig.cityscapes()))
 
 
-@pytest.mark.parametrize("run_name", END_TO_END)
+QUICK = ("e2e_ov32", "e2e_ov64_dyn")  # both overlaps, both policies
+
+
+@pytest.mark.parametrize(
+    "run_name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in END_TO_END]
+)
 def test_equals_the_original_end_to_end(goldens, full_params, run_name):
     """Every route and target, scores within 2e-3, at most 1 label in 20,000 different: the script `inference.py`."""
     config = DVSNetConfig.cityscapes(**END_TO_END[run_name])

@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--epochs", type=command.positive(int), default=DEFAULT.decision.epochs, help="of the decision network"
     )
+    parser.add_argument("--decision-rate", type=command.positive(float), default=DEFAULT.decision.learning_rate)
+    parser.add_argument("--dropout", type=command.share, default=DEFAULT.decision.dropout, help="decision network's")
     parser.add_argument("--seed", type=int, default=0)
     command.add_run_options(parser)
     return parser
@@ -79,7 +81,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             steps=options.steps, batch_size=options.batch_size, learning_rate=options.learning_rate,
             supervision="own", seed=options.seed,
         ),
-        decision=DecisionTraining(epochs=options.epochs, seed=options.seed),
+        decision=DecisionTraining(
+            epochs=options.epochs, learning_rate=options.decision_rate, dropout=options.dropout, seed=options.seed
+        ),
         pairs=options.pairs,
         distances=tuple(options.distances),
         crops=LabelledAugmentation(crop=tuple(options.crop), scale=tuple(options.scale)),

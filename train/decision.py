@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--restore-from", type=Path, help="weights whose decision network is replaced")
     parser.add_argument("--batch-size", type=command.positive(int), default=CONFIG.batch_size, help="over all devices")
     parser.add_argument("--learning-rate", type=command.positive(float), default=CONFIG.learning_rate)
+    parser.add_argument("--dropout", type=command.share, default=CONFIG.dropout, help="0 to 1; 0.5 is the original's")
     parser.add_argument("--epochs", type=command.positive(int), default=CONFIG.epochs)
     parser.add_argument("--decay", type=command.positive(float), default=CONFIG.decay, help="of the rate, every epoch")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         help="one of several processes (jax.distributed.initialize)")  # fmt: skip
     options = command.parse(parser, argv)
     command.begin_processes(options)
-    names = ("learning_rate", "decay", "batch_size", "epochs", "seed")
+    names = ("learning_rate", "decay", "batch_size", "epochs", "dropout", "seed")
     training = DecisionTraining(
         **{name: getattr(options, name) for name in names}, precision=command.precision(options.precision)
     )

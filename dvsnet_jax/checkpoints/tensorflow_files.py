@@ -151,17 +151,18 @@ def _import_tensorflow(prefix: Path) -> Any:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """TensorFlow greets on stderr when it is imported, and keeps the log level it finds then; these two silence it."""
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
-    before = {name: os.environ.get(name) for name in quiet}
-    os.environ.update(quiet)  # also over what is set: JAX sets the first, to a level that lets warnings through
+    """TensorFlow greets on stderr when it is imported, and keeps the log level it finds then; these two silence it.
+
+    The environment is as before afterwards: what TensorFlow imports leaves things there too (OpenCV a library path).
+    """
+    before = dict(os.environ)
+    # Also over what is set: JAX sets the first, to a level that lets warnings through.
+    os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"})
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside TensorFlow, nothing that a caller could mend
             yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)

@@ -45,6 +45,14 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
     return read
 
 
+def share(text: str) -> float:
+    """An option's type: 0 or more, below 1."""
+    value = float(text)
+    if not 0 <= value < 1:
+        raise ValueError(text)
+    return value
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Options of every run that counts steps; they do not change what it computes."""
     parser.add_argument("--save-every", type=positive(int), default=200, help="steps")
