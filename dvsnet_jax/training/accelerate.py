@@ -19,8 +19,7 @@ import numpy as np
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.augment import LabelledAugmentation
-from dvsnet_jax.datasets.augment_pairs import draw_key_pair
-from dvsnet_jax.datasets.clips import Clip, Place
+from dvsnet_jax.datasets.clips import Clip
 from dvsnet_jax.datasets.pair_lists import FramePair
 from dvsnet_jax.training.decision import DecisionTraining
 from dvsnet_jax.training.decision_data import make_set
@@ -43,7 +42,6 @@ class Acceleration:
     distances: tuple[int, int] = (1, 12)
     """Frames between them."""
     crops: LabelledAugmentation = CROPS
-    """What flow and decision network learn from: few clips go further in many sizes and colours."""
 
 
 class Accelerated(NamedTuple):
@@ -83,10 +81,8 @@ def accelerate(
     )  # fmt: skip
     params = {**params, "flow": flow}
     on_stage("decision data")
-    for name, source, count, crops in (
-        ("train", clips, options.pairs, options.crops), ("val", held_out, max(1, options.pairs // 4), None),
-    ):  # fmt: skip
-        pairs, read = clip_pairs(source, count, options.distances, seed=options.decision.seed, crops=crops)
+    for name, source, count in (("train", clips, options.pairs), ("val", held_out, max(1, options.pairs // 4))):
+        pairs, read = clip_pairs(source, count, options.distances, seed=options.decision.seed)
         make_set(params, pairs, folder / "decision-data" / name, config=config, read=read, on_progress=on_pairs)
     on_stage("decision")
     data, validation = (read_set(folder / "decision-data" / name) for name in ("train", "val"))
@@ -98,31 +94,18 @@ def accelerate(
 
 
 def clip_pairs(
-    clips: Sequence[Clip],
-    count: int,
-    distances: tuple[int, int],
-    *,
-    seed: int,
-    crops: LabelledAugmentation | None = None,
+    clips: Sequence[Clip], count: int, distances: tuple[int, int], *, seed: int
 ) -> tuple[list[FramePair], Callable[[FramePair], tuple[np.ndarray, np.ndarray]]]:
-    """`count` pairs of frames drawn from clips, and what reads them, whole or cropped, scaled and coloured alike.
-
-    Their paths are the clip's and frames' numbers, and the pair's own in the place of labels.
-    """
+    """`count` pairs of frames drawn from clips, and what reads them. Their paths are the clip's and frames' numbers."""
     rng = np.random.default_rng(seed)
     lengths = np.array([len(clip) for clip in clips])
-    pairs: list[FramePair] = []
+    pairs = []
     for number in rng.choice(len(clips), size=count, p=lengths / lengths.sum()):
         current = int(rng.integers(min(1, lengths[number] - 1), lengths[number]))
         key = current - min(current, int(rng.integers(distances[0], distances[1] + 1)))
-        pairs.append(FramePair(Path(f"{number}/{key}"), Path(f"{number}/{current}"), Path(str(len(pairs)))))
+        pairs.append(FramePair(Path(f"{number}/{key}"), Path(f"{number}/{current}"), Path()))
 
-    def read(pair: FramePair) -> tuple[np.ndarray, np.ndarray]:
-        clip, key, current = clips[int(pair.key.parent.name)], int(pair.key.name), int(pair.current.name)
-        if crops is None:
-            return clip[key].image, clip[current].image
-        rng = np.random.default_rng((seed, int(pair.labels.name)))
-        drawn = draw_key_pair(Place(clip, current), rng, crops, distances=(current - key, current - key))
-        return drawn.key, drawn.current
+    def frame(path: Path) -> np.ndarray:
+        return clips[int(path.parent.name)][int(path.name)].image
 
-    return pairs, read
+    return pairs, lambda pair: (frame(pair.key), frame(pair.current))
