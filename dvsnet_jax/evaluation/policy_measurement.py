@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.datasets.camvid import CLASSES, to_camvid
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.labelled_clips import LabelledClip
 from dvsnet_jax.evaluation.policy_simulation import SegmentedFrame, Urgency, segmented, setting, simulate
+from dvsnet_jax.evaluation.segmentation import Counting, counting
 from dvsnet_jax.segmentation_metrics import confusion_matrix, mean_iou, pixel_accuracy
 from dvsnet_jax.video import init_state
 
@@ -111,14 +111,13 @@ def measure(
     threshold: float,
     *,
     config: DVSNetConfig,
-    classes: Literal["own", "camvid"] = "own",
+    classes: Counting = "own",
 ) -> tuple[Measured, Urgency]:
     """A run of a policy over all clips, and the evidence that it saw, of all clips one after another.
 
     `camvid` counts 19 classes as CamVid's 11.
     """
-    merging = classes == "camvid" and config.num_classes == 19
-    count, merged = (len(CLASSES), to_camvid) if merging else (config.num_classes, np.asarray)
+    merged, count = counting(config.num_classes, classes)
     matrix = np.zeros((count, count), np.int64)
     taken = regions = same = pixels = 0
     urgencies = []

@@ -72,6 +72,12 @@ def in_regions(
     return _confusion(labels, source, config.num_classes, classes, on_picture)
 
 
+def counting(num_classes: int, classes: Counting) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
+    """What labels and truth go through before they are counted, and how many classes there are then."""
+    merging = classes == "camvid" and num_classes == 19
+    return (to_camvid, len(CLASSES)) if merging else (np.asarray, num_classes)
+
+
 def _confusion(
     labels: Callable[[np.ndarray], Array],
     source: Sequence[LabelledImage],
@@ -79,8 +85,7 @@ def _confusion(
     classes: Counting,
     on_picture: Callable[[int], None],
 ) -> Int[np.ndarray, "classes classes"]:
-    merging = classes == "camvid" and num_classes == 19
-    merged, count = (to_camvid, len(CLASSES)) if merging else (np.asarray, num_classes)
+    merged, count = counting(num_classes, classes)
     matrix = np.zeros((count, count), np.int64)
     for index in range(len(source)):
         image, truth = source[index]
