@@ -45,6 +45,9 @@ def test_the_drawn_streets_exact_flow_is_found_where_it_counts():
     assert use.mean() > 0.3 and error.mean() < 0.5 * still.mean()
     everywhere = np.linalg.norm(pair.flow - truth, axis=-1)
     assert everywhere[pair.valid].mean() < everywhere[~pair.valid].mean()
+    # Two pictures that have nothing to do with each other: the ways there and back do not meet.
+    strange = find_flow(scene.draw(1)[0], StreetScene(77, 192, 384, frames=4).draw(0)[0])
+    assert strange.valid.mean() < 0.5 * pair.valid.mean()
 
 
 def test_one_picture_twice_has_no_flow():
