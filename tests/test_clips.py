@@ -97,6 +97,8 @@ def test_flow_sets_are_named_too(tmp_path):
         flow_set("chairs:x")
     with pytest.raises(InputError, match="whole numbers"):
         flow_set("street:3:x")
+    with pytest.raises(InputError, match="street:COUNT:SEED:HEIGHTxWIDTH in whole numbers from 0 up"):
+        flow_set("street:3:-1")
     with pytest.raises(InputError):
         flow_set(f"pairs:{tmp_path / 'missing'}")
 

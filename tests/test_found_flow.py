@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from recipes import recipe
 from tiny_files import write_images
 
+from dvsnet_jax.datasets import clips, found_flow
+from dvsnet_jax.datasets.clips import clip_set
 from dvsnet_jax.datasets.folders import FlowFiles, list_flow_pairs
 from dvsnet_jax.datasets.found_flow import find_flow
 from dvsnet_jax.datasets.street import StreetScene
@@ -93,6 +96,53 @@ def test_recipe_makes_pairs_that_the_training_reads_and_goes_on_where_it_was(fra
     assert recipe("flow_pairs")(words) == 0
     assert sorted(path.name for path in out.iterdir()) == names
     assert (out / names[0]).stat().st_mtime_ns == kept
+
+
+@pytest.fixture
+def counted(frames, monkeypatch):
+    """How many pairs the recipe computes, and which frames it reads."""
+    done = {"pairs": 0, "read": []}
+    [clip] = clip_set(f"frames:{frames}")
+
+    class Clip(Sequence):
+        def __len__(self):
+            return len(clip)
+
+        def __getitem__(self, index):
+            done["read"].append(index)
+            return clip[index]
+
+    def counting(first, second):
+        done["pairs"] += 1
+        return find_flow(first, second)
+
+    monkeypatch.setattr(clips, "clip_sets", lambda *args, **kwargs: [Clip()])
+    monkeypatch.setattr(found_flow, "find_flow", counting)
+    return done
+
+
+def test_recipe_reads_each_frame_once_and_computes_no_pair_twice(frames, tmp_path, counted, capsys):
+    out = tmp_path / "pairs"
+
+    def run(share):
+        counted.update(pairs=0, read=[])
+        words = ["--data", f"frames:{frames}", "--gaps", "0", "1", "3", "--save-dir", str(out), "--share", str(share)]
+        assert recipe("flow_pairs")(words) == 0
+        return capsys.readouterr().out, counted["pairs"], sorted(counted["read"])
+
+    # One picture and itself is all sure, of two that differ some pixel always leaves the picture.
+    assert run(1) == (f"{out}: 4 of 8 pairs\n", 8, [0, 1, 2, 3])
+    left_out = sorted(path.name for path in out.glob("*_left_out.txt"))
+    assert left_out == [f"{number:06d}_left_out.txt" for number in (3, 5, 7, 8)]
+    assert len(list_flow_pairs(out)) == 4
+    assert run(1) == (f"{out}: 4 of 8 pairs\n", 0, [])
+    # As if killed before a note was written; one that says nothing is none either.
+    (out / left_out[0]).unlink()
+    (out / left_out[2]).write_text("")
+    assert run(1) == (f"{out}: 4 of 8 pairs\n", 2, [0, 1, 2, 3])
+    # With less asked for, what was left out is looked at again; what was kept is not.
+    assert run(0.2) == (f"{out}: 8 of 8 pairs\n", 4, [0, 1, 2, 3])
+    assert run(1) == (f"{out}: 8 of 8 pairs\n", 0, [])
 
 
 def test_recipe_refuses_in_one_line(frames, tmp_path, capsys):

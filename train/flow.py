@@ -3,9 +3,10 @@ r"""Stage 2: train the flow network, on true flow (`supervised`), then through t
     python train/flow.py supervised --data street:2000:1 --validate street:40:2 --restore-from WEIGHTS --save-dir RUN_A
     python train/flow.py joint --data cityscapes:ROOT:train:pseudo@0.5 --restore-from RUN_A/weights --save-dir RUN_B
 
-supervised: pairs:FOLDER (FlyingChairs' names) or street:COUNT:SEED[:HxW]; the network reads the pictures at their own
-size, so what DVSNet's is to learn from looks like its half-size regions. With --network FlowNetC (or another of the
-family) that network alone is trained and saved, for `dvsnet flow`.
+supervised: pairs:FOLDER (FlyingChairs' names), street:COUNT:SEED[:HxW] or flying:COUNT:SEED:HxW:CLIPS (pieces of the
+pictures of CLIPS, named as for joint, that fly over others); the network reads the pictures at their own size, so what
+DVSNet's is to learn from looks like its half-size regions. With --network FlowNetC (or another of the family) that
+network alone is trained and saved, for `dvsnet flow`.
 joint: clips, video:FILE, frames:FOLDER[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, street:COUNT:SEED;
 --supervision own needs no labels. Segmentation stands; flow and scale head learn (paper, section 4.1).
 
@@ -65,9 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     a.add_argument(
         "--zoom", type=command.positive(float), nargs=2, default=FlowAugmentation.zoom, metavar=("LEAST", "MOST")
     )
-    a.add_argument("--jitter", type=float, default=1.0, help="times what the second picture is moved on its own")
+    a.add_argument(
+        "--jitter", type=command.not_negative, default=1.0, help="times what the second picture is moved on its own"
+    )
     a.add_argument("--schedule", choices=tuple(flow.SCHEDULES), default=flow.FlowTraining.schedule)
-    a.add_argument("--weight-decay", type=float, default=flow.FlowTraining.weight_decay)
+    a.add_argument("--weight-decay", type=command.not_negative, default=flow.FlowTraining.weight_decay)
     a.add_argument("--exponent", type=command.positive(float), help="of a pixel's error; 0.4 for CSS-ft-sd")
     a.add_argument("--whole-stack", action="store_true", help="the networks below the last learn too")
     a.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
@@ -94,6 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def supervised(options: argparse.Namespace) -> int:
     """Stage 2a."""
+    if options.zoom[0] > options.zoom[1]:
+        raise InputError(
+            f"--zoom {options.zoom[0]} {options.zoom[1]}: expected LEAST first, then MOST; turn them round"
+        )
     names = ("steps", "batch_size", "schedule", "learning_rate", "weight_decay", "exponent", "whole_stack", "seed")
     training = flow.FlowTraining(
         **{name: getattr(options, name) for name in names}, precision=command.precision(options.precision)

@@ -72,14 +72,21 @@ def clip_set(spec: str, *, hold_out: Collection[str] = (), only: Collection[str]
 
 def clip_sets(specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = ()) -> list[Clip]:
     """The clips of several specs, as `clip_set`; a name to hold out is in one of them at least."""
+    return [clip for _, clip in named_clips(specs, hold_out=hold_out, only=only)]
+
+
+def named_clips(
+    specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = ()
+) -> list[tuple[str, Clip]]:
+    """The same with the clips' names."""
     named = {spec: _named(spec) for spec in specs}
     for wanted in hold_out:
         if not any(name.startswith(wanted) for clips in named.values() for name, _ in clips):
             raise InputError(f"{wanted}: to be held out, but no clip of {', '.join(named)} is called so; correct it")
-    kept: list[Clip] = []
+    kept: Named = []
     for spec, clips in named.items():
         some = [
-            clip for name, clip in clips
+            (name, clip) for name, clip in clips
             if not name.startswith(tuple(hold_out) or "\0") and name.startswith(tuple(only) or "")
         ]  # fmt: skip
         if not some:

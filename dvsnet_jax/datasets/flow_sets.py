@@ -2,18 +2,21 @@
 
 pairs:FOLDER                       00001_img1.ppm, 00001_img2.ppm, 00001_flow.flo (FlyingChairs' names)
 street:COUNT:SEED[:HEIGHTxWIDTH]   pairs of procedural street scenes 0 to 9 frames apart, 192x384
+flying:COUNT:SEED:HEIGHTxWIDTH:CLIPS   pieces of the frames of clips (datasets/clips.py) that fly over others
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from dvsnet_jax.datasets.clips import clip_set
+from dvsnet_jax.datasets.flying import FlyingPairs
 from dvsnet_jax.datasets.folders import FlowFiles, FlowPair, list_flow_pairs
 from dvsnet_jax.datasets.several import Concatenated, Remembered
 from dvsnet_jax.datasets.street_sources import StreetFlowPairs, StreetPairs
 from dvsnet_jax.errors import InputError
 
-FORMS = "pairs:FOLDER or street:COUNT:SEED[:HxW]"
+FORMS = "pairs:FOLDER, street:COUNT:SEED[:HxW] or flying:COUNT:SEED:HxW:CLIPS"
 
 
 def flow_set(spec: str) -> Sequence[FlowPair]:
@@ -22,13 +25,24 @@ def flow_set(spec: str) -> Sequence[FlowPair]:
     if kind == "pairs" and words:
         return FlowFiles(list_flow_pairs(":".join(words)))
     if kind == "street" and len(words) in (2, 3):
-        try:
-            height, width = map(int, (words[2] if len(words) == 3 else "192x384").split("x"))
-            pairs = StreetPairs(int(words[0]), height, width, seed=int(words[1]))
-        except ValueError as error:
-            raise InputError(f"{spec!r}: is not street:COUNT:SEED:HEIGHTxWIDTH in whole numbers") from error
-        return StreetFlowPairs(pairs)
+        count, seed, size = _numbers(spec, *words)
+        return StreetFlowPairs(StreetPairs(count, *size, seed=seed))
+    if kind == "flying" and len(words) > 3:
+        count, seed, size = _numbers(spec, *words[:3])
+        return FlyingPairs(count, *size, seed=seed, pictures=clip_set(":".join(words[3:])))
     raise InputError(f"{spec!r} names no flow pairs; expected {FORMS}")
+
+
+def _numbers(spec: str, count: str, seed: str, size: str = "192x384") -> tuple[int, int, tuple[int, int]]:
+    try:
+        height, width = map(int, size.split("x"))
+        numbers = int(count), int(seed), (height, width)
+        if min(numbers[:2]) < 0:
+            raise ValueError(spec)
+    except ValueError as error:
+        kind = spec.split(":")[0]
+        raise InputError(f"{spec!r}: is not {kind}:COUNT:SEED:HEIGHTxWIDTH in whole numbers from 0 up") from error
+    return numbers
 
 
 def flow_sets(specs: Iterable[str], *, in_memory: bool = False) -> Sequence[FlowPair]:

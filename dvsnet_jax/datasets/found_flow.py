@@ -7,17 +7,17 @@ flow counts as unknown. What is left teaches a network, and needs no labels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dvsnet_jax.datasets.folders import FlowPair
+from dvsnet_jax.datasets.opencv import opencv
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.temporal_metrics import visible_both_ways
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
-
-_SHARE, _SLACK = 0.01, 0.5  # Sundaram's: |there + back|² < 0.01 (|there|² + |back|²) + 0.5
 
 
 def find_flow(first: UInt8[np.ndarray, "h w 3"], second: UInt8[np.ndarray, "h w 3"]) -> FlowPair:
@@ -30,23 +30,9 @@ def find_flow(first: UInt8[np.ndarray, "h w 3"], second: UInt8[np.ndarray, "h w 
         raise InputError(f"pictures of {first.shape} and {second.shape}: two of one size, at least 16×16, are expected")
     if np.array_equal(first, second):
         return FlowPair(first, second, np.zeros((*first.shape[:2], 2), np.float32), np.ones(first.shape[:2], bool))
-    cv2 = _opencv()
+    cv2 = opencv("finding flow")
     one, two = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (first, second))
     there = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(one, two, None)
     back = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(two, one, None)
-    height, width = one.shape
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    x, y = x + there[..., 0], y + there[..., 1]
-    back = cv2.remap(back, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    apart = np.square(there + back).sum(-1)
-    lengths = np.square(there).sum(-1) + np.square(back).sum(-1)
-    valid = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1) & (apart < _SHARE * lengths + _SLACK)
+    valid = np.asarray(visible_both_ways(there, back))
     return FlowPair(first, second, np.where(valid[..., None], there, np.float32(0)), valid)
-
-
-def _opencv() -> Any:
-    try:
-        import cv2  # only making pairs needs it
-    except ImportError as error:
-        raise InputError("finding flow needs OpenCV, which is not here: pip install 'dvsnet-jax[train]'") from error
-    return cv2

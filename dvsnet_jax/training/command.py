@@ -45,6 +45,17 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], float]:
     return read
 
 
+def not_negative(text: str) -> float:
+    """An option's type: a finite number, 0 or more."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+not_negative.__name__ = "non-negative float"  # as above
+
+
 def share(text: str) -> float:
     """An option's type: 0 or more, below 1."""
     value = float(text)
