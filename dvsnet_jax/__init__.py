@@ -9,10 +9,13 @@ from dvsnet_jax.config import DeepLabFastConfig as DeepLabFastConfig
 from dvsnet_jax.config import DeepLabV2Config as DeepLabV2Config
 from dvsnet_jax.config import DVSNetConfig as DVSNetConfig
 from dvsnet_jax.config import FlowNet2sConfig as FlowNet2sConfig
+from dvsnet_jax.config import LocalDecisionConfig as LocalDecisionConfig
 from dvsnet_jax.flow import estimate_flow as estimate_flow
 from dvsnet_jax.flownet_config import FLOWNET2_TF as FLOWNET2_TF
 from dvsnet_jax.flownet_config import NVIDIA as NVIDIA
 from dvsnet_jax.flownet_config import FlowNet2Config as FlowNet2Config
+from dvsnet_jax.policies import AccumulatedLoss as AccumulatedLoss
+from dvsnet_jax.policies import Budget as Budget
 from dvsnet_jax.policies import DynamicTarget as DynamicTarget
 from dvsnet_jax.policies import ExpectedConfidence as ExpectedConfidence
 from dvsnet_jax.policies import FixedInterval as FixedInterval

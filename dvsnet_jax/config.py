@@ -115,10 +115,25 @@ class DecisionConfig:
     hidden: tuple[int, int, int] = (1024, 1024, 10)
 
 
+@dataclass(frozen=True, kw_only=True)
+class LocalDecisionConfig:
+    """A small decision network that foretells agreement cell by cell, from what the warp shows (`ops.warp_cues`)."""
+
+    grid: tuple[int, int] = (16, 16)
+    """Rows and columns of cells."""
+    width: int = 16
+    """Channels of its two hidden layers."""
+
+    def __post_init__(self) -> None:
+        if len(self.grid) != 2 or min(*self.grid, self.width) < 1:
+            raise ValueError(f"{self}: a grid of rows and columns and a width of at least 1 are needed")
+
+
 SegmentationConfig = (
     DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig | OwnSegmentationConfig | SegmentationFunction
 )
 FlowConfig = FlowNet2sConfig | FlowNet2Config | FlowFunction
+AnyDecisionConfig = DecisionConfig | LocalDecisionConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +144,8 @@ class DVSNetConfig:
     """Which segmentation network, built in or your own (`dvsnet_jax.protocols`)."""
     flow: FlowConfig = field(default_factory=FlowNet2sConfig)
     """Which flow network, built in or your own."""
-    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    decision: AnyDecisionConfig = field(default_factory=DecisionConfig)
+    """Which decision network: the paper's, on features of the flow network, or the local one, on cues of the warp."""
     regions: tuple[int, int] = (2, 2)
     """Rows and columns that a frame is cut into."""
     overlap: int = 64
@@ -165,6 +181,7 @@ class DVSNetConfig:
         for name, network, known in (
             ("segmentation", self.segmentation, SegmentationConfig),
             ("flow", self.flow, FlowConfig),
+            ("decision", self.decision, AnyDecisionConfig),
         ):
             if not isinstance(network, known):
                 allowed = ", ".join(kind.__name__ for kind in known.__args__)
@@ -182,14 +199,14 @@ class DVSNetConfig:
 
     @classmethod
     def street(cls, *, num_classes: int = 19, **overrides: Any) -> DVSNetConfig:
-        """The compact preset, for a CPU: DeepLab-Lite, and flow and decision networks of half the width or less.
+        """The compact preset, for a CPU: DeepLab-Lite, a flow network of half the width, the local decision network.
 
         The package has its weights for 19 classes (`checkpoints.load_bundled`).
         """
         settings: dict[str, Any] = {
             "segmentation": DeepLabLiteConfig(num_classes=num_classes),
             "flow": FlowNet2sConfig(channels=(12, 24, 48, 96, 96, 192)),
-            "decision": DecisionConfig(conv_width=48, hidden=(256, 128, 10)),
+            "decision": LocalDecisionConfig(),
             "overlap": 32,
         }
         return cls(**{**settings, **overrides})

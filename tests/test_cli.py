@@ -16,6 +16,8 @@ from tiny import TINY, tiny_params
 from tiny_files import check_whole, clip, compile_once, weights, write_images, write_video  # noqa: F401
 
 from dvsnet_jax import (
+    AccumulatedLoss,
+    Budget,
     DVSNetConfig,
     DynamicTarget,
     ExpectedConfidence,
@@ -144,6 +146,11 @@ def test_settings_choose_the_policy():
     assert policy(policy="difference", threshold=9.0) == FrameDifference(9.0)
     assert policy(policy="flow", threshold=3.0) == policy(FlowMagnitude(1.0), threshold=3.0) == FlowMagnitude(3.0)
     assert policy(FixedInterval(7), policy="confidence") == ExpectedConfidence(90.0)
+    assert policy(limit=12.0) == policy(policy="loss", limit=12.0) == AccumulatedLoss(12.0)
+    assert policy(policy="loss") == AccumulatedLoss() and policy(AccumulatedLoss(9.0), policy="loss").limit == 9.0
+    assert policy(AccumulatedLoss(9.0), target=80.0) == ExpectedConfidence(80.0)
+    assert policy(budget=0.1) == policy(policy="budget", budget=0.1) == Budget(0.1, regions=4)
+    assert policy(budget=0.1, regions="2x3") == policy(Budget(0.1), regions="2x3") == Budget(0.1, regions=6)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +162,11 @@ def test_settings_choose_the_policy():
         ({"policy": "flow", "threshold": 3.0, "target": 80.0}, "--target does not go with --policy flow"),
         ({"interval": 3, "target": 80.0}, "--target does not go with --policy interval"),
         ({"dynamic": True, "policy": "interval"}, "--dynamic and --policy interval contradict"),
+        ({"limit": 5.0, "target": 80.0}, "--target does not go with --policy loss"),
+        ({"limit": 5.0, "policy": "flow"}, "--limit and --policy flow contradict"),
+        ({"limit": -1.0}, "0 or more"),
+        ({"budget": 20.0}, "between 0 and 1"),
+        ({"policy": "budget"}, "add --budget"),
         ({"target": float("nan")}, "finite number"),
         ({"target": float("inf")}, "finite number"),
         ({"interval": 0}, "1 or more"),

@@ -21,6 +21,8 @@ POLICIES = (
     policies.FlowMagnitude(2),
     policies.DynamicTarget(98.0, fall=2.0),
     policies.FixedInterval(7),
+    policies.AccumulatedLoss(12.5),
+    policies.Budget(0.1, regions=6),
 )
 
 

@@ -91,7 +91,12 @@ def test_bfloat16_gradients_point_the_same_way():
 def test_samples_equal_gentestcase(goldens, params, size):
     name = f"gentestcase_{size[0]}x{size[1]}"
     arrays, about = goldens.arrays(name), goldens.json(name)
-    config = DVSNetConfig.cityscapes(overlap=0, input_size=size, segmentation=DeepLabFastConfig(mean=DRSLEEP_MEAN_BGR))
+    config = DVSNetConfig.cityscapes(
+        overlap=0,
+        input_size=size,
+        segmentation=DeepLabFastConfig(mean=DRSLEEP_MEAN_BGR),
+        decision=DecisionConfig(grid=arrays["X"].shape[1:3]),  # the feature's own
+    )
     features, confidence, labels = [], [], []
     for key, current in about["pairs_key_current"]:
         pair = (goldens.image(f"e2e/frame_00000{frame}")[None] for frame in (key, current))

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dvsnet_jax import DynamicTarget, ExpectedConfidence, FixedInterval, FlowMagnitude, FrameDifference
+from dvsnet_jax import (
+    AccumulatedLoss,
+    Budget,
+    DynamicTarget,
+    ExpectedConfidence,
+    FixedInterval,
+    FlowMagnitude,
+    FrameDifference,
+)
 from dvsnet_jax.policies import Evidence, Policy
 
 
@@ -44,6 +53,74 @@ def test_fixed_interval_counts_each_region_by_itself():
     assert always.decide(always.init(2), evidence([0.0, 0.0]))[0].all()
 
 
+def test_losses_accumulate_until_the_limit():
+    policy = AccumulatedLoss(10.0)
+    state, routes, targets = policy.init(4), [], []
+    for score in ([96.0, 90.0, 85.0, 103.0], [96.0, 99.0, 96.0, 104.0], [97.0, 99.0, 100.0, 105.0]):
+        targets.append(np.asarray(policy.targets(state)))
+        segment, state = policy.decide(state, evidence(score))
+        np.testing.assert_array_equal(np.asarray(score) < targets[-1], segment)
+        routes.append(segment.tolist())
+    # 4, 8, 11: the third. 10 is no more than 10, 11 is. At once, and again from nothing. Past 100 nothing is gained.
+    assert routes == [
+        [False, False, True, False],
+        [False, True, False, False],
+        [True, False, False, False],
+    ]
+    assert state.tolist() == [0.0, 1.0, 4.0, 0.0]
+    np.testing.assert_array_equal(targets, [[90] * 4, [94, 100, 90, 90], [98, 90, 94, 90]])
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_a_budget_is_kept_whatever_the_content(share):
+    """Calm, busy, calm, with cuts: every 200 frames cost the budget, but for how far the limit had to move."""
+    policy = Budget(share, regions=4)
+    rng = np.random.default_rng(0)
+    step = jax.jit(policy.decide)
+    state, routes, limits = policy.init(8), [], [policy.limit] * 2
+    for frame in range(1200):
+        mean = 97 if frame % 800 < 400 else 85
+        score = rng.normal(mean, 2, 8)
+        score[:4] = np.where(frame % 150 == 0, 20, score[:4])  # the first stream has cuts
+        score[5] -= 10  # and a region of the second is worse than the others
+        segment, state = step(state, evidence(score, [0.0] * 8, [0.0] * 8))
+        routes.append(np.asarray(segment))
+        assert len(np.unique(state.limit[:4])) == len(np.unique(state.limit[4:])) == 1
+        limits.append(float(state.limit[0]))
+    for start in range(0, 1200, 200):
+        some = np.array(routes[start : start + 200])
+        moved = 4 * abs(np.log(limits[start + 200 + 1] / limits[start + 1])) / 200
+        assert some[:, :4].mean() == pytest.approx(share, abs=moved + 0.005)
+    whole = np.array(routes)
+    assert whole[:, :4].mean() == pytest.approx(share, abs=0.02) == whole[:, 4:].mean()
+    # Within the budget the worst region gets the most.
+    assert whole[:, 5].mean() > 1.3 * whole[:, [4, 6, 7]].mean()
+
+
+def test_a_cut_upsets_a_budget_little_and_a_still_picture_does_not_save_it_up():
+    policy = Budget(0.2, regions=2)
+    state = policy.init(2)
+    _, after = policy.decide(state, evidence([10.0, 10.0]))
+    assert float(after.limit[0]) == pytest.approx(30 * np.exp(0.25 * 0.8))
+    for _ in range(500):
+        _, state = policy.decide(state, evidence([100.0, 100.0]))
+    assert float(state.limit[0]) == policy.LIMITS[0]
+    routes = []
+    for _ in range(40):
+        segment, state = policy.decide(state, evidence([95.0, 95.0]))
+        routes.append(np.asarray(segment).mean())
+    assert np.mean(routes) < 0.6  # it is back within some frames
+
+
+def test_a_budget_knows_its_regions():
+    with pytest.raises(ValueError, match="for frames of 4 regions, but there are 6"):
+        Budget(0.2).init(6)
+    for make in (lambda: Budget(0.0), lambda: Budget(1.0), lambda: Budget(0.2, regions=0), lambda: Budget(limit=0.5)):
+        with pytest.raises(ValueError, match="Budget"):
+            make()
+    assert isinstance(Budget(), Policy)
+
+
 def test_dynamic_target_moves_as_the_original():
     policy = DynamicTarget(85.0)
     state = policy.init(2)
@@ -74,6 +151,7 @@ def test_equal_settings_are_one_policy():
     assert ExpectedConfidence(1.0) != FrameDifference(1.0)
     for policy in (ExpectedConfidence(), DynamicTarget(), FixedInterval(2), FrameDifference(1.0), FlowMagnitude(1.0)):
         assert isinstance(policy, Policy)
+    assert isinstance(AccumulatedLoss(), Policy) and AccumulatedLoss(3) == AccumulatedLoss(3.0)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +162,11 @@ def test_equal_settings_are_one_policy():
         lambda: FlowMagnitude(float("-inf")),
         lambda: FrameDifference(float("nan")),
         lambda: DynamicTarget(fall=-1.0),
+        lambda: AccumulatedLoss(-1.0),
+        lambda: AccumulatedLoss(float("nan")),
         lambda: FixedInterval(0),
     ],
 )
 def test_numbers_that_are_no_target(make):
-    with pytest.raises(ValueError, match=r"must be a finite number|negative|1 or more"):
+    with pytest.raises(ValueError, match=r"must be a finite number|negative|[01] or more"):
         make()

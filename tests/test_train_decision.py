@@ -18,9 +18,9 @@ from tiny import TINY, tiny_params, video
 from dvsnet_jax import DecisionConfig, checkpoints
 from dvsnet_jax.checkpoints import training_state
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation import calibration
 from dvsnet_jax.media.images import read_image, write_png
-from dvsnet_jax.ops.resize import resize_legacy
-from dvsnet_jax.training import calibration, decision_data, decision_loop
+from dvsnet_jax.training import decision_data, decision_loop
 from dvsnet_jax.training.agreement import pair_samples
 from dvsnet_jax.training.decision import DecisionTraining
 from dvsnet_jax.training.decision_set import read_set
@@ -63,8 +63,7 @@ def test_set_holds_the_samples_of_every_pair(frames, made):
     for row in (0, len(lines) // 2, -1):
         pair = (read_image(lines[row][name])[None] for name in ("key", "current"))
         sample, region = pair_samples(varied_params(), *pair, config=TINY), lines[row]["region"]
-        expected = resize_legacy(sample.feature, TINY.decision.grid)[region]
-        np.testing.assert_allclose(arrays["X"][row], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(arrays["X"][row], sample.feature[region], rtol=1e-5, atol=1e-6)
         assert arrays["Y"][row] == float(sample.confidence[region]) == lines[row]["agreement"]
         assert arrays["flow_magnitude"][row] == pytest.approx(float(sample.flow_magnitude[region]))
     read = read_set(made, (*TINY.decision.grid, 8), grid_of="TINY")
@@ -214,6 +213,19 @@ def test_training_beats_the_mean_and_writes_everything(sets, tmp_path, capsys):
     validation = read_set(sets[1])
     scores = decision_loop.predicted(params["decision"], validation.features, config=config.decision)
     assert calibration.mean_absolute_error(scores, validation.confidence) == pytest.approx(best, abs=1e-9)
+
+
+def test_dropout_reaches_the_training(sets, tmp_path, capsys):
+    losses = []
+    for dropout in (0, 0.25):
+        out = tmp_path / str(dropout)
+        assert recipe("decision")(run_flags(sets, out, "--dropout", dropout, "--epochs", 1)) == 0
+        assert json.loads((out / "settings.json").read_text())["dropout"] == dropout
+        losses.append(json.loads((out / "metrics.jsonl").read_text())["loss"])
+    assert losses[0] != losses[1]
+    with pytest.raises(SystemExit):
+        recipe("decision")(run_flags(sets, tmp_path / "all", "--dropout", 1))
+    assert "argument --dropout" in capsys.readouterr().err
 
 
 def latest(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -15,10 +16,12 @@ from recipes import TRAIN, recipe, varied_params
 from tiny import TINY, video
 from tiny_files import write_images
 
-from dvsnet_jax import checkpoints
+from dvsnet_jax import LocalDecisionConfig, checkpoints
+from dvsnet_jax.datasets import augment_flow
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.protocols import SegmentationFunction
+from dvsnet_jax.training import loop
 
 STREET = "street:4:1:128x128"
 
@@ -73,6 +76,41 @@ def test_supervised_then_joint_change_the_flow_network_alone(weights, frames, tm
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3, 4, 5, 6]
 
 
+def test_zoom_jitter_and_weight_decay_reach_the_training(weights, tmp_path, monkeypatch):
+    seen, given = set(), {}
+
+    def augment(pair, rng, limits):
+        seen.add(limits)
+        return augment_flow.augment_flow(pair, rng, limits)
+
+    def first_batch(folder, settings, start, step, data, *rest, **more):  # in the place of the steps, which take longer
+        given.update(settings=settings, batch=next(data))
+        raise InputError("enough seen")
+
+    main = recipe("flow")
+    monkeypatch.setattr(sys.modules[main.__module__], "augment_flow", augment)
+    monkeypatch.setattr(loop, "run", first_batch)
+    asked = ("--zoom", 0.5, 0.75, "--jitter", 3, "--weight-decay", 0)
+    assert main(supervised(weights, tmp_path / "run", *asked)) == 1
+    usual, (limits,) = augment_flow.FlowAugmentation(), seen
+    assert limits.crop == given["batch"].valid.shape[1:] == (128, 128) and limits.zoom == (0.5, 0.75)
+    for name in ("jitter_zoom", "jitter_rotation", "jitter_shift"):
+        assert getattr(limits, name) == pytest.approx(3 * getattr(usual, name))
+    assert limits.jitter_color == usual.jitter_color
+    # What the run folder remembers, so that it refuses others.
+    assert given["settings"]["augmentation"] == dataclasses.asdict(limits)
+    assert given["settings"]["training"]["weight_decay"] == 0
+
+
+@pytest.mark.parametrize("flag", ["--jitter", "--weight-decay"])
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
+def test_what_is_no_amount_is_refused(flag, value, weights, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        recipe("flow")(supervised(weights, tmp_path, flag, value))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument {flag}: invalid non-negative float value: '{value}'" in last
+
+
 @pytest.mark.slow
 def test_one_network_of_the_family_alone(tmp_path):
     words = ["supervised", "--data", STREET, "--network", "FlowNetS", "--width", "0.03125", "--save-dir", tmp_path,
@@ -118,10 +156,12 @@ def test_what_the_recipe_refuses(weights, frames, tmp_path, capsys):
         (joint(weights, frames, tmp_path / "run", "--steps", 2, "--seed", 5), "training: seed was 0 and is now 5"),
         (joint(weights, tmp_path / "nothing", tmp_path / "x"), "nothing"),
         (supervised(weights, tmp_path / "w", "--crop", 64, 64), "128 or more"),
+        (supervised(weights, tmp_path / "v", "--zoom", 2, 1), "--zoom 2.0 1.0: expected LEAST first"),
         (joint(tmp_path / "no-weights", frames, tmp_path / "z"), "no-weights"),
     ):
         assert recipe("flow")(words) == 1, words
-        assert says in capsys.readouterr().err, words
+        said = capsys.readouterr().err
+        assert says in said and said.count("\n") == 1, words
     assert checkpoints.load(tmp_path / "run" / "weights")
 
 
@@ -153,7 +193,8 @@ def accelerate(weights, frames, save_dir, *more):
 
 
 def test_accelerate_without_labels_for_a_network_of_ours_and_one_of_the_users(weights, frames, tmp_path, capsys):
-    assert recipe("accelerate")(accelerate(weights, frames, tmp_path / "ours")) == 0
+    assert recipe("accelerate")(accelerate(weights, frames, tmp_path / "ours", "--dropout", 0.25)) == 0
+    assert json.loads((tmp_path / "ours" / "decision" / "settings.json").read_text())["dropout"] == 0.25
     out = capsys.readouterr().out
     assert "decision network" in out and "rank correlation" in out
     params, config = checkpoints.load(tmp_path / "ours" / "weights")
@@ -162,10 +203,16 @@ def test_accelerate_without_labels_for_a_network_of_ours_and_one_of_the_users(we
 
     (tmp_path / "own.py").write_text(OWN)
     spec = f"{tmp_path / 'own.py'}:make"
-    assert recipe("accelerate")(accelerate(weights, frames, tmp_path / "own", "--segmentation", spec)) == 0
+    assert (
+        recipe("accelerate")(
+            accelerate(weights, frames, tmp_path / "own", "--segmentation", spec, "--decision", "local")
+        )
+        == 0
+    )
     place = tmp_path / "own" / "weights"
     network = SegmentationFunction(function=lambda params, images: images[:, ::8, ::8] @ params, num_classes=4)
     params, config = checkpoints.load_accelerator(place, network, np.eye(3, 4))
+    assert config.decision == LocalDecisionConfig()
     assert config.segmentation is network and set(params) == {"segmentation", "flow", "decision"}
     with pytest.raises(InputError, match="4 classes"):
         checkpoints.load_accelerator(place, SegmentationFunction(function=network.function, num_classes=5), None)

@@ -8,8 +8,8 @@ Fine-tunes the flow network with its scale head so that warped scores give the s
 trains the decision network to foretell how well they will. Begins from the bundled weights' flow network, or
 --restore-from's. --segmentation names a Python file and a function in it that takes nothing and returns
 (SegmentationFunction, parameters). Data: video:FILE, frames:FOLDER, cityscapes:ROOT:SPLIT, camvid:ROOT:SPLIT,
-street:COUNT:SEED; labels are not looked at. Without --validate a fifth of every clip is held out. Writes RUN/weights.
-Killed at any moment, the same command goes on.
+street:COUNT:SEED; labels are not looked at, unless --supervision says so. Without --validate a fifth of every clip is
+held out. Writes RUN/weights. Killed at any moment, the same command goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import jax
 
-from dvsnet_jax import DVSNetConfig, checkpoints, networks
+from dvsnet_jax import DecisionConfig, DVSNetConfig, LocalDecisionConfig, checkpoints, networks
 from dvsnet_jax.datasets.augment import LabelledAugmentation
 from dvsnet_jax.datasets.clips import Clip, Part, clip_sets
 from dvsnet_jax.training import command
@@ -34,6 +34,7 @@ from dvsnet_jax.training.parallel import is_first
 from dvsnet_jax.training.restoring import restore
 
 DEFAULT = Acceleration()
+DECISIONS = {"paper": DecisionConfig(), "local": LocalDecisionConfig()}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--steps", type=command.positive(int), default=DEFAULT.joint.steps, help="of the flow fine-tune"
     )
+    parser.add_argument(
+        "--supervision", choices=("own", "labels"), default="own", help="of the fine-tune; labels: to compare"
+    )
     parser.add_argument("--batch-size", type=command.positive(int), default=DEFAULT.joint.batch_size)
     parser.add_argument("--learning-rate", type=command.positive(float), default=DEFAULT.joint.learning_rate)
     parser.add_argument("--crop", type=command.positive(int), nargs=2, default=(288, 368), metavar=("H", "W"))
@@ -57,8 +61,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--epochs", type=command.positive(int), default=DEFAULT.decision.epochs, help="of the decision network"
     )
+    parser.add_argument(
+        "--decision",
+        choices=sorted(DECISIONS),
+        help="kind of decision network, trained from nothing; default: the checkpoint's",
+    )
     parser.add_argument("--decision-rate", type=command.positive(float), default=DEFAULT.decision.learning_rate)
-    parser.add_argument("--dropout", type=command.share, default=DEFAULT.decision.dropout, help="decision network's")
+    parser.add_argument("--dropout", type=command.share, help="decision network's")
     parser.add_argument("--seed", type=int, default=0)
     command.add_run_options(parser)
     return parser
@@ -71,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     params, config = restore(options.restore_from) if options.restore_from else checkpoints.load_bundled()
     if options.segmentation:
         params, config = _with_own(options.segmentation, params, config)
+    if options.decision:
+        config = config.replace(decision=DECISIONS[options.decision])
     clips = clip_sets(options.data, hold_out=options.hold_out)
     held: list[Clip] = clip_sets(options.validate, only=options.only) if options.validate else []
     if not held:
@@ -79,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = Acceleration(
         joint=JointTraining(
             steps=options.steps, batch_size=options.batch_size, learning_rate=options.learning_rate,
-            supervision="own", seed=options.seed,
+            supervision=options.supervision, seed=options.seed,
         ),
         decision=DecisionTraining(
             epochs=options.epochs, learning_rate=options.decision_rate, dropout=options.dropout, seed=options.seed

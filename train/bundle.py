@@ -1,6 +1,6 @@
 r"""The last step of a release: weights in the form that comes with the package.
 
-    python train/bundle.py WEIGHTS [OUT.npz] [--target 90]
+    python train/bundle.py WEIGHTS [OUT.npz] [--limit 30 | --target 90]
 
 Rounds them to float16 and writes dvsnet_jax/weights/street.npz (or OUT). What is measured afterwards is measured with
 the rounded ones: they are what users get.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dvsnet_jax
-from dvsnet_jax import ExpectedConfidence, checkpoints
+from dvsnet_jax import AccumulatedLoss, ExpectedConfidence, checkpoints
 from dvsnet_jax.training import command
 
 PLACE = Path(dvsnet_jax.__file__).parent / "weights" / checkpoints.BUNDLE
@@ -24,9 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command.parser(__doc__)
     parser.add_argument("weights", type=Path, help="a checkpoint of all of DVSNet")
     parser.add_argument("out", type=Path, nargs="?", default=PLACE)
-    parser.add_argument("--target", type=command.positive(float), help="confidence, percent, to segment by default")
+    policy = parser.add_mutually_exclusive_group()
+    policy.add_argument("--limit", type=command.positive(float), help="default policy: accumulated loss, points")
+    policy.add_argument("--target", type=command.positive(float), help="default policy: expected confidence, percent")
     options = command.parse(parser, argv)
     params, config = checkpoints.load(options.weights)
+    if options.limit:
+        config = config.replace(policy=AccumulatedLoss(options.limit))
     if options.target:
         config = config.replace(policy=ExpectedConfidence(options.target))
     size = checkpoints.write_bundle(options.out, params, config)

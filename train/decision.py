@@ -12,9 +12,11 @@ device there is takes a share of each batch; --distributed makes it one of sever
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dvsnet_jax import DecisionConfig, checkpoints, networks
 from dvsnet_jax.training import command
@@ -37,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--restore-from", type=Path, help="weights whose decision network is replaced")
     parser.add_argument("--batch-size", type=command.positive(int), default=CONFIG.batch_size, help="over all devices")
     parser.add_argument("--learning-rate", type=command.positive(float), default=CONFIG.learning_rate)
-    parser.add_argument("--dropout", type=command.share, default=CONFIG.dropout, help="0 to 1; 0.5 is the original's")
+    parser.add_argument("--dropout", type=command.share, help="default: 0.5, the original's; none in a local network")
     parser.add_argument("--epochs", type=command.positive(int), default=CONFIG.epochs)
     parser.add_argument("--decay", type=command.positive(float), default=CONFIG.decay, help="of the rate, every epoch")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
@@ -53,14 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         **{name: getattr(options, name) for name in names}, precision=command.precision(options.precision)
     )
 
-    config, wanted, source = DecisionConfig(), None, ""
+    config: Any = DecisionConfig()
+    wanted, source = None, ""
     if options.restore_from:
         params, whole = restore(options.restore_from)
         config, source = whole.decision, str(options.restore_from)
         wanted = (*config.grid, networks.abstract_params(whole)["decision"]["Conv"]["weights"].shape[2])
     data = read_set(options.train_data_dir, wanted, grid_of=source)
     validation = read_set(options.val_data_dir, data.features.shape[1:], grid_of=str(options.train_data_dir))
-    config = DecisionConfig(grid=data.features.shape[1:3], conv_width=config.conv_width, hidden=config.hidden)
+    config = dataclasses.replace(config, grid=data.features.shape[1:3])
     steps = -(-len(data) // training.batch_size)
     with command.progress("steps", training.epochs * steps) as show:
         trained = train(

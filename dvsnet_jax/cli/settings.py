@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dvsnet_jax.cli.failures import UsageError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _NUMBER_OF = {
     "confidence": "target",
     "dynamic": "target",
+    "loss": "limit",
+    "budget": "budget",
     "interval": "interval",
     "difference": "threshold",
     "flow": "threshold",
@@ -25,11 +28,14 @@ _NUMBER_OF = {
 
 _POLICIES = (
     "When a region is segmented anew. confidence: its expected confidence score is below --target. dynamic: the same "
-    "with a target that moves, which makes it a budget. interval: every --interval frames. difference: it differs from "
-    "its key frame by more than --threshold grey levels. flow: it moved by more than --threshold pixels."
+    "with a target that moves, which makes it a budget for each region. loss: what it is expected to lose, summed up "
+    "since its key frame, is above --limit. budget: the same with a limit steered to segment --budget of all regions. "
+    "interval: every --interval frames. difference: it differs from its key frame by more than --threshold grey "
+    "levels. flow: it moved by more than --threshold pixels."
 )
 _Policy = Annotated[
-    Literal["confidence", "dynamic", "interval", "difference", "flow"] | None, option("NAME", help=_POLICIES)
+    Literal["confidence", "dynamic", "loss", "budget", "interval", "difference", "flow"] | None,
+    option("NAME", help=_POLICIES),
 ]
 
 
@@ -40,6 +46,10 @@ class Settings:
     policy: _Policy = None
     target: OptionalNumber = None
     """Percent, for the policies confidence and dynamic."""
+    limit: OptionalNumber = None
+    """Points of percent, summed over frames; implies --policy loss."""
+    budget: OptionalNumber = None
+    """Share of all regions to segment, such as 0.2; implies --policy budget."""
     dynamic: bool = False
     """Short for --policy dynamic."""
     interval: OptionalCount = None
@@ -61,35 +71,37 @@ class Settings:
             "input_size": pair("--input-size", self.input_size),
         }
         try:
-            return config.replace(
-                policy=self._policy(config.policy),
-                **{name: value for name, value in given.items() if value is not None},
-            )
+            config = config.replace(**{name: value for name, value in given.items() if value is not None})
+            return config.replace(policy=self._policy(config.policy, config.num_regions))
         except UsageError:
             raise
         except ValueError as error:
             raise UsageError(f"wrong option: {error}") from error
 
-    def _policy(self, stored: Policy) -> Policy:
+    def _policy(self, stored: Policy, num_regions: int) -> Policy:
         from dvsnet_jax import policies
 
         kind = self._kind(stored)
         if kind is None:
+            if isinstance(stored, policies.Budget):
+                return dataclasses.replace(stored, regions=num_regions)
             return stored
         option = _NUMBER_OF[kind]
         number = getattr(self, option)
-        for other in {"target", "interval", "threshold"} - {option}:
+        for other in {*_NUMBER_OF.values()} - {option}:
             if getattr(self, other) is not None:
                 raise UsageError(f"--{other} does not go with --policy {kind}, whose number is --{option}")
-        if number is None and option != "target":
+        if number is None and option not in ("target", "limit"):
             raise UsageError(f"--policy {kind} needs a number; add --{option}")
         if number is None:
-            number = getattr(stored, "target", 90.0)
+            number = getattr(stored, option, {"target": 90.0, "limit": policies.AccumulatedLoss.limit}[option])
         if kind == "dynamic" and isinstance(stored, policies.DynamicTarget):
             return dataclasses.replace(stored, target=number)  # its own fall and rise
         make: dict[str, Any] = {
             "confidence": policies.ExpectedConfidence,
             "dynamic": policies.DynamicTarget,
+            "loss": policies.AccumulatedLoss,
+            "budget": partial(policies.Budget, regions=num_regions),
             "interval": policies.FixedInterval,
             "difference": policies.FrameDifference,
             "flow": policies.FlowMagnitude,
@@ -100,9 +112,11 @@ class Settings:
         """Which policy the options ask for; None if none of them is about it."""
         from dvsnet_jax import policies
 
-        implied = "dynamic" if self.dynamic else "interval" if self.interval is not None else None
+        given = {"dynamic": self.dynamic, "interval": self.interval is not None, "loss": self.limit is not None,
+                 "budget": self.budget is not None}  # fmt: skip
+        implied = next((kind for kind, said in given.items() if said), None)
         if self.policy and implied and self.policy != implied:
-            option = "--dynamic" if self.dynamic else "--interval"
+            option = {"loss": "--limit"}.get(implied, f"--{implied}")
             raise UsageError(f"{option} and --policy {self.policy} contradict each other; leave one out")
         kind = self.policy or implied
         if kind is None and self.threshold is not None:

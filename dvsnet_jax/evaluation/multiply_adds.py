@@ -70,19 +70,28 @@ class NetworkCost(NamedTuple):
     per: str
 
 
-def costs(config: DVSNetConfig, height: int, width: int) -> list[NetworkCost]:
-    """The three networks of a configuration, for one region of a frame of this size."""
+def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Params | None = None) -> list[NetworkCost]:
+    """The three networks of a configuration, for one region of a frame of this size: segmentation, flow, decision.
+
+    `params` are wanted where a network is the user's own, whose parameters are not to be foreseen.
+    """
     grid = region_grid(config, height, width)
     h, w = grid.region_height, grid.region_width
-    params = networks.abstract_params(config)
+    params = networks.abstract_params(config) if params is None else params
     image = jax.ShapeDtypeStruct((1, h, w, 3), jnp.float32)
     half = jax.ShapeDtypeStruct((1, h // 2, w // 2, 3), jnp.float32)
     flow = partial(networks.flow_and_feature, config=config)
-    feature = jax.eval_shape(flow, params, half, half).feature
+    out = jax.eval_shape(flow, params, half, half)
+    scores = jax.eval_shape(partial(networks.segmentation_scores, config=config), params, image)
+
+    def decide(params: Any, current: Any, key: Any, scores: Any, out: Any) -> Any:
+        read = networks.decision_input(current, key, scores, out, config)
+        return networks.expected_confidence(params, read, config)
+
     counted = {
         "segmentation": multiply_adds(partial(networks.segmentation_scores, config=config), params, image),
         "flow": multiply_adds(flow, params, half, half),
-        "decision": multiply_adds(partial(networks.expected_confidence, config=config), params, feature),
+        "decision": multiply_adds(decide, params, half, half, scores, out),
     }
     return [
         NetworkCost(

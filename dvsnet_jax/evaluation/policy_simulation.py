@@ -23,6 +23,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.policies import accumulated_loss
 from dvsnet_jax.video import VideoState, init_state, region_grid, segment_frame
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Urgency(NamedTuple):
 
     learned: Float[Array, "*time regions"]
     """Expected confidence score, negative: `policies.ExpectedConfidence`."""
+    loss: Float[Array, "*time regions"]
+    """Points lost since the key frame: `policies.AccumulatedLoss`."""
     interval: Float[Array, "*time regions"]
     """Frames since the key frame, 1 on the next: `policies.FixedInterval`."""
     difference: Float[Array, "*time regions"]
@@ -93,6 +96,8 @@ class _Keys(NamedTuple):
     scores: Float[Array, "regions h2 w2 classes"]
     age: Float[Array, "regions"]
     """Frames since then, counting the one to come."""
+    loss: Float[Array, "regions"]
+    """`policies.accumulated_loss` since then."""
 
 
 def segmented(
@@ -134,7 +139,7 @@ def simulate(
     chosen, at = jnp.int32(POLICIES.index(policy)), jnp.float32(threshold)
     first = clip[0]
     regions = len(first.images)
-    keys = _Keys(first.images, first.scores, jnp.ones(regions, jnp.float32))
+    keys = _Keys(first.images, first.scores, jnp.ones(regions, jnp.float32), jnp.zeros(regions, jnp.float32))
     labels, routes, urgencies = [first.merged], [np.ones(regions, bool)], []
     for frame, draw in zip(clip[1:], draws[1:], strict=True):
         keys, merged, segment, urgency = _step(params, keys, frame, jnp.float32(draw), chosen, at, config=config)
@@ -164,9 +169,13 @@ def _step(
         warp_scores(keys.scores, out.flow, out.scale), (grid.region_height, grid.region_width)
     )
     counted = _within_frame(grid)
+    read = networks.decision_input(frame.images, keys.images, keys.scores, out, config)
+    score = networks.expected_confidence(params, read, config)
+    loss = accumulated_loss(keys.loss, score)
     urgency = jnp.stack(
         Urgency(
-            learned=-networks.expected_confidence(params, out.feature, config),
+            learned=-score,
+            loss=loss,
             interval=keys.age,
             difference=jnp.abs(frame.images.astype(jnp.float32) - keys.images).mean((1, 2, 3)),
             flow=8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2)),
@@ -175,8 +184,8 @@ def _step(
         )
     )
     segment = urgency[policy] > threshold
-    new = _Keys(frame.images, frame.scores, jnp.zeros_like(keys.age))
-    keys = jax.tree.map(partial(_choose, segment), new, keys)
+    new = _Keys(frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss))
+    keys = jax.tree.map(partial(_choose, segment), new, keys._replace(loss=loss))
     labels = merge(_choose(segment, frame.labels, warped), _choose(segment, frame.maxima, maxima), grid)[0]
     return keys._replace(age=keys.age + 1), labels, segment, urgency
 

@@ -6,6 +6,8 @@ from dvsnet_jax.networks.deeplab_lite import DeepLabLite as DeepLabLite
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2 as DeepLabV2
 from dvsnet_jax.networks.dispatch import Params as Params
 from dvsnet_jax.networks.dispatch import abstract_params as abstract_params
+from dvsnet_jax.networks.dispatch import decision_input as decision_input
+from dvsnet_jax.networks.dispatch import decision_network as decision_network
 from dvsnet_jax.networks.dispatch import expected_confidence as expected_confidence
 from dvsnet_jax.networks.dispatch import flow_and_feature as flow_and_feature
 from dvsnet_jax.networks.dispatch import init_params as init_params
@@ -15,3 +17,4 @@ from dvsnet_jax.networks.dispatch import training_scores as training_scores
 from dvsnet_jax.networks.flow_predictions import flow_predictions as flow_predictions
 from dvsnet_jax.networks.flow_predictions import full_size_flow as full_size_flow
 from dvsnet_jax.networks.flownet2s import FlowNet2s as FlowNet2s
+from dvsnet_jax.networks.local_decision import LocalDecisionNetwork as LocalDecisionNetwork

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from dvsnet_jax.config import DecisionConfig
 from dvsnet_jax.networks.layers import Convolution, FullyConnected, leaky_relu
@@ -33,5 +34,6 @@ class DecisionNetwork(nn.Module):
             x = seen[name] = leaky_relu(FullyConnected(features, bias_init=tenth, name=name)(x))
             x = nn.Dropout(self.dropout, deterministic=self.dropout == 0)(x)
         name = f"fully_connected_{len(self.config.hidden)}"
-        seen[name] = leaky_relu(FullyConnected(1, bias_init=tenth, name=name)(x))
+        # In bfloat16 scores about 90 would be multiples of a half.
+        seen[name] = leaky_relu(FullyConnected(1, bias_init=tenth, name=name)(x.astype(jnp.float32)))
         return seen[name][:, 0], seen

@@ -15,11 +15,13 @@ import jax.numpy as jnp
 
 from dvsnet_jax import preprocessing
 from dvsnet_jax.config import (
+    AnyDecisionConfig,
     DeepLabFastConfig,
     DeepLabLiteConfig,
     DeepLabV2Config,
     DVSNetConfig,
     FlowNet2sConfig,
+    LocalDecisionConfig,
     OwnSegmentationConfig,
     SegmentationConfig,
 )
@@ -30,7 +32,9 @@ from dvsnet_jax.networks.deeplab_lite import DeepLabLite
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
 from dvsnet_jax.networks.flownet2_in_video import flow_of_regions, init_region_flow_params
 from dvsnet_jax.networks.flownet2s import FlowNet2s
+from dvsnet_jax.networks.local_decision import LocalDecisionNetwork
 from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.ops.warp_cues import CUES, warp_cues
 from dvsnet_jax.protocols import FlowFunction, FlowOutput, SegmentationFunction
 
 if TYPE_CHECKING:
@@ -126,11 +130,31 @@ def flow_and_feature(
     return FlowOutput(flow, seen["predict_scale"], seen["conv6_1"])
 
 
-def expected_confidence(params: Params, feature: Float[Array, "n fh fw fc"], config: DVSNetConfig) -> Float[Array, "n"]:
-    """Expected confidence scores, percent. The feature is first resized to the decision grid (legacy bilinear)."""
-    score, _ = DecisionNetwork(config.decision).apply(
-        {"params": params["decision"]}, resize_legacy(feature, config.decision.grid)
-    )
+def decision_input(
+    current: Shaped[Array, "n h/2 w/2 3"],
+    key: Shaped[Array, "n h/2 w/2 3"],
+    key_scores: Float[Array, "n h2 w2 classes"],
+    out: FlowOutput,
+    config: DVSNetConfig,
+) -> Float[Array, "n gh gw c"]:
+    """What the decision network reads, on its grid: the flow network's feature, resized (legacy bilinear); or, for the
+    local one, cues of the warp, to which half-size images (RGB, 0..255) and the key frame's scores are needed too.
+    """
+    if isinstance(config.decision, LocalDecisionConfig):
+        return warp_cues(current, key, key_scores, out.flow, out.scale, config.decision.grid)
+    return resize_legacy(out.feature, config.decision.grid)
+
+
+def decision_network(config: AnyDecisionConfig, *, dropout: float = 0.0) -> nn.Module:
+    """The linen module: `decision_input` → expected confidence scores, percent, and its activations by name."""
+    if isinstance(config, LocalDecisionConfig):
+        return LocalDecisionNetwork(config, dropout=dropout)
+    return DecisionNetwork(config, dropout=dropout)
+
+
+def expected_confidence(params: Params, read: Float[Array, "n gh gw c"], config: DVSNetConfig) -> Float[Array, "n"]:
+    """Expected confidence scores, percent, from a `decision_input`."""
+    score, _ = decision_network(config.decision).apply({"params": params["decision"]}, read)
     return score
 
 
@@ -155,11 +179,13 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
         segmentation_params = {}
     else:
         segmentation_params = _init(_DEEPLABS[type(segmentation)](segmentation), image_key, image)
+    if isinstance(config.decision, LocalDecisionConfig):
+        channels = len(CUES)
     feature = _floats(1, *config.decision.grid, channels)
     return {
         "segmentation": segmentation_params,
         "flow": flow_params,
-        "decision": _init(DecisionNetwork(config.decision), decision_key, feature),
+        "decision": _init(decision_network(config.decision), decision_key, feature),
     }
 
 

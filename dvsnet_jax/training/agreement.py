@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class PairSample(NamedTuple):
     """One training sample of the decision network per region, and what it was computed from."""
 
-    feature: Float[Array, "regions fh fw fc"]
-    """The flow network's decision feature, on its own grid (the network reads it resized to `config.decision.grid`)."""
+    feature: Float[Array, "regions gh gw c"]
+    """What the decision network reads, on its grid (`networks.decision_input`)."""
     confidence: Float[Array, "regions"]
     """Agreement, percent: the share of the region's pixels whose warped label is the label that segmenting the current
     frame gives. Labels of the truth play no part."""
@@ -59,9 +59,11 @@ def pair_samples(
     if config.input_size:
         key, current = (resize_legacy(frames, config.input_size) for frames in (key, current))
     keys, currents = split(key, grid), split(current, grid)
-    out = networks.flow_and_feature(params, preprocessing.half(currents), preprocessing.half(keys), config)
+    small = preprocessing.half(currents), preprocessing.half(keys)
+    out = networks.flow_and_feature(params, *small, config)
     size = (grid.region_height, grid.region_width)
     key_scores = networks.segmentation_scores(params, keys, config)
+    feature = networks.decision_input(*small, key_scores, out, config)
     warped, _ = upsample_argmax(warp_scores(key_scores, out.flow, out.scale), size)
     segmented, _ = upsample_argmax(networks.segmentation_scores(params, currents, config), size)
 
@@ -75,4 +77,4 @@ def pair_samples(
         return jnp.minimum(100 * share, 100.0)  # the division is by a rounded reciprocal, which can end a hair above 1
 
     magnitude = 8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2))
-    return PairSample(out.feature, agreement(warped), magnitude, segmented, warped, agreement(stayed))
+    return PairSample(feature, agreement(warped), magnitude, segmented, warped, agreement(stayed))

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dvsnet_jax.config import DecisionConfig
-from dvsnet_jax.networks import DecisionNetwork
+from dvsnet_jax import networks
+from dvsnet_jax.config import AnyDecisionConfig, DecisionConfig
 from dvsnet_jax.training.state import TrainState
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class DecisionTraining:
     """The learning rate is multiplied by this after every epoch."""
     batch_size: int = 32
     epochs: int = 100
-    dropout: float = 0.5
+    dropout: float | None = None
+    """None: as the network wants it, 0.5 for the paper's as in the original, 0 for the local one."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of activations and gradients through them; parameters, Adam and loss are float32."""
     seed: int = 0
@@ -85,13 +86,13 @@ def squared_error(
     features: Float[Array, "n gh gw c"],
     confidence: Float[Array, "n"],
     *,
-    config: DecisionConfig,
+    config: AnyDecisionConfig,
     dropout: float = 0.0,
     key: Array | None = None,
     precision: str = "float32",
 ) -> Float[Array, ""]:
     """Mean squared error of the predicted confidence, in squared points of percent."""
-    network = DecisionNetwork(config, dropout=dropout)
+    network = networks.decision_network(config, dropout=dropout)
     rngs = None if key is None else {"dropout": key}
     predicted, _ = network.apply({"params": params}, features.astype(precision), rngs=rngs)
     return jnp.square(predicted - confidence).mean()
@@ -103,19 +104,22 @@ def train_step(
     features: Float[Array, "n gh gw c"],
     confidence: Float[Array, "n"],
     *,
-    config: DecisionConfig,
+    config: AnyDecisionConfig,
     training: DecisionTraining,
     steps_per_epoch: int,
 ) -> tuple[TrainState, Float[Array, ""]]:
     """One step of Adam on one batch, and the loss before it."""
+    dropout = training.dropout
+    if dropout is None:
+        dropout = 0.5 if isinstance(config, DecisionConfig) else 0.0
     key = jax.random.fold_in(jax.random.key(training.seed), state.step)
     loss, gradients = jax.value_and_grad(squared_error)(
         state.params,
         features,
         confidence,
         config=config,
-        dropout=training.dropout,
-        key=key if training.dropout else None,
+        dropout=dropout,
+        key=key if dropout else None,
         precision=training.precision,
     )
     updates, slots = optimizer(training, steps_per_epoch).update(gradients, state.optimizer, state.params)
@@ -123,9 +127,9 @@ def train_step(
 
 
 @partial(jax.jit, static_argnames="config")
-def predict(params: Any, features: Float[Array, "n gh gw c"], *, config: DecisionConfig) -> Float[Array, "n"]:
+def predict(params: Any, features: Float[Array, "n gh gw c"], *, config: AnyDecisionConfig) -> Float[Array, "n"]:
     """Predicted confidence, percent, without dropout."""
-    return DecisionNetwork(config).apply({"params": params}, features)[0]
+    return networks.decision_network(config).apply({"params": params}, features)[0]
 
 
 def batches(count: int, training: DecisionTraining, first_step: int = 0) -> Iterator[np.ndarray]:

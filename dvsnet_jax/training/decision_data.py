@@ -30,7 +30,6 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
 from dvsnet_jax.media.images import read_image
 from dvsnet_jax.media.prefetch import map_ahead
-from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.training.agreement import pair_samples
 from dvsnet_jax.training.run_folder import SETTINGS, claim, fingerprint, fingerprint_lines, write_lines
 
@@ -99,7 +98,7 @@ def _settings(params: networks.Params, pairs: Sequence[FramePair], config: DVSNe
     try:
         described = to_json(config.replace(policy=DVSNetConfig().policy, routing="compact", chunk=None))
     except InputError:  # a network of the user's own, which JSON cannot hold: its weights tell it apart
-        described = {"regions": config.regions, "input_size": config.input_size, "grid": config.decision.grid}
+        described = {"regions": config.regions, "input_size": config.input_size, "decision": repr(config.decision)}
     described.pop("overlap", None)  # apart, because it is a flag
     return {
         "kind": "training set of the decision network",
@@ -155,7 +154,7 @@ def _samples(
         sample = pair_samples(params, key[None], current[None], config=config)
     except ValueError as error:  # the frame cannot be cut into these regions
         raise InputError(f"{pair.current}: {error}") from error
-    feature = np.asarray(resize_legacy(sample.feature, config.decision.grid), np.float32)
+    feature = np.asarray(sample.feature, np.float32)
     confidence, magnitude = (np.asarray(array, np.float64) for array in jax.device_get(sample[1:3]))
     confidence = np.minimum(confidence, 100.0)  # rounding in float32 makes 100.00001 of full agreement
     if not (np.isfinite(feature).all() and np.isfinite(confidence).all() and np.isfinite(magnitude).all()):

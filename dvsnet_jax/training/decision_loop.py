@@ -31,8 +31,8 @@ from jax.experimental.multihost_utils import sync_global_devices
 
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.training_state import has_state, load_state, save_state
-from dvsnet_jax.config import DecisionConfig
-from dvsnet_jax.training.calibration import mean_absolute_error, rank_correlation
+from dvsnet_jax.config import AnyDecisionConfig
+from dvsnet_jax.evaluation.calibration import mean_absolute_error, rank_correlation
 from dvsnet_jax.training.decision import DecisionTraining, batches, predict, start, train_step
 from dvsnet_jax.training.decision_set import DecisionSet
 from dvsnet_jax.training.parallel import deal_out, is_first, local_batch, replicate
@@ -64,7 +64,7 @@ def train(
     save_dir: str | Path,
     training: DecisionTraining,
     *,
-    config: DecisionConfig,
+    config: AnyDecisionConfig,
     save_every: int | None = None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
     on_epoch: Callable[[dict[str, Any]], None] = lambda record: None,
@@ -116,7 +116,7 @@ def train(
 
 
 def predicted(
-    params: networks.Params, features: Float[np.ndarray, "n gh gw c"], *, config: DecisionConfig
+    params: networks.Params, features: Float[np.ndarray, "n gh gw c"], *, config: AnyDecisionConfig
 ) -> Float[np.ndarray, "n"]:
     """Predicted scores of all samples, percent, some at a time; the last ones are filled up, so there is one shape."""
     size = min(_PREDICTED_AT_ONCE, len(features))
@@ -137,7 +137,7 @@ def _share(batch_size: int) -> tuple[slice, Callable[[Any], Any]]:
 
 
 def _settings(
-    data: DecisionSet, validation: DecisionSet, training: DecisionTraining, config: DecisionConfig
+    data: DecisionSet, validation: DecisionSet, training: DecisionTraining, config: AnyDecisionConfig
 ) -> dict[str, Any]:
     """What decides the parameters after any step. Not the number of epochs: a run may go on for more of them."""
     options = dataclasses.asdict(training)
@@ -154,7 +154,7 @@ def _settings(
 
 
 def _resume(
-    folder: Path, training: DecisionTraining, steps: int, config: DecisionConfig, channels: int
+    folder: Path, training: DecisionTraining, steps: int, config: AnyDecisionConfig, channels: int
 ) -> tuple[TrainState, Progress]:
     def fresh() -> TrainState:
         return start(fresh_decision(config, channels, training.seed), training, steps)
@@ -195,7 +195,7 @@ def _end_epoch(
     progress: Progress,
     validation: DecisionSet,
     training: DecisionTraining,
-    config: DecisionConfig,
+    config: AnyDecisionConfig,
     steps: int,
     seconds: float,
     folder: Path,

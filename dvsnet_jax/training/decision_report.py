@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import DecisionConfig
+from dvsnet_jax.config import AnyDecisionConfig
+from dvsnet_jax.evaluation.calibration import bins, line_through, mean_absolute_error, picture, rank_correlation
 from dvsnet_jax.media.images import write_png
-from dvsnet_jax.training.calibration import bins, line_through, mean_absolute_error, picture, rank_correlation
 from dvsnet_jax.training.decision_loop import predicted
 from dvsnet_jax.training.decision_set import DecisionSet
 from dvsnet_jax.training.run_folder import write_json
@@ -32,7 +32,7 @@ def report(
     validation: DecisionSet,
     save_dir: str | Path,
     *,
-    config: DecisionConfig,
+    config: AnyDecisionConfig,
 ) -> list[Row]:
     """Compares the network on all of the validation set; writes `result.json` and `calibration.png` to `save_dir`.
 

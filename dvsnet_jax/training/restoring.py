@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from dvsnet_jax import checkpoints, networks
 from dvsnet_jax.checkpoints.matching import flatten
 from dvsnet_jax.checkpoints.original_names import config_from_shapes
-from dvsnet_jax.config import DecisionConfig, DVSNetConfig
+from dvsnet_jax.config import AnyDecisionConfig, DVSNetConfig
 from dvsnet_jax.errors import InputError
 
 
@@ -35,8 +35,8 @@ def restore(path: str | Path, *, decision_from: str | Path | None = None) -> tup
     return checkpoints.from_tensorflow(variables, config, source=str(path)), config
 
 
-def fresh_decision(config: DecisionConfig, channels: int, seed: int = 0) -> networks.Params:
+def fresh_decision(config: AnyDecisionConfig, channels: int, seed: int = 0) -> networks.Params:
     """Fresh parameters of a decision network on features of that many channels."""
-    network = networks.DecisionNetwork(config)
+    network = networks.decision_network(config)
     feature = jnp.zeros((1, *config.grid, channels), jnp.float32)
     return dict(jax.jit(network.init)(jax.random.key(seed), feature)["params"])
