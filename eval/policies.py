@@ -1,13 +1,17 @@
 r"""When to segment a region anew: policies compared on labelled video at equal share of regions segmented.
 
-    python eval/policies.py --data camvid:CAMVID:val --json policies.jsonl
+    python eval/policies.py --data camvid:CAMVID:val --json policies.jsonl --report policies.html
     python eval/policies.py --weights WEIGHTS --data cityscapes:CITYSCAPES:train:pseudo --scale 0.5 \
         --only aachen_000004 aachen_000005
+    python eval/policies.py --data cityscapes:CITYSCAPES:val --protocol snippets
 
-Consecutive labelled frames are a clip, whose first frame is segmented whole and counts. Every frame is segmented once;
-then each policy's threshold is searched for with runs that only warp (dvsnet_jax.evaluation.policy_sweep), and what is
-printed at a share is interpolated between the nearest runs. `oracle` knows how many warped labels are right. CamVid is
-measured in its own 11 classes. Prints markdown tables; --json gets a line for every run and every cell.
+Consecutive labelled frames are a clip, whose first frame is segmented whole and counts (--protocol every). The paper's
+protocol (snippets): frames 1 to 20, of which the first does not count and the last alone has labels. Every frame is
+segmented once; then each policy's threshold is searched for with runs that only warp, and what is printed at a share is
+interpolated between the nearest runs (dvsnet_jax.evaluation.policy_sweep). `oracle` knows how many warped labels are
+right. CamVid is measured in its own 11 classes. Prints markdown tables: mIoU, outlines, temporal consistency (along
+flow that dense inverse search finds), settings, multiply-adds, and the Pareto front. --json gets a line for every run
+and every cell, --report is a page with plots and a player.
 """
 
 from __future__ import annotations
@@ -20,11 +24,16 @@ from math import isfinite
 from pathlib import Path
 
 from dvsnet_jax import DVSNetConfig, checkpoints, networks
+from dvsnet_jax.datasets.found_flow import find_flow
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.labelled_clips import labelled_clips
+from dvsnet_jax.evaluation.labelled_clips import LabelledClip, labelled_clips, snippets
+from dvsnet_jax.evaluation.markdown import markdown_table
 from dvsnet_jax.evaluation.policy_measurement import Measured, segment_clips
+from dvsnet_jax.evaluation.policy_report import front_table, policy_report
 from dvsnet_jax.evaluation.policy_simulation import POLICIES
 from dvsnet_jax.evaluation.policy_sweep import sweep, table
+from dvsnet_jax.evaluation.report import write_report
+from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.training import command
 from dvsnet_jax.training.own_network import make_network
@@ -38,12 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--segmentation", metavar="FILE.py:FUNCTION", help="with --weights of train/accelerate.py")
     parser.add_argument("--data", required=True, help="a labelled video, as above or folder:FRAMES:LABELS")
     parser.add_argument("--only", nargs="+", default=[], help="beginnings of frames' names")
+    parser.add_argument("--protocol", choices=("every", "snippets"), default="every", help="which frames count")
     parser.add_argument("--scale", type=command.positive(float), default=1.0, help="resizes the frames first")
     parser.add_argument("--shares", type=command.positive(float), nargs="+", default=SHARES, help="of regions, 0 to 1")
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=POLICIES)
     parser.add_argument("--tolerance", type=command.positive(float), default=0.005, help="between share and run")
     parser.add_argument("--runs", type=command.positive(int), default=8, help="at most, for each policy and share")
     parser.add_argument("--seed", type=int, default=0, help="of the policy random")
+    parser.add_argument("--no-consistency", action="store_true", help="spares the flow that it takes (needs OpenCV)")
+    parser.add_argument("--report", type=Path, help="write a page to look at here, HTML; frames are embedded in it")
+    parser.add_argument("--report-share", type=command.positive(float), default=0.3, help="whose frames it shows")
     parser.add_argument("--json", type=Path, help="write all measurements here, one JSON object a line")
     options = command.parse(parser, argv)
     if options.segmentation and not options.weights:
@@ -61,7 +74,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: Namespace) -> str:
     params, config = _restored(options)
-    clips = labelled_clips(options.data, num_classes=config.num_classes, only=options.only, scale=options.scale)
+    classes: Counting = "camvid" if options.data.startswith("camvid:") else "own"
+    if options.protocol == "snippets":
+        clips = snippets(options.data, only=options.only, scale=options.scale)
+    else:
+        clips = labelled_clips(options.data, num_classes=config.num_classes, only=options.only, scale=options.scale)
     count = sum(len(clip.frames) for clip in clips)
     with JsonLinesWriter(options.json) if options.json else nullcontext() as lines:
 
@@ -74,19 +91,34 @@ def _run(options: Namespace) -> str:
             at = f" {run.setting:.4g}" if isfinite(run.setting) else ""
             _progress(f"{run.policy}{at}: {run.share:.1%} of regions segmented, mIoU {run.mean_iou:.2%}")
 
-        names = ("data", "only", "scale", "seed", "tolerance")
+        names = ("data", "only", "protocol", "scale", "seed", "tolerance")
         write({"what": "settings", "weights": str(options.weights), **{name: getattr(options, name) for name in names},
                "clips": len(clips), "frames": count})  # fmt: skip
-        video = segment_clips(params, clips, config=config, seed=options.seed, progress=_progress)
+        motion = None if options.no_consistency else find_flow
+        video = segment_clips(params, clips, config=config, seed=options.seed, motion=motion, progress=_progress)
         result = sweep(
             params, video, config=config, shares=options.shares, policies=options.policies,
-            classes="camvid" if options.data.startswith("camvid:") else "own",
+            classes=classes, first_counts=options.protocol == "every",
             tolerance=options.tolerance, most_runs=options.runs, on_run=on_run,
         )  # fmt: skip
         for cells in result.policies.values():
             for at in cells:
                 write({"what": "at share", **at.as_json()})
-    return f"{options.data}: {count} frames, {len(clips)} clip{'' if len(clips) == 1 else 's'}\n\n{table(result)}"
+    if options.report:
+        facts = [("Data", _described(options, clips)), ("Weights", str(options.weights or "bundled")),
+                 ("Regions", f"{config.regions[0]} × {config.regions[1]}, overlap {config.overlap}")]  # fmt: skip
+        page = policy_report(
+            params, result, clips, video, config=config, share=options.report_share, classes=classes,
+            title="When to segment a region anew", facts=facts,
+        )  # fmt: skip
+        write_report(options.report, page)
+    return "\n\n".join([_described(options, clips), table(result), markdown_table(front_table(result))])
+
+
+def _described(options: Namespace, clips: Sequence[LabelledClip]) -> str:
+    count = sum(len(clip.frames) for clip in clips)
+    named = " ".join([options.data, *options.only])
+    return f"{named}: {count} frames, {len(clips)} clip{'' if len(clips) == 1 else 's'}"
 
 
 def _restored(options: Namespace) -> tuple[networks.Params, DVSNetConfig]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,10 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import TINY, tiny_params, video
+from tiny import TINY, video
+from tiny import tiny_params as any_params
 from tiny_files import weights  # noqa: F401
 
 from dvsnet_jax import (
+    AccumulatedLoss,
     DVSNetConfig,
     FixedInterval,
     FlowFunction,
@@ -28,13 +32,16 @@ from dvsnet_jax import (
     networks,
     segment_frame,
 )
+from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.labelled_clips import LabelledClip, labelled_clips
+from dvsnet_jax.evaluation.labelled_clips import LabelledClip, labelled_clips, snippets
 from dvsnet_jax.evaluation.policy_measurement import SegmentedClip, measure, segment_clips
+from dvsnet_jax.evaluation.policy_report import front_table, policy_report
 from dvsnet_jax.evaluation.policy_simulation import POLICIES, segmented, setting, simulate
 from dvsnet_jax.evaluation.policy_sweep import Point, nearest_intervals, next_threshold, sweep
 from dvsnet_jax.media.images import write_png
+from dvsnet_jax.segmentation_metrics import confusion_matrix, mean_iou
 from dvsnet_jax.training.agreement import pair_samples
 
 FRAMES = 7
@@ -68,6 +75,15 @@ class AnyOf:
 
     def targets(self, state):
         return state.number
+
+
+@cache
+def tiny_params():
+    """The tiny network's, whose confidence scores on this video are about 200; here they are below 100."""
+    params = any_params()
+    last = params["decision"]["fully_connected_3"]
+    lower = {**last, "biases": last["biases"] - 140.0}
+    return {**params, "decision": {**params["decision"], "fully_connected_3": lower}}
 
 
 @cache
@@ -109,12 +125,14 @@ def by_the_frame_step(policy: str, threshold: float, routes: np.ndarray) -> tupl
     """Labels and routes by `segment_frame`, whose policies keep their numbers in their state."""
     clip = video(FRAMES, height=75, width=100)
     config = TINY if policy == "learned" else TINY.replace(policy=AnyOf())
+    if policy == "loss":
+        config = TINY.replace(policy=AccumulatedLoss(setting(policy, threshold)))
     state, results = init_state(tiny_params(), clip[0], config=config), []
     for frame, route in zip(clip, routes, strict=True):
         number = jnp.full(len(route), setting(policy, threshold), jnp.float32)
         if policy == "learned":
             state = state._replace(policy=number)
-        else:
+        elif policy != "loss":
             # random and oracle exist in the simulation alone: the frame step follows their routes
             place = AnyOf.policies.index(policy if policy in AnyOf.policies else "routes")
             chosen = Choice(jnp.full(len(route), place), number, state.policy.age, jnp.asarray(route))
@@ -244,6 +262,26 @@ def test_next_threshold():
     assert next_threshold([Point(3.5, 0.6, seen), Point(3.9, 0.4, seen)], 0.5, 0.01) is None  # no value in between
 
 
+def test_outlines_and_steadiness_are_measured():
+    """Labels of every frame are right; those of a run that only warps have other outlines, and flicker less or more."""
+    (clip,) = tiny_video()
+    size = clip.truth.shape[1:]
+    still = FlowPair(np.zeros((*size, 3), np.uint8), np.zeros((*size, 3), np.uint8),
+                     np.zeros((*size, 2), np.float32), np.ones(size, bool))  # fmt: skip
+    video = [clip._replace(steps=[still] * (FRAMES - 1))]
+    every, _ = measure(tiny_params(), video, "learned", -np.inf, config=TINY)
+    none, _ = measure(tiny_params(), video, "learned", np.inf, config=TINY)
+    assert every.boundary_f == 1 and every.class_ious == tuple(1.0 if iou == iou else iou for iou in every.class_ious)
+    assert none.boundary_f < 1
+    # By hand: the labels of every frame against those before, in place.
+    matrix = sum(np.asarray(confusion_matrix(b, a, 5)) for a, b in pairwise(clip.truth))
+    assert every.consistency == pytest.approx(mean_iou(matrix))
+    hidden = [clip._replace(steps=[still._replace(valid=~still.valid)] * (FRAMES - 1))]
+    assert np.isnan(measure(tiny_params(), hidden, "learned", np.inf, config=TINY)[0].consistency)
+    assert np.isnan(measure(tiny_params(), tiny_video(), "learned", np.inf, config=TINY)[0].consistency)
+    assert none.as_json()["consistency"] is not None and isinstance(none.as_json()["class_ious"], list)
+
+
 def test_the_oracle_is_not_worse_than_chance():
     """One region of four flickers: the oracle segments that one alone, chance any."""
     config, params = own_networks(), own_params()
@@ -285,6 +323,78 @@ def test_labelled_clips_are_chosen_by_name_and_scaled(tmp_path):
         labelled_clips("street:2:0")
 
 
+def write_snippets(root: Path, count: int = 1, length: int = 22, labelled: int = 19) -> str:
+    """Drives of coloured noise; the labels of one frame, labelIds, are roads on the left and skies on the right."""
+    ids = np.where(np.arange(96) < 48, 7, 23).astype(np.uint8)[None].repeat(64, 0)
+    for sequence in range(count):
+        for number, frame in enumerate(video(length, seed=sequence)[:, 0]):
+            name = f"aachen/aachen_{sequence:06d}_{number:06d}"
+            path = root / f"leftImg8bit_sequence/train/{name}_leftImg8bit.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png(path, frame)
+            if number in (0, labelled):
+                path = root / f"gtFine/train/{name}_gtFine_labelIds.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_png(path, ids)
+    return f"cityscapes:{root}:train"
+
+
+@pytest.mark.parametrize("policy", ["loss", "learned"])
+def test_in_a_report_a_region_is_segmented_where_its_score_is_below_its_target(policy):
+    (clip,) = tiny_video()
+    result = sweep(tiny_params(), [clip], config=TINY, shares=(0.5,), policies=(policy,), tolerance=0.05)
+    images = video(FRAMES, height=75, width=100)[:, 0]
+    frames = [LabelledImage(image, labels) for image, labels in zip(images, clip.truth, strict=True)]
+    report = policy_report(
+        tiny_params(), result, [LabelledClip("tiny", frames)], [clip], config=TINY, share=0.5, title="A title"
+    )
+    (shown,) = report.clips
+    first, *others = shown.frames
+    assert all(first.segmented) and set(first.scores) == set(first.targets) == {None}
+    below = [[score < target for score, target in zip(frame.scores, frame.targets, strict=True)] for frame in others]
+    assert below == [list(frame.segmented) for frame in others]
+    assert 0 < np.mean(below) < 1
+    assert report.class_ious[0][1] == result.every.class_ious and len(report.classes) == 5
+    assert sum(group.count for group in report.calibration) == 4 * (FRAMES - 1)
+    front = front_table(result)
+    assert front.rows[0][0] == f"{4 / (4 * FRAMES):.1%}" and front.rows[-1][4] == "100.0%"
+
+
+def test_snippets_are_the_papers_protocol(tmp_path):
+    spec = write_snippets(tmp_path, 2)
+    first, second = snippets(spec)
+    assert (first.name, second.name) == ("aachen_000000_000000", "aachen_000001_000000")
+    assert len(first.frames) == 20
+    assert all((first.frames[index].labels == 255).all() for index in range(19))  # the first frame's own, too
+    assert set(np.unique(first.frames[19].labels)) == {0, 10}
+    (only,) = snippets(spec, only=["aachen_000001"], scale=0.5)
+    assert only.frames[19].image.shape == (32, 48, 3) and only.frames[19].labels.shape == (32, 48)
+    with pytest.raises(InputError, match="its frame 20 has no labels"):
+        snippets(write_snippets(tmp_path / "b", labelled=18))
+    with pytest.raises(InputError, match="a snippet of 12 frames, expected 20 or more"):
+        snippets(write_snippets(tmp_path / "c", length=12))
+    with pytest.raises(InputError, match="protocol of snippets is Cityscapes'"):
+        snippets("camvid:x:val")
+
+
+def test_by_the_papers_protocol_first_frames_do_not_count():
+    (clip,) = tiny_video()
+    void = np.full_like(clip.truth, 255)
+    void[-1] = clip.truth[-1]
+    video = [clip._replace(truth=void)]
+    none, _ = measure(tiny_params(), video, "learned", np.inf, config=TINY, first_counts=False)
+    every, _ = measure(tiny_params(), video, "learned", -np.inf, config=TINY, first_counts=False)
+    assert none.share == 0 and every.share == 1 and every.mean_iou == 1 and none.mean_iou < 1
+    assert measure(tiny_params(), video, "learned", np.inf, config=TINY)[0].share == pytest.approx(1 / FRAMES)
+    # Of the last frame alone, by hand.
+    labels = run("learned", np.inf).labels[-1]
+    assert none.mean_iou == pytest.approx(mean_iou(np.asarray(confusion_matrix(labels, clip.truth[-1], 5))))
+    result = sweep(tiny_params(), video, config=TINY, shares=(0.1, 0.5), policies=("interval",), first_counts=False)
+    assert {run.share for run in result.runs} >= {0.0, 0.5, 1.0}  # every second frame of the six
+    assert nearest_intervals([7], 0.5, first_counts=False) == (2, 1)
+    assert nearest_intervals([7], 0.2, first_counts=False) == (4, 3)
+
+
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
@@ -300,18 +410,50 @@ def test_command(tmp_path, weights, capsys):  # noqa: F811
     frames = video(5, height=75, width=100)[:, 0]
     data = write_video(tmp_path, frames, frames[..., 0] % 5)
     out = tmp_path / "policies.jsonl"
-    arguments = ["--weights", weights, "--data", data, "--json", str(out), "--runs", "3"]
+    page = tmp_path / "report.html"
+    arguments = ["--weights", weights, "--data", data, "--json", str(out), "--runs", "3", "--report", str(page)]
     assert policies_command()([*arguments, "--shares", "0.3", "0.4", "0.5", "0.6", "0.8"]) == 0
     printed, progress = capsys.readouterr()
     assert "5 frames, 1 clip" in printed and "5 of 5 frames segmented" in progress
     tables = [line for line in printed.splitlines() if line.startswith("|")]
-    assert sum(line.startswith("| expected confidence |") for line in tables) == 3
-    assert sum(line.startswith("| every frame (100%) |") for line in tables) == 1
+    titles = [line.split(" | ")[0] for line in tables if "30% | 40%" in line]
+    assert titles == [
+        "| mIoU (kept) at regions segmented", "| mIoU above the oracle, points", "| boundary F-score",
+        "| temporal consistency", "| pixels as with every frame segmented", "| target, interval, threshold, chance",
+    ]  # fmt: skip
+    assert sum(line.startswith("| expected confidence |") for line in tables) == 6
+    assert sum(line.startswith("| every frame (100%) |") for line in tables) == 3
+    assert sum("| +0.00 | +0.00 | +0.00 | +0.00 | +0.00 |" in line for line in tables) == 1  # the oracle itself
     assert {line.count("|") for line in tables} == {7}
+    assert "G multiply-adds a frame: " in printed
+    # The front, which ends with everything segmented or a run as good as that.
+    front = [line.split(" | ") for line in tables if line.startswith("| 2") or line.startswith("| 100")]
+    shares, ious = ([float(row[place].strip("| %")) for row in front] for place in (0, 3))
+    assert shares == sorted(shares) and ious == sorted(ious)
     settings, *records = map(json.loads, out.read_text().splitlines())
     assert settings["frames"] == 5 and settings["data"] == data
     assert sum(record["what"] == "at share" for record in records) == 5 * len(POLICIES)
     assert {record["policy"] for record in records} == {*POLICIES, "every frame", "first frames only"}
+    every = next(record for record in records if record["policy"] == "every frame")
+    known = [iou for iou in every["class_ious"] if iou is not None]
+    assert len(every["class_ious"]) == 5 and every["mean_iou"] == pytest.approx(np.mean(known))
+    assert 0 <= every["boundary_f"] <= 1 and 0 < every["consistency"] <= 1
+
+    text = page.read_text()
+    shown = json.loads(text.split('type="application/json"')[1].split(">", 1)[1].split("</script>")[0])
+    (clip,) = shown["clips"]
+    assert len(clip["frames"]) == 5 and all(clip["frames"][0]["segmented"])
+    assert clip["frames"][0]["scores"] == [None] * 4 and None not in clip["frames"][1]["scores"]
+    # These weights expect no loss at all, so accumulated loss has no runs but the two ends.
+    near = next(record for record in records if record["policy"] == "first frames only")
+    again = tmp_path / "again.html"
+    assert policies_command()([*arguments[:4], "--report", str(again), "--policies", "learned", "--shares", "0.5"]) == 0
+    segmented = np.array([frame["segmented"] for frame in clip["frames"]])
+    assert segmented.mean() == pytest.approx(near["share"])
+    assert clip["frames"][1]["targets"] == [None] * 4
+    assert '"targets":[null,null,null,null]' in again.read_text()  # the first frame's; the others have the target
+    assert len(set(re.findall(r'"targets":\[[^]]*]', again.read_text()))) == 2
+    assert shown["class_ious"][1]["ious"] == [iou if iou is None else round(iou, 4) for iou in near["class_ious"]]
 
 
 def test_command_errors(tmp_path, weights, capsys):  # noqa: F811

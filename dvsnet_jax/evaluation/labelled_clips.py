@@ -1,13 +1,22 @@
-"""Labelled pictures as the video they come from: which of them follow one another is read off their names."""
+"""Labelled pictures as the video they come from, by one of two protocols.
+
+`labelled_clips`: every frame has labels and counts; which of them follow one another is read off their names.
+`snippets`: the paper's (section 4.1), frames 1 to 20 of each Cityscapes snippet. The first is the key frame, whose cost
+does not count; of the others the last has labels, and mIoU is over these alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from dvsnet_jax.datasets.clips import in_a_row
+import numpy as np
+
+from dvsnet_jax.datasets.cityscapes import LABELLED_FRAME
+from dvsnet_jax.datasets.clips import Part, in_a_row, named_clips
 from dvsnet_jax.datasets.labelled_sets import Scaled, labelled_set
-from dvsnet_jax.datasets.samples import LabelledFiles, LabelledImage
+from dvsnet_jax.datasets.samples import VOID, LabelledFiles, LabelledImage
 from dvsnet_jax.errors import InputError
 
 
@@ -40,6 +49,38 @@ def labelled_clips(
     if not any(len(clip) > 1 for clip in clips):
         raise InputError(f"{spec}: no two of its {len(clips)} frames follow one another, expected labelled video")
     return [LabelledClip(clip[0].name, _resized(LabelledFiles(clip), scale)) for clip in clips]
+
+
+def snippets(spec: str, *, only: Collection[str] = (), scale: float = 1.0) -> list[LabelledClip]:
+    """Frames 1 to 20 of the snippets of `cityscapes:ROOT:SPLIT[:LABELS]`; but for the 20th's, labels are all void.
+
+    Raises InputError for data of another kind, for a snippet that has fewer frames or whose 20th has no labels, and as
+    the readers do.
+    """
+    if not spec.startswith("cityscapes:"):
+        raise InputError(f"{spec}: the protocol of snippets is Cityscapes'; expected cityscapes:ROOT:SPLIT[:LABELS]")
+    clips = []
+    for name, clip in named_clips([spec], only=only):
+        if len(clip) <= LABELLED_FRAME:
+            raise InputError(f"{name}: a snippet of {len(clip)} frames, expected {LABELLED_FRAME + 1} or more")
+        if (clip[LABELLED_FRAME].labels == VOID).all():
+            raise InputError(f"{name}: its frame {LABELLED_FRAME + 1} has no labels; name snippets that have (--only)")
+        clips.append(LabelledClip(name, _LastLabelled(_resized(Part(clip, 0, LABELLED_FRAME + 1), scale))))
+    return clips
+
+
+@dataclass(frozen=True)
+class _LastLabelled(Sequence[LabelledImage]):
+    """Labels of the last frame alone; those of the others, if there are any, are made void."""
+
+    source: Sequence[LabelledImage]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> LabelledImage:  # type: ignore[override]  # no slices
+        image, labels = self.source[index]
+        return LabelledImage(image, labels if index == len(self) - 1 else np.full_like(labels, VOID))
 
 
 def _resized(source: Sequence[LabelledImage], scale: float) -> Sequence[LabelledImage]:

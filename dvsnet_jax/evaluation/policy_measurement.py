@@ -11,26 +11,37 @@ import jax
 import numpy as np
 
 from dvsnet_jax import networks
+from dvsnet_jax.boundary_metrics import boundary_counts, mean_boundary_f, pool_counts, tolerance_of
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.labelled_clips import LabelledClip
 from dvsnet_jax.evaluation.policy_simulation import SegmentedFrame, Urgency, segmented, setting, simulate
 from dvsnet_jax.evaluation.segmentation import Counting, counting
-from dvsnet_jax.segmentation_metrics import confusion_matrix, mean_iou, pixel_accuracy
+from dvsnet_jax.media.images import resize_image
+from dvsnet_jax.segmentation_metrics import class_ious, confusion_matrix, mean_iou, pixel_accuracy
+from dvsnet_jax.temporal_metrics import consistency_counts
 from dvsnet_jax.video import init_state
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
 
 
+Motion = Callable[[np.ndarray, np.ndarray], FlowPair]
+"""Flow from a picture to the one before it, and where it counts: `datasets.found_flow.find_flow`."""
+
+
 class SegmentedClip(NamedTuple):
     """A clip, read and segmented once for all runs."""
 
+    name: str
     frames: list[SegmentedFrame]
     truth: UInt8[np.ndarray, "time height width"]
     draws: Float[np.ndarray, "time regions"]
     """For the policy `random`."""
+    steps: list[FlowPair]
+    """From every frame but the first to the one before; empty where no motion was asked for."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +53,28 @@ class Measured:
     """The policy's own number: target in percent, interval in frames, threshold, chance. Not finite for the two runs
     that segment everything and nothing."""
     share: float
-    """Of all regions of all frames those that were segmented; those of each clip's first frame always are."""
+    """Of all regions of all frames those that were segmented. Those of a clip's first frame always are; by the paper's
+    protocol they do not count (`first_counts`)."""
     mean_iou: float
     """Over the classes that occur, all frames together."""
     accuracy: float
     agreement: float
     """Pixels whose label is the one that segmenting every frame gives."""
+    boundary_f: float
+    """F-score of outlines, over the classes that have some (`boundary_metrics`)."""
+    consistency: float
+    """Temporal consistency: mIoU of labels with the previous frame's, carried along (`temporal_metrics`); NaN where no
+    motion was asked for."""
+    class_ious: tuple[float, ...]
+    """NaN for a class that is nowhere."""
 
     def as_json(self) -> dict[str, Any]:
-        return {name: value if isinstance(value, str) or isfinite(value) else None
-                for name, value in asdict(self).items()}  # fmt: skip
+        def plain(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return [plain(each) for each in value]
+            return value if isinstance(value, str) or isfinite(value) else None
+
+        return {name: plain(value) for name, value in asdict(self).items()}
 
 
 def segment_clips(
@@ -60,9 +83,10 @@ def segment_clips(
     *,
     config: DVSNetConfig,
     seed: int = 0,
+    motion: Motion | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[SegmentedClip]:
-    """Reads every frame and segments it whole; `seed` is for the draws.
+    """Reads every frame and segments it whole; `seed` is for the draws, `motion` for temporal consistency.
 
     Raises InputError for labels that are all void or not the network's, and for frames that the configuration cannot
     take.
@@ -73,6 +97,8 @@ def segment_clips(
     for clip in clips:
         frames: list[SegmentedFrame] = []
         truth: list[np.ndarray] = []
+        steps: list[FlowPair] = []
+        before: np.ndarray | None = None
         for image, labels in clip.frames:
             size = truth[0].shape if truth else config.input_size or labels.shape
             _check(clip.name, labels, size, config.num_classes)
@@ -83,12 +109,17 @@ def segment_clips(
                     raise InputError(f"{clip.name}: {error}") from error
             frames.append(segmented(params, image, config=config, blank=blank))
             truth.append(labels)
+            if motion:
+                image = resize_image(image, labels.shape)
+                if before is not None:
+                    steps.append(motion(image, before))
+                before = image
             labelled += int((labels != VOID).sum())
             done += 1
             if done % 10 == 0 or done == total:
                 progress(f"{done} of {total} frames segmented")
         draws = rng.random((len(frames), config.num_regions), np.float32)
-        video.append(SegmentedClip(frames, np.stack(truth), draws))
+        video.append(SegmentedClip(clip.name, frames, np.stack(truth), draws, steps))
     if not labelled:
         raise InputError(f"{clips[0].name} and all other frames ({total}): every label is void; give labelled video")
     return video
@@ -112,23 +143,31 @@ def measure(
     *,
     config: DVSNetConfig,
     classes: Counting = "own",
+    first_counts: bool = True,
 ) -> tuple[Measured, Urgency]:
     """A run of a policy over all clips, and the evidence that it saw, of all clips one after another.
 
-    `camvid` counts 19 classes as CamVid's 11.
+    `camvid` counts 19 classes as CamVid's 11; `first_counts` says whether first frames are in the share.
     """
     merged, count = counting(config.num_classes, classes)
-    matrix = np.zeros((count, count), np.int64)
+    matrix, carried = np.zeros((2, count, count), np.int64)
     taken = regions = same = pixels = 0
-    urgencies = []
+    urgencies, outlines = [], []
     for clip in video:
         run = simulate(params, clip.frames, policy, threshold, clip.draws, config=config)
-        for labels, truth, frame in zip(run.labels, clip.truth, clip.frames, strict=True):
-            matrix += np.asarray(confusion_matrix(merged(labels), merged(truth), count))
+        tolerance = tolerance_of(*clip.truth.shape[1:])
+        counted = [merged(labels) for labels in run.labels]
+        for labels, frame in zip(run.labels, clip.frames, strict=True):
             same += int((labels == np.asarray(frame.merged)).sum())
             pixels += labels.size
-        taken += int(run.segmented.sum())
-        regions += run.segmented.size
+        for labels, truth in zip(counted, clip.truth, strict=True):
+            matrix += np.asarray(confusion_matrix(labels, merged(truth), count))
+            outlines.append(boundary_counts(labels, merged(truth), count, tolerance=tolerance))
+        for labels, before, step in zip(counted[1:], counted[:-1], clip.steps, strict=False):
+            carried += np.asarray(consistency_counts(labels, before, step.flow, count, visible=step.valid))
+        counting_frames = run.segmented if first_counts else run.segmented[1:]
+        taken += int(counting_frames.sum())
+        regions += counting_frames.size
         urgencies.append(run.urgency)
     measured = Measured(
         policy=policy,
@@ -137,5 +176,8 @@ def measure(
         mean_iou=mean_iou(matrix),
         accuracy=pixel_accuracy(matrix),
         agreement=same / pixels,
+        boundary_f=mean_boundary_f(pool_counts(outlines)),
+        consistency=mean_iou(carried),
+        class_ious=tuple(class_ious(matrix).tolist()),
     )
     return measured, jax.tree.map(lambda *parts: np.concatenate(parts), *urgencies)

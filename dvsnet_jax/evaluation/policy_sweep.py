@@ -17,6 +17,7 @@ import numpy as np
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.multiply_adds import costs
 from dvsnet_jax.evaluation.policy_measurement import Measured, SegmentedClip, measure
 from dvsnet_jax.evaluation.policy_simulation import POLICIES
 
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 
 TITLES = {
     "learned": "expected confidence",
+    "loss": "accumulated loss",
     "interval": "fixed interval",
     "difference": "frame difference",
     "flow": "flow magnitude",
     "random": "random",
     "oracle": "oracle: true agreement",
 }
-EVERY = "every frame"
+EVERY, FIRST = "every frame", "first frames only"
 _FAR = 0.01
 """Shares further than this from every run are marked in the table."""
 
@@ -64,6 +66,10 @@ class Sweep:
     """Every frame segmented."""
     policies: dict[str, list[AtShare]]
     """By policy, for each share."""
+    runs: list[Measured]
+    """All that were measured, in their order."""
+    multiply_adds: tuple[int, int]
+    """Of a frame with nothing segmented, and of all its regions' segmentation on top."""
 
 
 def sweep(
@@ -74,6 +80,7 @@ def sweep(
     shares: Sequence[float] = (0.05, 0.1, 0.2, 0.3, 0.5),
     policies: Sequence[str] = POLICIES,
     classes: Literal["own", "camvid"] = "own",
+    first_counts: bool = True,
     tolerance: float = 0.005,
     most_runs: int = 8,
     on_run: Callable[[Measured], None] = lambda measured: None,
@@ -82,17 +89,22 @@ def sweep(
 
     Raises InputError for a share below that of first frames, and for weights whose output is not finite.
     """
-    least = len(video) / sum(len(clip.frames) for clip in video)
+    least = len(video) / sum(len(clip.frames) for clip in video) if first_counts else 0.0
     if wrong := [share for share in shares if not least < share < 1]:
         raise InputError(
             f"share {wrong[0]:g}: expected more than {least:.4f}, which are the first frames (always segmented), and "
             "less than 1"
         )
 
+    all_runs: list[Measured] = []
+
     def run(policy: str, threshold: float) -> tuple[Measured, Any]:
-        measured, urgency = measure(params, video, policy, threshold, config=config, classes=classes)
+        measured, urgency = measure(
+            params, video, policy, threshold, config=config, classes=classes, first_counts=first_counts
+        )
         if np.isinf(threshold):
-            measured = replace(measured, policy=EVERY if threshold < 0 else "first frames only")
+            measured = replace(measured, policy=EVERY if threshold < 0 else FIRST)
+        all_runs.append(measured)
         on_run(measured)
         return measured, urgency
 
@@ -106,7 +118,7 @@ def sweep(
         points = [Point(at, measured.share, getattr(urgency, policy).ravel()) for at, measured, urgency in ends]
         runs = [measured for _, measured, _ in ends]
         for share in shares:
-            intervals = nearest_intervals(lengths, share)
+            intervals = nearest_intervals(lengths, share, first_counts=first_counts)
             for tries in range(most_runs):
                 threshold: float | None
                 if policy == "interval":
@@ -121,16 +133,19 @@ def sweep(
                 runs.append(measured)
                 points.append(Point(threshold, measured.share, getattr(urgency, policy).ravel()))
         found[policy] = [_between(runs, share, policy, every.mean_iou) for share in shares]
-    return Sweep(tuple(shares), every, found)
+    heavy, *light = (cost.multiply_adds for cost in costs(config, *video[0].truth.shape[1:], params=params))
+    return Sweep(tuple(shares), every, found, all_runs, (config.num_regions * sum(light), config.num_regions * heavy))
 
 
-def nearest_intervals(lengths: Sequence[int], share: float) -> tuple[int, int]:
+def nearest_intervals(lengths: Sequence[int], share: float, *, first_counts: bool = True) -> tuple[int, int]:
     """The intervals whose shares are next to a share, below and above, for clips of these lengths.
 
     Of several with the same share the shortest: its key frames lie the most evenly.
     """
     intervals = range(1, max(lengths) + 1)
-    shares = [sum(-(-length // interval) for length in lengths) / sum(lengths) for interval in intervals]
+    left_out = 0 if first_counts else len(lengths)
+    frames = sum(lengths) - left_out
+    shares = [(sum(-(-length // interval) for length in lengths) - left_out) / frames for interval in intervals]
     below = next(place for place, value in enumerate(shares) if value <= share)
     return intervals[below], intervals[shares.index(shares[max(below - 1, 0)])]
 
@@ -174,26 +189,43 @@ def _between(runs: Sequence[Measured], share: float, policy: str, best: float) -
         mean_iou=line("mean_iou"),
         accuracy=line("accuracy"),
         agreement=line("agreement"),
+        boundary_f=line("boundary_f"),
+        consistency=line("consistency"),
+        class_ious=tuple((1 - part) * a + part * b for a, b in zip(below.class_ious, above.class_ious, strict=True)),
         kept=line("mean_iou") / best,
         off=min(share - below.share, above.share - share),
     )
 
 
 def table(result: Sweep) -> str:
-    """mIoU of each policy at each share, and how much that is of segmenting every frame, as a markdown table; then the
-    pixels labelled as with every frame segmented, and the settings."""
+    """Markdown tables of each policy at each share: mIoU, and how much that is of segmenting every frame; outlines,
+    temporal consistency, the pixels labelled as with every frame segmented, the settings, and multiply-adds."""
     head = " | ".join(f"{100 * share:.4g}%" for share in result.shares)
-    best = f"| {EVERY} (100%) | " + " | ".join([f"{result.every.mean_iou:.2%}"] * len(result.shares)) + " |"
 
-    def part(title: str, cell: Callable[[AtShare], str], *more: str) -> list[str]:
+    def part(title: str, cell: Callable[[AtShare], str], best: str = "") -> list[str]:
         rows = [f"| {TITLES[name]} | {' | '.join(map(cell, cells))} |" for name, cells in result.policies.items()]
-        return [f"| {title} | {head} |", "|---" * (len(result.shares) + 1) + "|", *rows, *more, ""]
+        if best:
+            rows.append(f"| {EVERY} (100%) | " + " | ".join([best] * len(result.shares)) + " |")
+        return [f"| {title} | {head} |", "|---" * (len(result.shares) + 1) + "|", *rows, ""]
 
-    lines = part("mIoU (kept) at regions segmented", lambda at: f"{at.mean_iou:.2%} ({at.kept:.1%}){_mark(at)}", best)
+    every = result.every
+    lines = part(
+        "mIoU (kept) at regions segmented", lambda at: f"{at.mean_iou:.2%} ({at.kept:.1%}){_mark(at)}",
+        f"{every.mean_iou:.2%}",
+    )  # fmt: skip
+    if "oracle" in result.policies:
+        oracle = {at.share: at.mean_iou for at in result.policies["oracle"]}
+        lines += part("mIoU above the oracle, points", lambda at: f"{100 * (at.mean_iou - oracle[at.share]):+.2f}")
+    lines += part("boundary F-score", lambda at: f"{at.boundary_f:.2%}", f"{every.boundary_f:.2%}")
+    if np.isfinite(every.consistency):
+        lines += part("temporal consistency", lambda at: f"{at.consistency:.2%}", f"{every.consistency:.2%}")
     lines += part("pixels as with every frame segmented", lambda at: f"{at.agreement:.2%}")
     lines += part("target, interval, threshold, chance", lambda at: f"{at.setting:.4g}")
+    light, heavy = result.multiply_adds
+    costs_at = [f"{(light + share * heavy) / 1e9:.3g}" for share in result.shares]
+    lines += [f"G multiply-adds a frame: {', '.join(costs_at)}; all segmented {(light + heavy) / 1e9:.3g}."]
     if any(_mark(at) for cells in result.policies.values() for at in cells):
-        lines += [f"\\* no run within {_FAR:.0%} of this share: interpolated over a wider gap"]
+        lines += ["", f"\\* no run within {_FAR:.0%} of this share: interpolated over a wider gap"]
     return "\n".join(lines)
 
 

@@ -1,0 +1,171 @@
+"""What a sweep over policies found, as a report: front, classes, calibration, and a run to look at frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+import numpy as np
+
+from dvsnet_jax import networks
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.datasets import camvid, cityscapes
+from dvsnet_jax.evaluation.calibration import bins
+from dvsnet_jax.evaluation.labelled_clips import LabelledClip
+from dvsnet_jax.evaluation.markdown import Table
+from dvsnet_jax.evaluation.policy_measurement import Measured, SegmentedClip
+from dvsnet_jax.evaluation.policy_simulation import Run, simulate
+from dvsnet_jax.evaluation.policy_sweep import EVERY, FIRST, TITLES, Sweep
+from dvsnet_jax.evaluation.report import Bin, Clip, Curve, Frame, Point, Report, pareto_front
+from dvsnet_jax.evaluation.segmentation import Counting
+from dvsnet_jax.media.images import resize_image
+from dvsnet_jax.segmentation_metrics import confusion_matrix, mean_iou
+from dvsnet_jax.visualize import label_palette
+
+
+def front_table(result: Sweep) -> Table:
+    """The runs that no other beats at an equal or smaller share, least share first; the oracle does not take part."""
+    runs = [run for run in result.runs if run.policy != "oracle"]
+    optimal = pareto_front([Point(run.share, run.mean_iou) for run in runs])
+    light, heavy = result.multiply_adds
+    kept = {(run.policy, run.setting): run for run, best in zip(runs, optimal, strict=True) if best}
+    rows = [
+        (f"{run.share:.1%}", TITLES.get(run.policy, run.policy), _setting(run), f"{run.mean_iou:.2%}",
+         f"{run.mean_iou / result.every.mean_iou:.1%}", f"{(light + run.share * heavy) / 1e9:.3g}")
+        for run in sorted(kept.values(), key=lambda run: run.share)
+    ]  # fmt: skip
+    return Table(("regions segmented", "policy", "setting", "mIoU", "kept", "G multiply-adds a frame"), tuple(rows))
+
+
+def policy_report(
+    params: networks.Params,
+    result: Sweep,
+    clips: Sequence[LabelledClip],
+    video: Sequence[SegmentedClip],
+    *,
+    config: DVSNetConfig,
+    share: float,
+    classes: Counting = "own",
+    title: str,
+    facts: Sequence[tuple[str, str]] = (),
+) -> Report:
+    """The report of a sweep. The run that is shown is accumulated loss's nearest to `share`, or without one that of
+    the policy measured first."""
+    policy = "loss" if "loss" in result.policies else next(iter(result.policies))
+    of_it = [run for run in result.runs if run.policy == policy]
+    chosen = min(of_it or result.runs[:2], key=lambda run: abs(run.share - share))  # every region, or none
+    threshold = _threshold(chosen)
+    runs = [simulate(params, clip.frames, policy, threshold, clip.draws, config=config) for clip in video]
+    learned = np.concatenate([-run.urgency.learned.ravel() for run in runs])
+    agreement = np.concatenate([-run.urgency.oracle.ravel() for run in runs])
+    known: tuple[str, ...] = cityscapes.CLASSES if config.num_classes == 19 else ()
+    names = camvid.CLASSES if classes == "camvid" else known or tuple(map(str, range(config.num_classes)))
+    shown = f"{TITLES.get(chosen.policy, chosen.policy)}, {_setting(chosen)}, {chosen.share:.0%} of regions"
+    light, heavy = result.multiply_adds
+    return Report(
+        title=title,
+        facts=(
+            *facts,
+            (
+                "Multiply-adds a frame",
+                f"{light / 1e9:.3g} G with nothing segmented, {(light + heavy) / 1e9:.3g} G with all",
+            ),
+            ("Shown below", shown),
+        ),
+        headline=_headline(result),
+        curves=_curves(result),
+        classes=tuple(names),
+        class_ious=((EVERY, result.every.class_ious), (shown, chosen.class_ious)),
+        calibration=tuple(Bin(group.predicted, group.true, group.size) for group in bins(learned, agreement)),
+        clips=tuple(
+            Clip(
+                name=clip.name,
+                grid=config.regions,
+                frames=_Frames(clip, run, chosen, config.num_classes, classes),
+                palette=label_palette(config.num_classes),
+                classes=known,
+            )
+            for clip, run in zip(clips, runs, strict=True)
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Frames(Sequence[Frame]):
+    """Frames of a run, read again when asked for."""
+
+    clip: LabelledClip
+    run: Run
+    chosen: Measured
+    num_classes: int
+    classes: Counting
+
+    def __len__(self) -> int:
+        return len(self.run.labels)
+
+    def __getitem__(self, index: int) -> Frame:  # type: ignore[override]  # no slices
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        image, truth = self.clip.frames[index]
+        labels = self.run.labels[index]
+        if self.classes == "camvid":  # one of Cityscapes' classes for each of CamVid's, so that colours stay
+            labels = np.array(camvid.TRAIN_IDS, np.uint8)[camvid.to_camvid(labels)]
+        regions = self.run.segmented.shape[1]
+        scores: list[float | None] = [None] * regions
+        targets = list(scores)
+        if index:
+            scores = (-self.run.urgency.learned[index - 1]).tolist()
+        if index and self.chosen.policy == "learned":
+            targets = [self.chosen.setting] * regions
+        if index and self.chosen.policy == "loss":  # the score below which the limit is passed
+            lost = self.run.urgency.loss[index - 1] - np.maximum(100 + self.run.urgency.learned[index - 1], 0)
+            targets = (100 - self.chosen.setting + lost).tolist()
+        right = mean_iou(np.asarray(confusion_matrix(labels, truth, self.num_classes)))
+        return Frame(
+            name=f"{self.clip.name} + {index}",
+            image=resize_image(image, labels.shape),
+            labels=labels,
+            segmented=self.run.segmented[index].tolist(),
+            scores=scores,
+            targets=targets,
+            truth=truth,
+            mean_iou=right if isfinite(right) else None,
+        )
+
+
+def _headline(result: Sweep) -> Table:
+    columns = ("mIoU (kept)", *(f"{share:.4g}%" for share in (100 * np.asarray(result.shares)).tolist()))
+    rows = [
+        (TITLES[name], *(f"{at.mean_iou:.2%} ({at.kept:.1%})" for at in cells))
+        for name, cells in result.policies.items()
+    ]
+    return Table(columns, (*rows, (EVERY, *[f"{result.every.mean_iou:.2%}"] * len(result.shares))))
+
+
+def _curves(result: Sweep) -> tuple[Curve, ...]:
+    curves = [
+        Curve(
+            TITLES.get(policy, policy),
+            tuple(Point(run.share, run.mean_iou, _setting(run)) for run in result.runs if run.policy == policy),
+            competes=policy != "oracle",
+        )
+        for policy in (*result.policies, FIRST, EVERY)
+    ]
+    return tuple(curve for curve in curves if curve.points)
+
+
+def _setting(run: Measured) -> str:
+    words = {"learned": "target", "oracle": "target", "loss": "limit", "interval": "every", "random": "chance"}
+    return f"{words.get(run.policy, 'above')} {run.setting:.4g}" if isfinite(run.setting) else "–"
+
+
+def _threshold(run: Measured) -> float:
+    """The inverse of `policy_simulation.setting`."""
+    if run.policy in (FIRST, EVERY):
+        return np.inf if run.policy == FIRST else -np.inf
+    if run.policy in ("learned", "oracle"):
+        return -run.setting
+    if run.policy == "interval":
+        return run.setting - 0.5
+    return 1 - run.setting if run.policy == "random" else run.setting

@@ -1,0 +1,161 @@
+"""Clips in a report: what its player shows of each frame, and how pictures and labels are packed for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dvsnet_jax.datasets.samples import VOID
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.encoded import data_uri, jpeg_bytes, palette_png_bytes
+from dvsnet_jax.media.images import resize_image
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+_RIGHT, _WRONG, _UNKNOWN = range(3)
+_ERROR_COLORS = np.array([(0, 0, 0), (230, 30, 30), (128, 128, 128)], np.uint8)
+_ERROR_OPACITY = np.array([0, 255, 170], np.uint8)
+# Void pixels let the picture through.
+_LABEL_OPACITY = np.where(np.arange(256) == VOID, 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame as it was segmented. Everything per region goes row by row."""
+
+    name: str
+    image: UInt8[np.ndarray, "height width 3"]
+    """RGB, 0..255."""
+    labels: UInt8[np.ndarray, "height width"]
+    segmented: Sequence[bool]
+    """Per region: True where it was segmented anew, False where it was warped from its key frame."""
+    scores: Sequence[float | None] = ()
+    """Per region: expected confidence of warping, percent. None and NaN are unknown; empty: all are."""
+    targets: Sequence[float | None] = ()
+    """Per region: the confidence that was asked for, percent; in the same way."""
+    truth: UInt8[np.ndarray, "height width"] | None = None
+    """255 is void. The share of right pixels is counted from it and the labels, so both are of the same classes."""
+    mean_iou: float | None = None
+    """Of this frame alone, 0..1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames that follow one another, all of one size."""
+
+    name: str
+    grid: tuple[int, int]
+    """Rows and columns of the regions."""
+    frames: Sequence[Frame]
+    """Each is asked for once, in order: a sequence that makes them when asked keeps one at a time in memory."""
+    palette: UInt8[np.ndarray, "256 3"]
+    """As `dvsnet_jax.visualize.label_palette` gives it."""
+    classes: tuple[str, ...] = ()
+    """Names of the labels 0, 1, …, for the legend."""
+
+
+def clip_content(clip: Clip, *, quality: int, longest_side: int) -> dict[str, Any]:
+    """What the page is given of a clip. Raises InputError for frames that do not fit each other or the grid."""
+    rows, columns = clip.grid
+    if rows < 1 or columns < 1:
+        raise InputError(f"clip {clip.name!r}: its grid is {rows}×{columns}, expected at least one row and one column")
+    if clip.palette.dtype != np.uint8 or clip.palette.shape != (256, 3):
+        raise InputError(
+            f"clip {clip.name!r}: its palette is {_kind(clip.palette)}, expected uint8[256, 3]; "
+            "dvsnet_jax.visualize.label_palette makes one"
+        )
+    size: tuple[int, ...] = ()
+    frames, found = [], np.zeros(256, bool)
+    for frame in clip.frames:
+        size = size or frame.image.shape
+        _check_frame(f"clip {clip.name!r}, frame {frame.name!r}", frame, size, rows * columns)
+        frames.append(_frame(frame, clip.palette, quality, longest_side))
+        for ids in (frame.labels, frame.truth):
+            if ids is not None:
+                found |= np.bincount(ids.ravel(), minlength=256) > 0
+    return {
+        "name": clip.name,
+        "rows": rows,
+        "columns": columns,
+        "size": size[:2],
+        "legend": [[name, "#" + bytes(clip.palette[label]).hex()]
+                   for label, name in enumerate(clip.classes[:256]) if found[label]],
+        "frames": frames,
+    }  # fmt: skip
+
+
+def _check_frame(what: str, frame: Frame, size: tuple[int, ...], regions: int) -> None:
+    image = frame.image
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise InputError(f"{what}: its picture is {_kind(image)}, expected uint8[height, width, 3] RGB")
+    if image.shape != size:
+        raise InputError(
+            f"{what}: its picture is {_kind(image)}, but the first is {list(size)}; make clips of one size"
+        )
+    for name, ids in (("labels", frame.labels), ("truth", frame.truth)):
+        if ids is not None and (ids.dtype != np.uint8 or ids.shape != image.shape[:2]):
+            raise InputError(
+                f"{what}: {name} {'is' if name == 'truth' else 'are'} {_kind(ids)}, expected uint8"
+                f"{list(image.shape[:2])} as its picture; resize one to the other"
+            )
+    for name in ("segmented", "scores", "targets"):
+        given = len(getattr(frame, name))
+        if given != regions and (given or name == "segmented"):
+            raise InputError(f"{what}: {name} has {given} values, expected {regions}, one for each region of the grid")
+    if frame.mean_iou is not None and number(frame.mean_iou) is not None:
+        check_part(f"{what}: mean_iou", frame.mean_iou)
+
+
+def _kind(array: np.ndarray) -> str:
+    return f"{array.dtype}{list(array.shape)}"
+
+
+def _frame(frame: Frame, palette: np.ndarray, quality: int, longest_side: int) -> dict[str, Any]:
+    height, width = frame.labels.shape
+    part = min(1, longest_side / max(height, width))
+    size = max(1, round(height * part)), max(1, round(width * part))
+
+    def ids_uri(ids: np.ndarray, colors: np.ndarray, opacity: np.ndarray) -> str:
+        return data_uri(palette_png_bytes(_nearest(ids, size), colors, opacity), "image/png")
+
+    content = {
+        "name": frame.name,
+        "image": data_uri(jpeg_bytes(resize_image(frame.image, size), quality=quality), "image/jpeg"),
+        "labels": ids_uri(frame.labels, palette, _LABEL_OPACITY),
+        "truth": None,
+        "errors": None,
+        "segmented": [bool(value) for value in frame.segmented],
+        "scores": [number(value) for value in frame.scores],
+        "targets": [number(value) for value in frame.targets],
+        "mean_iou": number(frame.mean_iou),
+        "accuracy": None,
+    }
+    if frame.truth is not None:
+        errors = np.where(frame.labels == frame.truth, _RIGHT, _WRONG).astype(np.uint8)
+        errors[frame.truth == VOID] = _UNKNOWN
+        content["truth"] = ids_uri(frame.truth, palette, _LABEL_OPACITY)
+        content["errors"] = ids_uri(errors, _ERROR_COLORS, _ERROR_OPACITY)
+        right, wrong = (int((errors == kind).sum()) for kind in (_RIGHT, _WRONG))
+        content["accuracy"] = number(right / (right + wrong)) if right + wrong else None
+    return content
+
+
+def _nearest(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    rows, columns = (((np.arange(n) + 0.5) * length / n).astype(int) for n, length in zip(size, ids.shape, strict=True))
+    return ids[rows[:, None], columns]
+
+
+def check_part(what: str, value: float) -> None:
+    """Raises InputError for a number outside 0..1, NaN too."""
+    if not 0 <= value <= 1:
+        raise InputError(f"{what} is {value:g}, expected 0 to 1; divide percent by 100, and leave out what is unknown")
+
+
+def number(value: float | None) -> float | None:
+    """What JSON can hold: it has no NaN."""
+    return round(float(value), 4) if value is not None and math.isfinite(value) else None
