@@ -16,6 +16,8 @@ from dvsnet_jax.datasets.augment import LabelledAugmentation
 from dvsnet_jax.datasets.augment_pairs import draw_key_pair
 from dvsnet_jax.datasets.clips import Clip, Places
 from dvsnet_jax.datasets.pipeline import Batches
+from dvsnet_jax.datasets.samples import VOID
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.training import joint, loop
 from dvsnet_jax.training.flow_validation import agreement_at_gaps
 from dvsnet_jax.training.parallel import local_batch, replicate
@@ -47,8 +49,13 @@ def fine_tune(
       distances: least and greatest number of frames that the key frame is behind.
       described: what the clips are, for the run's settings: JSON values.
 
-    Raises InputError as `loop.run` does.
+    Raises InputError where labels are to supervise and there are none, and as `loop.run` does.
     """
+    if training.supervision == "labels" and not _has_labels(clips):
+        raise InputError(
+            f"none of the {sum(map(len, clips))} frames has a label, and labels are to supervise; name clips that have "
+            "some, or --supervision own, which needs none"
+        )
     source = Places(clips)
     data = Batches(
         source, batch_size=local_batch(training.batch_size), seed=training.seed,
@@ -81,3 +88,8 @@ def fine_tune(
         on_validation=on_validation,
     )
     return loop.best(folder, params["flow"])[0] if held_out else jax.device_get(state.params)
+
+
+def _has_labels(clips: Sequence[Clip]) -> bool:
+    """Read up to the first one."""
+    return any((clip[index].labels != VOID).any() for clip in clips for index in range(len(clip)))
