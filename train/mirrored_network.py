@@ -1,8 +1,8 @@
 r"""An example of a network of one's own, for `accelerate.py --segmentation train/mirrored_network.py:make`.
 
 The bundled street network looks at every picture four times: as it is and half as large again, each also mirrored, and
-the probabilities are averaged. That costs nearly seven times as much, as much as many would pay for a few points of mIoU, which
-makes it worth warping. Copy this file and put your own network in its place.
+the probabilities are averaged. That costs nearly seven times as much, as much as many would pay for a few points of
+mIoU, which makes it worth warping. Copy this file and put your own network in its place.
 """
 
 from __future__ import annotations
