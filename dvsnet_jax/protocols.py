@@ -24,7 +24,8 @@ class FlowOutput(NamedTuple):
     scale: Float[Array, "n h/8 w/8 classes"]
     """What the warped scores are multiplied by; 1 changes nothing, and one channel serves all classes."""
     feature: Float[Array, "n fh fw fc"]
-    """What the decision network reads, on a grid of its own: deep features of the pair."""
+    """Deep features of the pair, on a grid of their own: what the paper's decision network reads. A local one
+    (`LocalDecisionConfig`) does without, and any array will do."""
 
 
 class ScoresOfImages(Protocol):
