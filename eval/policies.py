@@ -73,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: Namespace) -> str:
+    if options.report and not options.report.parent.is_dir():  # said before an hour's work, not after
+        raise InputError(f"{options.report}: there is no folder {options.report.parent}; make it, or name another")
     params, config = _restored(options)
     classes: Counting = "camvid" if options.data.startswith("camvid:") else "own"
     if options.protocol == "snippets":

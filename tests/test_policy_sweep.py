@@ -475,5 +475,6 @@ def test_command_errors(tmp_path, weights, capsys):  # noqa: F811
     good = write_video(tmp_path / "good", frames, np.ones(frames.shape[:3], np.uint8))
     assert "share 0.2: expected more than 0.5000" in message(good, "--shares", "0.2")
     assert "smallest" in message(good, "--scale", "0.5")
+    assert "there is no folder" in message(good, "--report", str(tmp_path / "missing" / "report.html"))
     assert main(["--weights", str(tmp_path / "none"), "--data", good]) == 1
     assert "none" in capsys.readouterr().err
