@@ -134,9 +134,8 @@ def _step(
         flow = networks.flow_and_feature(params, small, state.key_images, config)
 
     with jax.named_scope("decision"):
-        read = networks.decision_input(small, state.key_images, state.key_scores, flow, config)
         evidence = Evidence(
-            score=networks.expected_confidence(params, read, config),
+            score=networks.expected_confidence(params, small, state.key_images, state.key_scores, flow, config),
             frame_difference=jnp.abs(small.astype(jnp.float32) - state.key_images).mean((1, 2, 3)),
             flow_magnitude=8 * jnp.sqrt(jnp.square(flow.flow).sum(-1)).mean((1, 2)),
         )

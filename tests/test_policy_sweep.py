@@ -355,7 +355,7 @@ def test_in_a_report_a_region_is_segmented_where_its_score_is_below_its_target(p
     assert below == [list(frame.segmented) for frame in others]
     assert 0 < np.mean(below) < 1
     assert report.class_ious[0][1] == result.every.class_ious and len(report.classes) == 5
-    assert sum(group.count for group in report.calibration) == 4 * (FRAMES - 1)
+    assert sum(group.size for group in report.calibration) == 4 * (FRAMES - 1)
     front = front_table(result)
     assert front.rows[0][0] == f"{4 / (4 * FRAMES):.1%}" and front.rows[-1][4] == "100.0%"
 

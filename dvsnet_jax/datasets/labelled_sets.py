@@ -23,7 +23,7 @@ from dvsnet_jax.datasets.several import Concatenated, Remembered
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.datasets.street_sources import StreetFrames
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.images import resize_image
+from dvsnet_jax.media.images import resize_image, resize_labels
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -47,11 +47,8 @@ class Scaled(Sequence[LabelledImage]):
 
     def __getitem__(self, index: int) -> LabelledImage:  # type: ignore[override]  # no slices
         image, labels = self.source[index]
-        size = tuple(max(1, round(side * self.scale)) for side in labels.shape)
-        rows, columns = (
-            ((np.arange(new) + 0.5) / new * old).astype(int) for new, old in zip(size, labels.shape, strict=True)
-        )
-        return LabelledImage(resize_image(image, size), labels[rows[:, None], columns])
+        height, width = (max(1, round(side * self.scale)) for side in labels.shape)
+        return LabelledImage(resize_image(image, (height, width)), resize_labels(labels, (height, width)))
 
 
 def labelled_set(

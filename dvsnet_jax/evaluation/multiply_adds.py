@@ -83,15 +83,12 @@ def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Par
     flow = partial(networks.flow_and_feature, config=config)
     out = jax.eval_shape(flow, params, half, half)
     scores = jax.eval_shape(partial(networks.segmentation_scores, config=config), params, image)
-
-    def decide(params: Any, current: Any, key: Any, scores: Any, out: Any) -> Any:
-        read = networks.decision_input(current, key, scores, out, config)
-        return networks.expected_confidence(params, read, config)
-
     counted = {
         "segmentation": multiply_adds(partial(networks.segmentation_scores, config=config), params, image),
         "flow": multiply_adds(flow, params, half, half),
-        "decision": multiply_adds(decide, params, half, half, scores, out),
+        "decision": multiply_adds(
+            partial(networks.expected_confidence, config=config), params, half, half, scores, out
+        ),
     }
     return [
         NetworkCost(

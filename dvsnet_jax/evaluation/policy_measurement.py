@@ -161,8 +161,9 @@ def measure(
             same += int((labels == np.asarray(frame.merged)).sum())
             pixels += labels.size
         for labels, truth in zip(counted, clip.truth, strict=True):
-            matrix += np.asarray(confusion_matrix(labels, merged(truth), count))
-            outlines.append(boundary_counts(labels, merged(truth), count, tolerance=tolerance))
+            true = merged(truth)
+            matrix += np.asarray(confusion_matrix(labels, true, count))
+            outlines.append(boundary_counts(labels, true, count, tolerance=tolerance))
         for labels, before, step in zip(counted[1:], counted[:-1], clip.steps, strict=False):
             carried += np.asarray(consistency_counts(labels, before, step.flow, count, visible=step.valid))
         counting_frames = run.segmented if first_counts else run.segmented[1:]

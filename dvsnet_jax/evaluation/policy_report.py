@@ -15,9 +15,9 @@ from dvsnet_jax.evaluation.calibration import bins
 from dvsnet_jax.evaluation.labelled_clips import LabelledClip
 from dvsnet_jax.evaluation.markdown import Table
 from dvsnet_jax.evaluation.policy_measurement import Measured, SegmentedClip
-from dvsnet_jax.evaluation.policy_simulation import Run, simulate
+from dvsnet_jax.evaluation.policy_simulation import POLICIES, Run, simulate, threshold
 from dvsnet_jax.evaluation.policy_sweep import EVERY, FIRST, TITLES, Sweep
-from dvsnet_jax.evaluation.report import Bin, Clip, Curve, Frame, Point, Report, pareto_front
+from dvsnet_jax.evaluation.report import Clip, Curve, Frame, Point, Report, pareto_front
 from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.segmentation_metrics import confusion_matrix, mean_iou
@@ -55,8 +55,9 @@ def policy_report(
     policy = "loss" if "loss" in result.policies else next(iter(result.policies))
     of_it = [run for run in result.runs if run.policy == policy]
     chosen = min(of_it or result.runs[:2], key=lambda run: abs(run.share - share))  # every region, or none
-    threshold = _threshold(chosen)
-    runs = [simulate(params, clip.frames, policy, threshold, clip.draws, config=config) for clip in video]
+    # The runs that segment everything and nothing are the first policy's.
+    at = threshold(POLICIES[0] if chosen.policy in (EVERY, FIRST) else policy, chosen.setting)
+    runs = [simulate(params, clip.frames, policy, at, clip.draws, config=config) for clip in video]
     learned = np.concatenate([-run.urgency.learned.ravel() for run in runs])
     agreement = np.concatenate([-run.urgency.oracle.ravel() for run in runs])
     known: tuple[str, ...] = cityscapes.CLASSES if config.num_classes == 19 else ()
@@ -77,7 +78,7 @@ def policy_report(
         curves=_curves(result),
         classes=tuple(names),
         class_ious=((EVERY, result.every.class_ious), (shown, chosen.class_ious)),
-        calibration=tuple(Bin(group.predicted, group.true, group.size) for group in bins(learned, agreement)),
+        calibration=tuple(bins(learned, agreement)),
         clips=tuple(
             Clip(
                 name=clip.name,
@@ -158,14 +159,3 @@ def _curves(result: Sweep) -> tuple[Curve, ...]:
 def _setting(run: Measured) -> str:
     words = {"learned": "target", "oracle": "target", "loss": "limit", "interval": "every", "random": "chance"}
     return f"{words.get(run.policy, 'above')} {run.setting:.4g}" if isfinite(run.setting) else "–"
-
-
-def _threshold(run: Measured) -> float:
-    """The inverse of `policy_simulation.setting`."""
-    if run.policy in (FIRST, EVERY):
-        return np.inf if run.policy == FIRST else -np.inf
-    if run.policy in ("learned", "oracle"):
-        return -run.setting
-    if run.policy == "interval":
-        return run.setting - 0.5
-    return 1 - run.setting if run.policy == "random" else run.setting

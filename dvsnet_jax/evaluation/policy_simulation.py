@@ -79,6 +79,15 @@ def setting(policy: str, threshold: float) -> float:
     return 1 - threshold if policy == "random" else threshold
 
 
+def threshold(policy: str, setting: float) -> float:
+    """The inverse: a threshold that does what a policy's own number says."""
+    if policy in ("learned", "oracle"):
+        return -setting
+    if policy == "interval":
+        return setting - 0.5
+    return 1 - setting if policy == "random" else setting
+
+
 class Run(NamedTuple):
     """What a policy did with a clip; numpy."""
 
@@ -169,8 +178,7 @@ def _step(
         warp_scores(keys.scores, out.flow, out.scale), (grid.region_height, grid.region_width)
     )
     counted = _within_frame(grid)
-    read = networks.decision_input(frame.images, keys.images, keys.scores, out, config)
-    score = networks.expected_confidence(params, read, config)
+    score = networks.expected_confidence(params, frame.images, keys.images, keys.scores, out, config)
     loss = accumulated_loss(keys.loss, score)
     urgency = jnp.stack(
         Urgency(

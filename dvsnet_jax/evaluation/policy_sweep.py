@@ -19,7 +19,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.multiply_adds import costs
 from dvsnet_jax.evaluation.policy_measurement import Measured, SegmentedClip, measure
-from dvsnet_jax.evaluation.policy_simulation import POLICIES
+from dvsnet_jax.evaluation.policy_simulation import POLICIES, threshold
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -98,12 +98,12 @@ def sweep(
 
     all_runs: list[Measured] = []
 
-    def run(policy: str, threshold: float) -> tuple[Measured, Any]:
+    def run(policy: str, at: float) -> tuple[Measured, Any]:
         measured, urgency = measure(
-            params, video, policy, threshold, config=config, classes=classes, first_counts=first_counts
+            params, video, policy, at, config=config, classes=classes, first_counts=first_counts
         )
-        if np.isinf(threshold):
-            measured = replace(measured, policy=EVERY if threshold < 0 else FIRST)
+        if np.isinf(at):
+            measured = replace(measured, policy=EVERY if at < 0 else FIRST)
         all_runs.append(measured)
         on_run(measured)
         return measured, urgency
@@ -120,18 +120,18 @@ def sweep(
         for share in shares:
             intervals = nearest_intervals(lengths, share, first_counts=first_counts)
             for tries in range(most_runs):
-                threshold: float | None
+                at: float | None
                 if policy == "interval":
                     done = {point.threshold for point in points}  # 1 is every frame
-                    left = {interval - 0.5 for interval in intervals if interval > 1} - done
-                    threshold = min(left, default=None)
+                    left = {threshold(policy, interval) for interval in intervals if interval > 1} - done
+                    at = min(left, default=None)
                 else:
-                    threshold = next_threshold(points, share, tolerance, halve=tries % 2 == 1)
-                if threshold is None:
+                    at = next_threshold(points, share, tolerance, halve=tries % 2 == 1)
+                if at is None:
                     break
-                measured, urgency = run(policy, threshold)
+                measured, urgency = run(policy, at)
                 runs.append(measured)
-                points.append(Point(threshold, measured.share, getattr(urgency, policy).ravel()))
+                points.append(Point(at, measured.share, getattr(urgency, policy).ravel()))
         found[policy] = [_between(runs, share, policy, every.mean_iou) for share in shares]
     heavy, *light = (cost.multiply_adds for cost in costs(config, *video[0].truth.shape[1:], params=params))
     return Sweep(tuple(shares), every, found, all_runs, (config.num_regions * sum(light), config.num_regions * heavy))

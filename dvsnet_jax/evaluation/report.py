@@ -18,6 +18,7 @@ from importlib import resources
 from typing import Any
 
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.calibration import Bin
 from dvsnet_jax.evaluation.markdown import Table, numeric_columns
 from dvsnet_jax.evaluation.report_clips import Clip, Frame, check_part, clip_content, number
 from dvsnet_jax.media.atomic import atomic_path
@@ -46,17 +47,6 @@ class Curve:
     points: tuple[Point, ...]
     competes: bool = True
     """Whether its points may be Pareto-optimal. An oracle's, which knows the truth, should not."""
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Regions whose predicted confidence lies side by side."""
-
-    predicted: float
-    """Mean predicted confidence, percent."""
-    actual: float
-    """Mean true agreement, percent."""
-    count: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +151,6 @@ def _class_ious(report: Report) -> list[dict[str, Any]]:
 
 
 def _bin(group: Bin) -> dict[str, Any]:
-    if not math.isfinite(group.predicted) or not math.isfinite(group.actual) or group.count < 0:
+    if not math.isfinite(group.predicted) or not math.isfinite(group.true) or group.size < 0:
         raise InputError(f"{group}: expected finite numbers and a count of 0 or more; leave empty bins out")
-    return {"predicted": float(group.predicted), "actual": float(group.actual), "count": int(group.count)}
+    return {"predicted": float(group.predicted), "actual": float(group.true), "count": int(group.size)}

@@ -12,7 +12,7 @@ import numpy as np
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.encoded import data_uri, jpeg_bytes, palette_png_bytes
-from dvsnet_jax.media.images import resize_image
+from dvsnet_jax.media.images import resize_image, resize_labels
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -121,7 +121,7 @@ def _frame(frame: Frame, palette: np.ndarray, quality: int, longest_side: int) -
     size = max(1, round(height * part)), max(1, round(width * part))
 
     def ids_uri(ids: np.ndarray, colors: np.ndarray, opacity: np.ndarray) -> str:
-        return data_uri(palette_png_bytes(_nearest(ids, size), colors, opacity), "image/png")
+        return data_uri(palette_png_bytes(resize_labels(ids, size), colors, opacity), "image/png")
 
     content = {
         "name": frame.name,
@@ -143,11 +143,6 @@ def _frame(frame: Frame, palette: np.ndarray, quality: int, longest_side: int) -
         right, wrong = (int((errors == kind).sum()) for kind in (_RIGHT, _WRONG))
         content["accuracy"] = number(right / (right + wrong)) if right + wrong else None
     return content
-
-
-def _nearest(ids: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    rows, columns = (((np.arange(n) + 0.5) * length / n).astype(int) for n, length in zip(size, ids.shape, strict=True))
-    return ids[rows[:, None], columns]
 
 
 def check_part(what: str, value: float) -> None:

@@ -83,6 +83,14 @@ def resize_image(image: UInt8[np.ndarray, "h w 3"], size: tuple[int, int]) -> UI
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
+def resize_labels(labels: UInt8[np.ndarray, "h w"], size: tuple[int, int]) -> UInt8[np.ndarray, "height width"]:
+    """To (height, width), each pixel the nearest one's."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) / new * old).astype(int) for new, old in zip(size, labels.shape, strict=True)
+    )
+    return labels[rows[:, None], columns]
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in _SIXTEEN_BIT:
         # Pillow's own conversion clips at 255, so that nearly everything would come out white.

@@ -152,8 +152,16 @@ def decision_network(config: AnyDecisionConfig, *, dropout: float = 0.0) -> nn.M
     return DecisionNetwork(config, dropout=dropout)
 
 
-def expected_confidence(params: Params, read: Float[Array, "n gh gw c"], config: DVSNetConfig) -> Float[Array, "n"]:
-    """Expected confidence scores, percent, from a `decision_input`."""
+def expected_confidence(
+    params: Params,
+    current: Shaped[Array, "n h/2 w/2 3"],
+    key: Shaped[Array, "n h/2 w/2 3"],
+    key_scores: Float[Array, "n h2 w2 classes"],
+    out: FlowOutput,
+    config: DVSNetConfig,
+) -> Float[Array, "n"]:
+    """Expected confidence scores, percent, of warping the key frame's scores; all arguments as `decision_input`'s."""
+    read = decision_input(current, key, key_scores, out, config)
     score, _ = decision_network(config.decision).apply({"params": params["decision"]}, read)
     return score
 
