@@ -78,7 +78,8 @@ def evaluate(
             keeper.discard()
     everywhere = gather([{name: record.as_json() for name, record in log.records.items()}, run.failures])
     records = {name: ClipRecord.from_json(each) for found, _ in everywhere for name, each in found.items()}
-    failures = {name: error for _, failed in everywhere for name, error in failed.items()}
+    failed = {name: error for _, failed in everywhere for name, error in failed.items()}
+    failures = {clip.name: failed[clip.name] for clip in clips if clip.name in failed}
     done = [records[clip.name] for clip in clips if clip.name in records]
     if not done:
         name, error = next(iter(failures.items()))
