@@ -213,7 +213,7 @@ def test_a_folder_of_clips_is_read_and_what_is_lost_is_told(folder, tmp_path):
     twice = [clip.name for clip in evaluated_clips([spec(folder)] * 2, only=["clip_1"])]
     assert twice == ["clip_1", "clip_1-2"]
     [half, *_] = evaluated_clips([f"{spec(folder)}@0.5"], num_classes=5)
-    assert [(image.shape[:2], labels.shape) for image, labels in half.frames][0] == ((32, 48), (64, 96))
+    assert next((image.shape[:2], labels.shape) for image, labels in half.frames) == ((32, 48), (64, 96))
     [alone] = folder_clips(folder / "clips" / "clip_0", folder / "labels" / "clip_0", num_classes=5)
     assert alone.name == "clip_0" and len(list(alone)) == 3
 
@@ -308,12 +308,11 @@ def test_one_stream_eight_streams_eight_devices_and_two_processes_count_alike(fo
         address = f"127.0.0.1:{free.getsockname()[1]}"
     devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
     others = [start(folder, weights, tmp_path / "devices", "--streams", "8", **devices)]
-    others += [
-        start(folder, weights, tmp_path / "processes", "--streams", "2", "--distributed", JAX_COORDINATOR_ADDRESS=address,
-              SLURM_JOB_ID="1", SLURM_STEP_NODELIST="localhost", SLURM_NTASKS="2", SLURM_PROCID=str(process),
-              SLURM_LOCALID=str(process))  # as srun sets them
-        for process in range(2)
-    ]  # fmt: skip
+    # What srun sets, but for the port.
+    job = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    for process in map(str, range(2)):
+        task = {**job, "SLURM_PROCID": process, "SLURM_LOCALID": process, "JAX_COORDINATOR_ADDRESS": address}
+        others.append(start(folder, weights, tmp_path / "processes", "--streams", "2", "--distributed", **task))
     for streams in ("1", "8"):
         assert main(options(folder, weights, tmp_path / streams, "--no-consistency", "--streams", streams)) == 0
     for process in others:
