@@ -95,7 +95,10 @@ def training_scores(
         raise ValueError(
             f"{config.function} is a function of your own: train it your own way; DeepLabs are trained here"
         )
-    network = _DEEPLABS[type(config)](config, update_moments=update_moments, frozen=frozen)
+    folded = is_prepared(params)
+    if folded and update_moments:
+        raise ValueError("these parameters are networks.prepare's, for inference; train those they were made of")
+    network = _DEEPLABS[type(config)](config, update_moments=update_moments, frozen=frozen, folded=folded)
     (scores, _), seen = network.apply({"params": params}, _inputs(images, config).astype(dtype), mutable="moments")
     return scores, seen.get("moments", {})
 
