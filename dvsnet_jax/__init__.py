@@ -14,6 +14,7 @@ from dvsnet_jax.flow import estimate_flow as estimate_flow
 from dvsnet_jax.flownet_config import FLOWNET2_TF as FLOWNET2_TF
 from dvsnet_jax.flownet_config import NVIDIA as NVIDIA
 from dvsnet_jax.flownet_config import FlowNet2Config as FlowNet2Config
+from dvsnet_jax.networks import prepare as prepare
 from dvsnet_jax.policies import AccumulatedLoss as AccumulatedLoss
 from dvsnet_jax.policies import Budget as Budget
 from dvsnet_jax.policies import DynamicTarget as DynamicTarget

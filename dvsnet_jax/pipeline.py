@@ -28,7 +28,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import Frame, Source
-from dvsnet_jax.networks import Params
+from dvsnet_jax.networks import Params, Precision, prepare
 from dvsnet_jax.video import FrameResult, VideoState, init_state, segment_frame
 
 if TYPE_CHECKING:
@@ -60,10 +60,14 @@ class Summary:
 
 
 class Segmenter:
-    """Parameters with their configuration, and the compiled frame step for every frame size met so far."""
+    """Parameters with their configuration, and the compiled frame step for every frame size met so far.
 
-    def __init__(self, params: Params, config: DVSNetConfig) -> None:
-        self.params = params
+    `params` are as trained or loaded; they are prepared for inference here (`networks.prepare`, with `precision`), and
+    `self.params` is what the step takes.
+    """
+
+    def __init__(self, params: Params, config: DVSNetConfig, *, precision: Precision = "float32") -> None:
+        self.params = prepare(params, config, precision=precision)
         self.config = config
         self._compiled: dict[tuple[int, int], Any] = {}
 
