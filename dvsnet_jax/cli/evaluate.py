@@ -76,6 +76,7 @@ class Evaluate:
         from dvsnet_jax.evaluation.clip_sources import evaluated_clips
         from dvsnet_jax.evaluation.evaluate import evaluate
         from dvsnet_jax.media.output_folder import make_folder
+        from dvsnet_jax.networks import prepare
 
         folder = make_folder(self.out)
         if not self.no_consistency:
@@ -85,6 +86,7 @@ class Evaluate:
         clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)
         classes = self._classes(config)
         self._claim(folder, params, config)
+        params = prepare(params, config)
         first = jax.process_index() == 0
         with clip_progress(len(clips), shown=first) as (on_frame, on_clip):
             found = evaluate(
