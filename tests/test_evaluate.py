@@ -279,7 +279,9 @@ def test_a_corrupt_clip_is_reported_and_the_command_fails(folder, weights, tmp_p
     [
         ([], 2, "nothing to evaluate"),
         (["street:1:1:64x96", "--streams", "0"], 2, "--streams is 0"),
-        (["moving:x"], 1, "expected video:FILE"),
+        (["moving:x"], 1, "expected clips:CLIPS"),
+        (["."], 1, "for a folder of clips write clips:."),
+        (["camvid:missing:val"], 1, "missing/val: is not a folder"),
         (["clips:missing"], 1, "missing: is not a folder"),
     ],
 )

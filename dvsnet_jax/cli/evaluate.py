@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -88,7 +90,7 @@ class Evaluate:
         self._claim(folder, params, config)
         params = prepare(params, config)
         first = jax.process_index() == 0
-        with clip_progress(len(clips), shown=first) as (on_frame, on_clip):
+        with _told_how_to_go_on(), clip_progress(len(clips), shown=first) as (on_frame, on_clip):
             found = evaluate(
                 params, clips, config=config, folder=folder, streams=self.streams, classes=classes,
                 first_counts=self.protocol == "all", motion=None if self.no_consistency else find_flow,
@@ -155,3 +157,12 @@ class Evaluate:
         for name, error in found.failures.items():
             tell(f"dvsnet: {name} does not count: {error}")
         tell(f"written to {folder}: report.html, table.md, results.json, clips.jsonl")
+
+
+@contextmanager
+def _told_how_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell("dvsnet: interrupted; the same command does only what is left")
+        raise

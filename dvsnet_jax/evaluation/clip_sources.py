@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from dvsnet_jax.datasets.clip_folders import folder_clips
@@ -24,6 +25,8 @@ Protocol = Literal["all", "snippets"]
 FORMS = (
     "clips:CLIPS[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT or street:COUNT:SEED[:HxW], then @SCALE"
 )
+
+_KINDS = ("clips", "frames", "video", "cityscapes", "camvid", "street")
 
 
 class NamedClip(NamedTuple):
@@ -46,9 +49,13 @@ def evaluated_clips(
     """
     found: list[NamedClip] = []
     for spec in specs:
+        kind = spec.partition(":")[0]
+        if kind not in _KINDS:
+            hint = f"; for a folder of clips write clips:{spec}" if Path(spec).is_dir() else ""
+            raise InputError(f"{spec!r} names no clips; expected {FORMS}{hint}")
         if protocol == "snippets":
             found += [NamedClip(clip.name, clip.frames) for clip in snippets(spec, only=only)]
-        elif spec.partition(":")[0] in ("clips", "frames"):
+        elif kind in ("clips", "frames"):
             found += _folders(spec, only, num_classes)
         else:
             found += [NamedClip(name, clip) for name, clip in named_clips([spec], only=only)]
