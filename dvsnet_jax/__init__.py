@@ -32,6 +32,7 @@ from dvsnet_jax.protocols import SegmentationFunction as SegmentationFunction
 
 if TYPE_CHECKING:
     from dvsnet_jax.flow import estimate_flow as estimate_flow
+    from dvsnet_jax.networks import prepare as prepare
     from dvsnet_jax.video import VideoState as VideoState
     from dvsnet_jax.video import init_state as init_state
     from dvsnet_jax.video import segment_clip as segment_clip
@@ -42,6 +43,7 @@ __version__ = "0.1.0"
 # Imported when asked for: these need the networks, and running an exported program does not.
 _MODULE_OF = {
     "estimate_flow": "flow",
+    "prepare": "networks",
     "VideoState": "video",
     "init_state": "video",
     "segment_clip": "video",

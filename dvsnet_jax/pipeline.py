@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, UInt8
 
     from dvsnet_jax.config import DVSNetConfig
-    from dvsnet_jax.networks import Params
+    from dvsnet_jax.networks import Params, Precision
     from dvsnet_jax.video import VideoState
 
 _IN_FLIGHT = 4  # frames handed to the device whose files are not yet written
@@ -83,10 +83,16 @@ class FrameStep(Protocol):
 
 
 class Segmenter:
-    """Parameters with their configuration, and the compiled frame step for every frame size met so far."""
+    """Parameters with their configuration, and the compiled frame step for every frame size met so far.
 
-    def __init__(self, params: Params, config: DVSNetConfig) -> None:
-        self.params = params
+    `params` are as trained or loaded; they are prepared for inference here (`networks.prepare`, with `precision`), and
+    `self.params` is what the step takes.
+    """
+
+    def __init__(self, params: Params, config: DVSNetConfig, *, precision: Precision = "float32") -> None:
+        from dvsnet_jax.networks import prepare  # here: an exported program runs without the networks
+
+        self.params = prepare(params, config, precision=precision)
         self.config = config
         self._compiled: dict[tuple[int, int], Any] = {}
 
@@ -103,7 +109,7 @@ class Segmenter:
 
         Raises ValueError for an overlap or a size that the configuration cannot take.
         """
-        from dvsnet_jax.video import init_state, segment_frame  # here: an exported program runs without the networks
+        from dvsnet_jax.video import init_state, segment_frame  # here for the same reason
 
         frames = jax.ShapeDtypeStruct((1, height, width, 3), np.uint8)
         state = init_state(self.params, frames, config=self.config)
