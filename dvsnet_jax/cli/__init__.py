@@ -13,6 +13,7 @@ from typing import Any
 import tyro
 
 from dvsnet_jax.cli.demo import Demo
+from dvsnet_jax.cli.export import Export
 from dvsnet_jax.cli.failures import UsageError, one_line
 from dvsnet_jax.cli.flow import Flow
 from dvsnet_jax.cli.import_weights import Import
@@ -26,6 +27,7 @@ _SUBCOMMANDS: dict[str, Callable[..., Any]] = {
     "segment": Segment,
     "demo": Demo,
     "import": Import,
+    "export": Export,
     "flow": Flow,
     "info": Info,
 }
