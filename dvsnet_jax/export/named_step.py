@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.export
 import jax.numpy as jnp
+import jax.stages
 from jax import lax
 
 from dvsnet_jax import networks
@@ -20,9 +21,10 @@ from dvsnet_jax.video import init_state, segment_frame
 
 @dataclass(frozen=True)
 class NamedStep:
-    """`function(weights, state, frames, restart) → (state, result)`; weights, state and result are dicts of arrays."""
+    """`jitted(weights, state, frames, restart) → (state, result)`; weights, state and result are dicts of arrays."""
 
-    function: Callable[..., tuple[dict[str, Any], dict[str, Any]]]
+    jitted: jax.stages.Wrapped
+    """`state` is donated."""
     weights: dict[str, Any]
     arguments: tuple[dict[str, Any], dict[str, Any], jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]
     """Shapes and types of what it takes."""
@@ -77,7 +79,7 @@ def named_step(
 
     named = list(weights)
     shapes = [{name: _shape(leaf) for name, leaf in tree.items()} for tree in (weights, arrays)]
-    return NamedStep(function, weights, (shapes[0], shapes[1], frames, restart), chunks)
+    return NamedStep(jax.jit(function, donate_argnums=1), weights, (shapes[0], shapes[1], frames, restart), chunks)
 
 
 def _by_name(tree: Any) -> tuple[dict[str, Any], Any]:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.export
 import jaxlib
 import numpy as np
 
@@ -23,8 +21,8 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.config_json import to_json
 from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.export.custom_calls import RUNS_ON, cannot_run
-from dvsnet_jax.export.named_step import NamedStep, named_step
+from dvsnet_jax.export.lowering import check_platforms, first_line, lower, lowered_text
+from dvsnet_jax.export.named_step import named_step
 from dvsnet_jax.program.container import CONFIG, PROGRAM, check_replaceable, write_container
 from dvsnet_jax.video import region_grid
 from dvsnet_jax.visualize import label_palette
@@ -60,7 +58,7 @@ def export_program(
     Returns the manifest. Raises `InputError` for sizes that the configuration cannot take, a custom call that one of
     the platforms cannot run, a policy that looks at this machine's clock, and a file that cannot be written.
     """
-    _check_platforms(platforms)
+    check_platforms(platforms)
     _check_policy(config.policy)
     check_replaceable(path)
     names = _class_names(classes, config.num_classes)
@@ -70,16 +68,16 @@ def export_program(
         fixed = named_step(params, config, height, width, platforms=platforms, streams=streams or 1)
     except ValueError as error:
         raise InputError(f"cannot be exported: {error}") from error
-    _check_custom_calls(fixed, platforms)
+    for platform in platforms:
+        lowered_text(fixed, platform)
     try:
         step = named_step(params, config, height, width, platforms=platforms, streams=streams)
-        with _without_source_paths():
-            exported = jax.export.export(jax.jit(step.function, donate_argnums=1), platforms=platforms)(*step.arguments)
+        exported = lower(step, platforms)
     except Exception as error:  # what a symbolic dimension fails on: a network of the user's own, mostly
         if streams is not None:
             raise
         raise InputError(
-            f"with the number of streams left open the step does not lower ({_line(error)}); name it: --streams 1"
+            f"with the number of streams left open the step does not lower ({first_line(error)}); name it: --streams 1"
         ) from error
     weights, state, frames, restart = step.arguments
     manifest = {
@@ -120,51 +118,12 @@ def export_program(
     return manifest
 
 
-def _check_platforms(platforms: Sequence[str]) -> None:
-    known = ", ".join(RUNS_ON)
-    if not platforms or len(set(platforms)) != len(platforms):
-        raise InputError(f"platforms are {', '.join(platforms) or 'none'}; name each once, of {known}")
-    for platform in platforms:
-        if platform not in RUNS_ON:
-            hint = "; an NVIDIA GPU is cuda, an AMD one rocm" if platform == "gpu" else ""
-            raise InputError(f"platform {platform!r} is not one of {known}{hint}")
-
-
 def _check_policy(policy: Any) -> None:
     if getattr(policy, "needs_host", False):
         raise InputError(
             f"{policy} is steered by this machine's clock from outside the program, so it cannot be exported; use one "
             "that decides inside it, such as a budget (--budget) or a limit (--limit)"
         )
-
-
-def _check_custom_calls(step: NamedStep, platforms: Sequence[str]) -> None:
-    traced = jax.jit(step.function, donate_argnums=1).trace(*step.arguments)
-    for platform in platforms:
-        try:
-            text = traced.lower(lowering_platforms=(platform,)).as_text()
-        except Exception as error:  # a Pallas kernel of another platform, say
-            raise InputError(
-                f"the step does not lower for {platform} ({_line(error)}); leave it out of the platforms"
-            ) from error
-        if names := cannot_run(text, platform):
-            raise InputError(
-                f"{platform} cannot run the custom call {', '.join(names)}, which is in the step; leave {platform} out "
-                "of the platforms, or use a network without it"
-            )
-
-
-@contextmanager
-def _without_source_paths() -> Iterator[None]:
-    """Operations keep the names of their stages, but not the files and lines of this machine that made them: those are
-    nobody's business, and equal programs are to be equal bytes."""
-    option = "jax_traceback_in_locations_limit"
-    before = getattr(jax.config, option)
-    jax.config.update(option, 0)
-    try:
-        yield
-    finally:
-        jax.config.update(option, before)
 
 
 def _class_names(classes: Sequence[str] | None, count: int) -> Sequence[str]:
@@ -193,7 +152,3 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return getattr(value, "__qualname__", type(value).__qualname__)
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [repr(error)])[0][:200]
