@@ -14,6 +14,7 @@ import tyro
 
 from dvsnet_jax.cli.demo import Demo
 from dvsnet_jax.cli.evaluate import Evaluate
+from dvsnet_jax.cli.export import Export
 from dvsnet_jax.cli.failures import UsageError, one_line
 from dvsnet_jax.cli.flow import Flow
 from dvsnet_jax.cli.import_weights import Import
@@ -28,6 +29,7 @@ _SUBCOMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": Evaluate,
     "demo": Demo,
     "import": Import,
+    "export": Export,
     "flow": Flow,
     "info": Info,
 }
