@@ -98,7 +98,8 @@ def training_scores(
     folded = is_prepared(params)
     if folded and update_moments:
         raise ValueError("these parameters are networks.prepare's, for inference; train those they were made of")
-    network = _DEEPLABS[type(config)](config, update_moments=update_moments, frozen=frozen, folded=folded)
+    made = _DEEPLABS[type(config)]
+    network = made(config, folded=True) if folded else made(config, update_moments=update_moments, frozen=frozen)
     (scores, _), seen = network.apply({"params": params}, _inputs(images, config).astype(dtype), mutable="moments")
     return scores, seen.get("moments", {})
 
