@@ -106,7 +106,7 @@ def test_bfloat16_keeps_routes_and_nearly_all_labels():
 
 
 def test_unknown_precision_is_refused():
-    with pytest.raises(ValueError, match="'float16'.*'float32' or 'bfloat16'"):
+    with pytest.raises(ValueError, match=r"'float16'.*'float32' or 'bfloat16'"):
         prepare(tiny_params(), TINY, precision="float16")
 
 

@@ -49,8 +49,8 @@ def resnet_trunk(
 
     Returns the last unit's output, and by Caffe's names `conv1` (before its normalisation, if that is not folded),
     `pool1` and `res…_relu`.
-    `norm(name=…)` makes its batch norms; None where they are folded into the convolutions. The stride of a unit sits on its 1×1 convolutions (branch1 and branch2a), as
-    in Caffe, not on the 3×3.
+    `norm(name=…)` makes its batch norms; None where they are folded into the convolutions. The stride of a unit sits on
+    its 1×1 convolutions (branch1 and branch2a), as in Caffe, not on the 3×3.
     """
     seen: dict[str, Array] = {}
 

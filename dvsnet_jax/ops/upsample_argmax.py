@@ -45,7 +45,8 @@ def upsample_argmax(
         wins = values > best
         best, labels = jnp.where(wins, values, best), jnp.where(wins, label, labels)
     assert best is not None
-    return labels.astype(jnp.uint8).reshape(n, *size), best.reshape(n, *size)
+    # Stored, or what reads them in pieces (`regions.merge`) has them worked out anew for each.
+    return lax.optimization_barrier((labels.astype(jnp.uint8).reshape(n, *size), best.reshape(n, *size)))
 
 
 def _between(x: Array, after: Array, count: int) -> Array:
