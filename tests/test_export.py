@@ -421,5 +421,5 @@ def test_a_policy_that_this_machine_steers_is_refused(tmp_path):
     class Steered(ExpectedConfidence):
         needs_host = True
 
-    with pytest.raises(InputError, match="steered by this machine's clock .*--budget"):
+    with pytest.raises(InputError, match=r"steered by this machine's clock .*--budget"):
         export_program(tmp_path / "x.dvsnet", tiny_params(), CONFIG.replace(policy=Steered()), **SIZE)
