@@ -414,3 +414,12 @@ def test_every_policy_starts_from_zeros():
     other, _ = segment_frame(params, zeros, frames, config=config)
     for got, wanted in zip(jax.tree.leaves(other), jax.tree.leaves(first), strict=True):
         np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_policy_that_this_machine_steers_is_refused(tmp_path):
+    @dataclass(frozen=True)
+    class Steered(ExpectedConfidence):
+        needs_host = True
+
+    with pytest.raises(InputError, match=r"steered by this machine's clock .*--budget"):
+        export_program(tmp_path / "x.dvsnet", tiny_params(), CONFIG.replace(policy=Steered()), **SIZE)

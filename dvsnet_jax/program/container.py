@@ -39,9 +39,8 @@ def write_container(
 ) -> None:
     """Writes the parts and weights (by name), and a manifest that also lists them, atomically: whole or not at all.
 
-    Raises `InputError` where `path` is something else than a program of ours, or cannot be written.
+    Raises `InputError` where it cannot be written. See `check_replaceable` for what may be at `path`.
     """
-    check_replaceable(path)
     contents = {**parts, **{_weight(name): _npy(array) for name, array in weights.items()}}
     listed = {name: {"size": len(content), "sha256": _sum(content)} for name, content in contents.items()}
     text = json.dumps({"format": FORMAT, "version": VERSION, **manifest, "parts": listed}, indent=1).encode()
