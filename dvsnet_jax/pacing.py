@@ -45,6 +45,8 @@ class StepTimes(NamedTuple):
     frames: int = 0
     segmenting: int = 0
     """Frames of which a region was segmented; `heavy` is not known before the first."""
+    most: float = 0.0
+    """The largest share seen."""
 
     @property
     def known(self) -> bool:
@@ -79,6 +81,7 @@ class StepTimes(NamedTuple):
             moments=tuple(moments.tolist()),
             frames=self.frames + 1,
             segmenting=self.segmenting + (share > 0),
+            most=max(self.most, share),
         )
 
     def share(self, seconds: float) -> float:
@@ -114,7 +117,7 @@ class Pacer:
         self.policy = policy
         self.times = StepTimes()
         self._first = True
-        self._late = 0.0  # seconds that the last frames took too long
+        self._late = 0.0  # seconds that the last frames took too long; one frame may be saved up
         self._frames, self._seconds, self._segmented = 0, 0.0, 0.0
 
     @property
@@ -125,7 +128,9 @@ class Pacer:
         if not self.times.known:
             return 1 / self.policy.regions  # then a region, until one has been segmented
         time = 1 / self.policy.fps - self._late / _MADE_UP_WITHIN
-        return max(self.times.share(time), self.policy.least)
+        # One region more than was ever timed and no further: the first few times may be no good.
+        share = min(self.times.share(time), self.times.most + 1 / self.policy.regions)
+        return max(share, self.policy.least)
 
     def steer(self, state: Any) -> Any:
         """The `VideoState` with this share in it."""
@@ -143,7 +148,7 @@ class Pacer:
             return
         self.times = self.times.after(float(segmented), seconds)
         frame = 1 / self.policy.fps
-        self._late = min(max(self._late + seconds - frame, 0.0), _MOST_LATE * frame)
+        self._late = min(max(self._late + seconds - frame, -frame), _MOST_LATE * frame)
         self._frames, self._seconds = self._frames + 1, self._seconds + seconds
         self._segmented += float(segmented)
 
