@@ -17,10 +17,11 @@ from tiny_files import clip, compile_once, write_images  # noqa: F401
 
 from dvsnet_jax import Budget, FrameRate, checkpoints, init_state, segment_frame
 from dvsnet_jax.cli import main
+from dvsnet_jax.cli.screen import tell_pace
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import open_source
-from dvsnet_jax.pacing import Pacer, StepTimes
-from dvsnet_jax.pipeline import Segmenter, segment_source
+from dvsnet_jax.pacing import Pace, Pacer, StepTimes
+from dvsnet_jax.pipeline import Segmenter, Summary, segment_source
 from dvsnet_jax.policies import Evidence, Policy
 from dvsnet_jax.visualize import label_palette
 
@@ -264,3 +265,12 @@ def test_the_command_tells_what_became_of_it(tmp_path, clocked, compile_once, ca
     options = ["--fps", rate, "--no-overlay", "--no-color", "--out", str(tmp_path / "out")]
     assert main(["segment", str(tmp_path / "drive"), *options]) == 0
     assert re.search(told, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(("device", "blamed"), [(1.9, False), (1.0, True)])
+def test_reading_and_writing_are_blamed_only_for_what_they_take(capsys, device, blamed):
+    """Of 30 frames the first, segmented whole, took half a second of the device: that is nobody's writing."""
+    pace = Pace(asked=25.0, reached=25.0, share=0.2, light=0.01)
+    tell_pace("drive", Summary(frames=30, seconds=1.9, device_seconds=device, pace=pace))
+    told = capsys.readouterr().err
+    assert "--fps 25 was reached" in told and ("with reading and writing it was 15.79 frames/s" in told) == blamed

@@ -120,8 +120,11 @@ def tell_pace(name: str, summary: Summary) -> None:
         tell(f"{asked} was missed: {reached}; over more frames, or with less else running, it may be kept")
     else:
         tell(f"{asked} was reached: {reached}")
-    with_io = summary.frames / summary.seconds if summary.seconds > 0 else math.inf
-    if with_io < 0.95 * min(pace.asked, pace.reached):
+    if summary.seconds <= 0 or summary.device_seconds <= 0:
+        return
+    # Both with the first frame, which is segmented whole: in a short video that alone takes the rate down.
+    with_io, without = summary.frames / summary.seconds, summary.frames / summary.device_seconds
+    if with_io < 0.95 * min(pace.asked, without):
         tell(
             f"dvsnet: {name}: with reading and writing it was {with_io:.2f} frames/s; leave out files "
             "(--no-overlay, --no-color), or the source itself is no faster"
