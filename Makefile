@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 # What reads NVIDIA's .pth.tar in the tests; the newest release would do too.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-slow lint format clean
+CONSTRAINTS ?=
+
+.PHONY: demo test test-slow test-oldest docs lint format clean
 
 demo: $(VENV)/.core  ## draw a short clip and segment it; look into demo-out/
 	$(BIN)/dvsnet demo --out demo-out
@@ -15,6 +17,13 @@ test: $(VENV)/.dev lint  ## style, types and the default tests (offline, under 1
 
 test-slow: $(VENV)/.dev  ## the heavier tests
 	$(BIN)/python -m pytest -m slow
+
+test-oldest:  ## the default tests on the oldest versions, in an environment of their own
+	$(MAKE) test VENV=.venv-oldest TORCH="torch==2.6.0 -c constraints/oldest.txt" CONSTRAINTS="-c constraints/oldest.txt"
+
+docs: $(VENV)/.dev  ## the site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "written to build/site/index.html"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -37,7 +46,7 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,import]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,import]' $(CONSTRAINTS)
 	@touch $@ $(VENV)/.core
 
 clean:
