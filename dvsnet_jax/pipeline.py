@@ -17,22 +17,24 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from os import cpu_count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 
 from dvsnet_jax import visualize
-from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import Frame, Source
-from dvsnet_jax.networks import Params
-from dvsnet_jax.video import FrameResult, VideoState, init_state, segment_frame
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, UInt8
+
+    from dvsnet_jax.config import DVSNetConfig
+    from dvsnet_jax.networks import Params, Precision
+    from dvsnet_jax.video import VideoState
 
 _IN_FLIGHT = 4  # frames handed to the device whose files are not yet written
 _ENCODERS = min(4, cpu_count() or 1)
@@ -59,19 +61,56 @@ class Summary:
     """Whether `stop` ended it early."""
 
 
-class Segmenter:
-    """Parameters with their configuration, and the compiled frame step for every frame size met so far."""
+class FrameStep(Protocol):
+    """What segments the frames of one size after another: a `Segmenter`, or an exported program."""
 
-    def __init__(self, params: Params, config: DVSNetConfig) -> None:
-        self.params = params
+    @property
+    def params(self) -> Any:
+        """What the step is called with."""
+
+    @property
+    def regions(self) -> tuple[int, int]:
+        """Rows and columns of regions."""
+
+    @property
+    def num_classes(self) -> int: ...
+
+    def start(self, height: int, width: int) -> tuple[Any, Callable[..., tuple[Any, FrameResult]]]:
+        """The state before the first frame of one stream, and the step `(params, state, frames) → (state, result)`.
+
+        Raises ValueError for a size that it cannot take.
+        """
+
+
+class Segmenter:
+    """Parameters with their configuration, and the compiled frame step for every frame size met so far.
+
+    `params` are as trained or loaded; they are prepared for inference here (`networks.prepare`, with `precision`), and
+    `self.params` is what the step takes.
+    """
+
+    def __init__(self, params: Params, config: DVSNetConfig, *, precision: Precision = "float32") -> None:
+        from dvsnet_jax.networks import prepare  # here: an exported program runs without the networks
+
+        self.params = prepare(params, config, precision=precision)
         self.config = config
         self._compiled: dict[tuple[int, int], Any] = {}
+
+    @property
+    def regions(self) -> tuple[int, int]:
+        return self.config.regions
+
+    @property
+    def num_classes(self) -> int:
+        return self.config.num_classes
 
     def start(self, height: int, width: int) -> tuple[VideoState, Callable[..., tuple[VideoState, FrameResult]]]:
         """The state before the first frame of one stream, and the step `(params, state, frames) → (state, result)`.
 
         Raises ValueError for an overlap or a size that the configuration cannot take.
         """
+        from dvsnet_jax.video import init_state, segment_frame  # here for the same reason
+
         frames = jax.ShapeDtypeStruct((1, height, width, 3), np.uint8)
         state = init_state(self.params, frames, config=self.config)
         if (height, width) not in self._compiled:
@@ -82,7 +121,7 @@ class Segmenter:
 
 def segment_source(
     source: Source,
-    segmenter: Segmenter,
+    segmenter: FrameStep,
     output: OutputFolder,
     *,
     skip_unreadable: bool = False,
@@ -105,10 +144,10 @@ def segment_source(
     """
     summary = Summary()
     started = time.perf_counter()
-    delivery = _Delivery(segmenter.config, output, summary)
+    delivery = _Delivery(segmenter.regions, output, summary)
 
     def run() -> None:
-        state: VideoState | None = None
+        state: Any = None
         size: tuple[int, ...] = ()
         with closing(source.frames()) as frames:  # type: ignore[type-var]
             for taken, frame in enumerate(islice(frames, num_frames)):
@@ -160,7 +199,7 @@ def _advice(problem: str, before: int) -> str:
     return f"{problem}; {written}mend or remove it, or pass --skip-unreadable to go on past it"
 
 
-def _start(segmenter: Segmenter, frame: Frame, summary: Summary) -> tuple[VideoState, Callable[..., Any]]:
+def _start(segmenter: FrameStep, frame: Frame, summary: Summary) -> tuple[Any, Callable[..., Any]]:
     assert frame.image is not None
     started = time.perf_counter()
     try:
@@ -180,8 +219,8 @@ class _Delivered(NamedTuple):
 class _Delivery:
     """From results on the device to files, in threads; at most `_IN_FLIGHT` frames at once."""
 
-    def __init__(self, config: DVSNetConfig, output: OutputFolder, summary: Summary) -> None:
-        self._config, self._output, self._summary = config, output, summary
+    def __init__(self, regions: tuple[int, int], output: OutputFolder, summary: Summary) -> None:
+        self._regions, self._output, self._summary = regions, output, summary
         self._pending: deque[Future[_Delivered]] = deque()
         self._ready = 0.0  # when the device was done with the last frame
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
@@ -241,7 +280,7 @@ class _Delivery:
         assert frame.image is not None
         image = resize_image(frame.image, labels.shape[:2])
         right = visualize.overlay(image, labels, self._output.palette)
-        visualize.outline_regions(right, segmented, self._config.regions)
+        visualize.outline_regions(right, segmented, self._regions)
         return visualize.beside(image, right)
 
 

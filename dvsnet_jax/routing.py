@@ -33,7 +33,8 @@ def segment_where(
         return jnp.where(mask, network(images), scores)
 
     regions = images.shape[0]
-    chunk = min(regions, chunk or default_chunk(regions))
+    chunk = chunk or default_chunk(regions)
+    chunk = chunk if regions >= chunk else regions  # not `min`: where regions is symbolic (export), this can be told
     padding = -regions % chunk
     # Masked regions first, in their order. A region number past the end stands for "none": read clipped, never written.
     order = jnp.concatenate([jnp.argsort(~segment, stable=True), jnp.full(padding, regions)])
@@ -53,7 +54,7 @@ def segment_where(
     return scores
 
 
-def default_chunk(regions: int) -> int:
+def default_chunk(regions: int, platform: str | None = None) -> int:
     """Regions segmented at once where the configuration leaves it open: one on a CPU, whose cores one region fills; up
-    to four on an accelerator, which one region leaves mostly idle."""
-    return 1 if jax.default_backend() == "cpu" else min(regions, 4)
+    to four on an accelerator, which one region leaves mostly idle. `platform` is the default backend if not given."""
+    return 1 if (platform or jax.default_backend()) == "cpu" else min(regions, 4)

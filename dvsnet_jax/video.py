@@ -19,6 +19,7 @@ from jax import lax
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
@@ -41,19 +42,6 @@ class VideoState(NamedTuple):
     """The policy's own state, a pytree."""
     started: Bool[Array, "streams"]
     """Whether the stream has had its first frame."""
-
-
-class FrameResult(NamedTuple):
-    """What one frame gives; from `segment_clip` every field has a leading time axis."""
-
-    labels: UInt8[Array, "streams height width"]
-    """Class of every pixel (train ids for the Cityscapes networks)."""
-    scores: Float[Array, "streams regions"]
-    """Expected confidence score of warping, percent; NaN on a stream's first frame, which has nothing to warp."""
-    targets: Float[Array, "streams regions"]
-    """What the policy held against: the confidence target, or its threshold or interval; before this frame's update."""
-    segmented: Bool[Array, "streams regions"]
-    """True where the region was segmented anew, False where its key scores were warped."""
 
 
 def region_grid(config: DVSNetConfig, height: int, width: int) -> RegionGrid:
@@ -141,7 +129,7 @@ def _step(
         )
         fresh = ~state.started if restart is None else ~state.started | restart
         fresh = jnp.repeat(fresh, grid.num_regions)
-        policy = _where(fresh, config.policy.init(len(images)), state.policy)
+        policy = _where(fresh, config.policy.init(images.shape[0]), state.policy)
         targets = config.policy.targets(policy)
         segment, decided = config.policy.decide(policy, evidence)
         segment = segment | fresh

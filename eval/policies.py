@@ -125,8 +125,10 @@ def _described(options: Namespace, clips: Sequence[LabelledClip]) -> str:
 
 def _restored(options: Namespace) -> tuple[networks.Params, DVSNetConfig]:
     if options.segmentation:
-        return checkpoints.load_accelerator(options.weights, *make_network(options.segmentation))
-    return checkpoints.load(options.weights) if options.weights else checkpoints.load_bundled()
+        params, config = checkpoints.load_accelerator(options.weights, *make_network(options.segmentation))
+    else:
+        params, config = checkpoints.load(options.weights) if options.weights else checkpoints.load_bundled()
+    return networks.prepare(params, config), config
 
 
 def _progress(line: str) -> None:

@@ -19,6 +19,7 @@ from dvsnet_jax import checkpoints
 from dvsnet_jax.datasets import camvid, cityscapes
 from dvsnet_jax.datasets.labelled_sets import labelled_set
 from dvsnet_jax.evaluation.segmentation import in_regions, whole
+from dvsnet_jax.networks import prepare
 from dvsnet_jax.segmentation_metrics import class_ious, mean_iou, pixel_accuracy
 from dvsnet_jax.training import command
 from dvsnet_jax.training.restoring import restore
@@ -32,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=[], help="beginnings of the pictures' names")
     options = command.parse(parser, argv)
     params, config = restore(options.weights) if options.weights else checkpoints.load_bundled()
+    params = prepare(params, config)
     classes = "camvid" if options.data.startswith("camvid:") and config.num_classes == 19 else "own"
     source = labelled_set(options.data, num_classes=config.num_classes, only=options.only)
     with command.progress("pictures", 2 * len(source)) as show:

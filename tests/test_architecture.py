@@ -15,7 +15,7 @@ STOREYS = [
     {"cli"},
     {"training"},
     {"evaluation"},
-    {"pipeline"},
+    {"pipeline", "export"},
     {"checkpoints", "datasets"},
     {"config_json"},
     {"video", "flow"},
@@ -23,9 +23,10 @@ STOREYS = [
     {"networks"},
     {"preprocessing", "temporal_metrics"},
     {"ops", "visualize", "flow_colors", "flow_metrics", "segmentation_metrics", "boundary_metrics"},
+    {"program"},  # runs exported programs: below the networks, and so without them
     {"media"},
     {"config"},
-    {"policies", "flownet_config", "protocols"},
+    {"policies", "flownet_config", "protocols", "frame_result"},
     {"errors"},
 ]
 ONLY_IN = {

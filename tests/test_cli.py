@@ -190,7 +190,7 @@ def test_settings_override_the_rest():
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
-        ([], 2, "Expected one of {segment, demo"),
+        ([], 2, "Expected one of {segment, evaluate"),
         (["segment"], 2, "dvsnet: nothing to segment; name a video"),
         (["segment", "x", "--no-such-flag"], 2, "--no-such-flag"),
         (["segment", ".", "--num-steps", "0"], 2, "--num-steps is 0"),

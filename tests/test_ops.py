@@ -189,11 +189,16 @@ def test_an_overlap_the_geometry_cannot_take(overlap, regions):
     RegionGrid.fit(64, 64, regions, allowed)
 
 
-def test_upsample_argmax_is_resize_then_argmax():
-    scores = np.random.default_rng(0).standard_normal((3, 5, 7, 11)).astype(np.float32)
-    scores[0, :, :, 4] = scores[0, :, :, 2]  # ties: the first class wins
-    labels, maxima = upsample_argmax(jnp.asarray(scores), (40, 56))
-    full = np.asarray(jax.jit(resize_legacy, static_argnums=1)(jnp.asarray(scores), (40, 56)))
+@pytest.mark.parametrize(
+    "size,classes",
+    [((40, 56), 11), ((15, 7), 3), ((5, 14), 2), ((41, 56), 11), ((40, 57), 11), ((10, 14), 70)],
+    ids=["8 times", "3 and 1 times", "1 and 2 times", "not whole down", "not whole across", "many classes"],
+)
+def test_upsample_argmax_is_resize_then_argmax(size, classes):
+    scores = np.random.default_rng(0).standard_normal((3, 5, 7, classes)).astype(np.float32)
+    scores[0, :, :, classes - 1] = scores[0, :, :, 0]  # ties: the first class wins
+    labels, maxima = upsample_argmax(jnp.asarray(scores), size)
+    full = np.asarray(jax.jit(resize_legacy, static_argnums=1)(jnp.asarray(scores), size))
     np.testing.assert_array_equal(labels, full.argmax(-1))
     np.testing.assert_allclose(maxima, full.max(-1), atol=1e-6)  # the compiler fuses multiply-adds
     assert labels.dtype == jnp.uint8

@@ -44,10 +44,11 @@ def segmenter(config: DVSNetConfig = CONFIG) -> Segmenter:
 
 def by_hand(frames):
     """The same frames, one after the other."""
-    state, step = segmenter().start(*frames.shape[1:3])
+    own = segmenter()
+    state, step = own.start(*frames.shape[1:3])
     results = []
     for frame in frames:
-        state, result = step(tiny_params(), state, frame[None])
+        state, result = step(own.params, state, frame[None])
         results.append(jax.tree.map(lambda array: np.asarray(array)[0], result))
     return results
 

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from dvsnet_jax.datasets.cityscapes import CLASSES, TRAIN_IDS
+from dvsnet_jax.media.images import write_png
 from dvsnet_jax.segmentation_metrics import class_ious, confusion_matrix, mean_iou, pixel_accuracy
 
 
@@ -68,6 +70,30 @@ def test_ious_are_those_of_cityscapes_scripts_over_all_pictures_together():
     np.testing.assert_allclose(class_ious(matrix), expected, rtol=1e-12)
     assert mean_iou(matrix) == pytest.approx(np.mean(expected), rel=1e-12)
     assert pixel_accuracy(matrix) == pytest.approx((labels == truth)[counts].mean(), rel=1e-12)
+
+
+def test_mean_iou_is_what_cityscapes_scripts_prints(tmp_path):
+    """The files that the benchmark's own evaluation reads, with every id there is, and one class that is nowhere."""
+    scripts = pytest.importorskip("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
+    rng = np.random.default_rng(1)
+    matrix, files = np.zeros((19, 19), np.int64), []
+    for number in range(3):
+        ids = rng.integers(0, 34, (40, 60)).astype(np.uint8)
+        ids[ids == 31] = 0  # a train: in neither
+        truth = np.array(TRAIN_IDS, np.uint8)[ids]
+        labels = np.where((truth < 19) & (rng.random(truth.shape) < 0.7), truth, rng.integers(0, 16, truth.shape))
+        matrix += np.asarray(confusion_matrix(labels.astype(np.uint8), truth, 19))
+        files.append([tmp_path / f"{kind}_{number:06d}_000019_gtFine_labelIds.png" for kind in ("predicted", "true")])
+        stored = np.array([TRAIN_IDS.index(train_id) for train_id in range(19)], np.uint8)[labels]
+        for path, image in zip(files[-1], (stored, ids), strict=True):
+            write_png(path, image)
+    scripts.args.quiet, scripts.args.evalInstLevelScore, scripts.args.JSONOutput = True, False, False
+    expected = scripts.evaluateImgLists(*(list(map(str, paths)) for paths in zip(*files, strict=True)), scripts.args)
+    assert math.isnan(class_ious(matrix)[16]) and mean_iou(matrix) == pytest.approx(
+        expected["averageScoreClasses"], abs=1e-6
+    )
+    theirs = [expected["classScores"][name] for name in CLASSES]
+    np.testing.assert_allclose(class_ious(matrix), theirs, atol=1e-6)
 
 
 @pytest.mark.parametrize("case", ["c19", "c19_absent", "c19_gt_absent_only", "c21"])

@@ -17,6 +17,7 @@ from dvsnet_jax import (
     ExpectedConfidence,
     FixedInterval,
     init_state,
+    prepare,
     segment_clip,
     segment_frame,
 )
@@ -73,15 +74,22 @@ def full_params():
     return jax.device_put(seeded_params(DVSNetConfig.cityscapes()))
 
 
-QUICK = ("e2e_ov32", "e2e_ov64_dyn")  # both overlaps, both policies
+QUICK = {"e2e_ov32": "prepared", "e2e_ov64_dyn": "as trained"}  # both overlaps, policies and forms of the parameters
 
 
 @pytest.mark.parametrize(
-    "run_name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in END_TO_END]
+    "run_name,form",
+    [
+        pytest.param(name, form, marks=[] if QUICK.get(name) == form else pytest.mark.slow)
+        for name in END_TO_END
+        for form in ("prepared", "as trained")
+    ],
 )
-def test_equals_the_original_end_to_end(goldens, full_params, run_name):
+def test_equals_the_original_end_to_end(goldens, full_params, run_name, form):
     """Every route and target, scores within 2e-3, at most 1 label in 20,000 different: the script `inference.py`."""
     config = DVSNetConfig.cityscapes(**END_TO_END[run_name])
+    if form == "prepared":
+        full_params = prepare(full_params, config)
     steps = goldens.json(f"{run_name}/steps")
     state = None
     for index, (frame, step) in enumerate(zip(steps["frames"], steps["steps"], strict=False)):

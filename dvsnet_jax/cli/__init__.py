@@ -13,6 +13,8 @@ from typing import Any
 import tyro
 
 from dvsnet_jax.cli.demo import Demo
+from dvsnet_jax.cli.evaluate import Evaluate
+from dvsnet_jax.cli.export import Export
 from dvsnet_jax.cli.failures import UsageError, one_line
 from dvsnet_jax.cli.flow import Flow
 from dvsnet_jax.cli.import_weights import Import
@@ -24,8 +26,10 @@ _DESCRIPTION = """Dynamic Video Segmentation Network: the expensive network only
 --debug, anywhere, or DVSNET_DEBUG=1 shows where an error came from."""
 _SUBCOMMANDS: dict[str, Callable[..., Any]] = {
     "segment": Segment,
+    "evaluate": Evaluate,
     "demo": Demo,
     "import": Import,
+    "export": Export,
     "flow": Flow,
     "info": Info,
 }

@@ -45,6 +45,36 @@ def progress_bar(name: str, total: int | None) -> Iterator[Callable[[str, int], 
         yield show
 
 
+@contextmanager
+def clip_progress(
+    total: int, *, shown: bool = True
+) -> Iterator[tuple[Callable[[str], None], Callable[[str, str | None], None]]]:
+    """A bar over clips, where stderr is a terminal; yields what `evaluate` takes as `on_frame` and `on_clip`."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("clips"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[frames]} frames"),
+        TimeRemainingColumn(),
+    )
+    frames = 0
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as progress:
+        task = progress.add_task("", total=total, frames=0)
+
+        def on_frame(clip: str) -> None:
+            nonlocal frames
+            frames += 1
+            progress.update(task, frames=frames)
+
+        def on_clip(clip: str, error: str | None) -> None:
+            progress.advance(task)
+            if error:
+                tell(f"dvsnet: {clip} fails: {error}")
+
+        yield on_frame, on_clip
+
+
 def closing_table(rows: Sequence[tuple[str, Summary]]) -> None:
     """Frames, share of regions segmented, and frames per second with and without reading and writing."""
     table = Table("input", title="segmented", title_style="bold")

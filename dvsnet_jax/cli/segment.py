@@ -19,7 +19,7 @@ from dvsnet_jax.cli.weights import load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax.media.sources import Source
-    from dvsnet_jax.pipeline import Segmenter, Summary
+    from dvsnet_jax.pipeline import FrameStep, Summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,8 @@ class Segment:
     """Checkpoint folder, or a TensorFlow checkpoint of the original."""
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
+    program: OptionalPath = None
+    """A program that 'dvsnet export' wrote, in place of --weights and of everything that is settled in it."""
     data_list: OptionalPath = None
     """An image list as a further input, as the original takes it: one path a line, below --data-dir."""
     data_dir: OptionalPath = None
@@ -74,6 +76,12 @@ class Segment:
         if self.num_steps is not None and self.num_steps < 1:
             raise UsageError(f"--num-steps is {self.num_steps}, but it counts frames: 1 or more")
 
+        if self.program is not None and (self.weights, self.decision_from, self.settings) != (None, None, Settings()):
+            raise UsageError(
+                "--program holds its weights, and its policy and sizes are settled; leave out --weights, "
+                "--decision-from, --policy and the like, or export another with 'dvsnet export'"
+            )
+
         from dvsnet_jax.media.output_folder import make_folder
         from dvsnet_jax.media.sources import open_sources
 
@@ -82,14 +90,25 @@ class Segment:
         folders = output_folders(sources, self.outputs.out)
         for folder in folders:
             make_folder(folder)
-        params, config = load_weights(self.weights, self.decision_from)
+        return segment_all(
+            sources,
+            folders,
+            self._segmenter(),
+            self.outputs,
+            skip_unreadable=self.skip_unreadable,
+            num_frames=self.num_steps,
+        )
+
+    def _segmenter(self) -> FrameStep:
+        if self.program is not None:
+            from dvsnet_jax.program import load_program
+
+            return load_program(self.program)
 
         from dvsnet_jax.pipeline import Segmenter
 
-        segmenter = Segmenter(params, self.settings.apply(config))
-        return segment_all(
-            sources, folders, segmenter, self.outputs, skip_unreadable=self.skip_unreadable, num_frames=self.num_steps
-        )
+        params, config = load_weights(self.weights, self.decision_from)
+        return Segmenter(params, self.settings.apply(config))
 
 
 def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
@@ -100,7 +119,7 @@ def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
 def segment_all(
     sources: Sequence[Source],
     folders: Sequence[Path],
-    segmenter: Segmenter,
+    segmenter: FrameStep,
     outputs: Outputs,
     *,
     skip_unreadable: bool = False,
@@ -113,7 +132,7 @@ def segment_all(
 
     if outputs.frame_rate is not None and not (math.isfinite(outputs.frame_rate) and outputs.frame_rate > 0):
         raise UsageError(f"--frame-rate is {outputs.frame_rate}, but it counts frames per second: more than 0")
-    palette = label_palette(segmenter.config.num_classes, outputs.palette)
+    palette = label_palette(segmenter.num_classes, outputs.palette)
     done: list[tuple[str, Summary]] = []
     try:
         with stop_on_interrupt() as stop:

@@ -99,6 +99,8 @@ def _named(spec: str) -> Named:
     kind, rest, scale = parse(spec, FORMS)
     try:
         return _READERS[kind](rest, scale)
+    except InputError:
+        raise
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{spec!r} names no clips; expected {FORMS}, then @SCALE") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +51,8 @@ class Clip:
     name: str
     grid: tuple[int, int]
     """Rows and columns of the regions."""
-    frames: Sequence[Frame]
-    """Each is asked for once, in order: a sequence that makes them when asked keeps one at a time in memory."""
+    frames: Iterable[Frame]
+    """Gone through once: what makes them when asked keeps one at a time in memory."""
     palette: UInt8[np.ndarray, "256 3"]
     """As `dvsnet_jax.visualize.label_palette` gives it."""
     classes: tuple[str, ...] = ()

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     _Timed = tuple[int | None, Any]
     Decoded = UInt8[np.ndarray, "height width 3"] | UnreadableFrame
 
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".h264", ".hevc"}
+)
+"""What files that are looked for in a folder are told by; a file that is named is opened whatever it is called."""
 _DEVICE_FORMATS = ("v4l2", "avfoundation", "dshow", "gdigrab", "x11grab", "lavfi")
 _TIMEOUT = 10.0  # seconds after which a stream that sends nothing counts as gone
 _SLACK = Fraction(1, 4)  # seconds by which a whole file may fall short of its header

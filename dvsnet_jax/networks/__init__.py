@@ -18,3 +18,5 @@ from dvsnet_jax.networks.flow_predictions import flow_predictions as flow_predic
 from dvsnet_jax.networks.flow_predictions import full_size_flow as full_size_flow
 from dvsnet_jax.networks.flownet2s import FlowNet2s as FlowNet2s
 from dvsnet_jax.networks.local_decision import LocalDecisionNetwork as LocalDecisionNetwork
+from dvsnet_jax.networks.preparation import Precision as Precision
+from dvsnet_jax.networks.preparation import prepare as prepare

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import flax.linen as nn
 
 from dvsnet_jax.config import DeepLabFastConfig
-from dvsnet_jax.networks.layers import BatchNorm, Convolution
+from dvsnet_jax.networks.layers import BatchNorm, Convolution, DilatedSum
 from dvsnet_jax.networks.resnet import Unit, resnet_trunk, stage
 
 if TYPE_CHECKING:
@@ -41,14 +41,19 @@ class DeepLabFast(nn.Module):
     update_moments: bool = False
     frozen: tuple[str, ...] = ()
     """Layers whose names begin so keep their moments."""
+    folded: bool = False
+    """Parameters are `networks.prepare`'s: batch norms in the convolutions, the whole head in one sum of four."""
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
     ) -> tuple[Float[Array, "n h/16 w/16 classes"], dict[str, Float[Array, "..."]]]:
         width = self.config.head_width
-        norm = partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
+        norm = None if self.folded else partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
         x, seen = resnet_trunk(images, residual_units(self.config), width=self.config.width, norm=norm)
+        if norm is None:
+            seen["fc_out"] = DilatedSum(self.config.num_classes, PYRAMID, name="head")(x)
+            return seen["fc_out"], seen
         branches = []
         for index, (kernel, dilation) in enumerate(PYRAMID):
             name = f"fc1_voc12_c{index}"

@@ -29,21 +29,24 @@ class DeepLabLite(nn.Module):
     update_moments: bool = False
     frozen: tuple[str, ...] = ()
     """Layers whose names begin so keep their moments."""
+    folded: bool = False
+    """Parameters are `networks.prepare`'s: batch norms in the convolutions."""
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
     ) -> tuple[Float[Array, "n h/4 w/4 classes"], dict[str, Float[Array, "..."]]]:
-        norm = partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
+        norm = None if self.folded else partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
 
         def normed(x: Array, name: str) -> Array:
-            return relu6(norm(name=f"{name}_bn")(x))
+            return relu6(norm(name=f"{name}_bn")(x) if norm else x)
 
         x, seen = efficientnet_lite_trunk(images, norm=norm)
         for (stride, skip), width in zip(SKIPS.items(), self.config.decoder_widths, strict=True):
             low = seen[skip]
             below = enlarge(Convolution(width, 1, use_bias=False, name=f"up{stride}")(x), (low.shape[1], low.shape[2]))
-            x = normed(below + Convolution(width, 1, use_bias=False, name=f"skip{stride}")(low), f"skip{stride}")
-            x = Convolution(width, 3, use_bias=False, name=f"refine{stride}")(x)
+            level = Convolution(width, 1, use_bias=self.folded, name=f"skip{stride}")(low)
+            x = normed(below + level, f"skip{stride}")
+            x = Convolution(width, 3, use_bias=self.folded, name=f"refine{stride}")(x)
             x = seen[f"refine{stride}"] = normed(x, f"refine{stride}")
         return Convolution(self.config.num_classes, 1, name="scores")(x), seen

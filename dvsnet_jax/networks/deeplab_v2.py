@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 import flax.linen as nn
 
 from dvsnet_jax.config import DeepLabV2Config
-from dvsnet_jax.networks.layers import BatchNorm, Convolution
+from dvsnet_jax.networks.layers import BatchNorm, Convolution, DilatedSum
 from dvsnet_jax.networks.resnet import Unit, resnet_trunk, stage
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float
+
+
+PYRAMID = ((3, 6), (3, 12), (3, 18), (3, 24))
+"""Kernel and dilation of the branches fc1_voc12_c0 … c3."""
 
 
 def residual_units(config: DeepLabV2Config) -> list[Unit]:
@@ -34,17 +38,22 @@ class DeepLabV2(nn.Module):
     update_moments: bool = False
     frozen: tuple[str, ...] = ()
     """Layers whose names begin so keep their moments."""
+    folded: bool = False
+    """Parameters are `networks.prepare`'s: batch norms in the convolutions, the head in one sum of four."""
 
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
     ) -> tuple[Float[Array, "n h/8 w/8 classes"], dict[str, Float[Array, "..."]]]:
         units = residual_units(self.config)
-        norm = partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
+        norm = None if self.folded else partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
         x, seen = resnet_trunk(images, units, width=self.config.width, norm=norm)
+        if norm is None:
+            seen["fc1_voc12"] = DilatedSum(self.config.num_classes, PYRAMID, name="head")(x)
+            return seen["fc1_voc12"], seen
         branches = [
-            Convolution(self.config.num_classes, 3, dilation=dilation, name=f"fc1_voc12_c{index}")(x)
-            for index, dilation in enumerate((6, 12, 18, 24))
+            Convolution(self.config.num_classes, kernel, dilation=dilation, name=f"fc1_voc12_c{index}")(x)
+            for index, (kernel, dilation) in enumerate(PYRAMID)
         ]
         seen["fc1_voc12"] = sum(branches[1:], start=branches[0])
         return seen["fc1_voc12"], seen

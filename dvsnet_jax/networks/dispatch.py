@@ -1,7 +1,8 @@
 """The networks as pure functions of their parameters, chosen by the configuration; all the frame step ever calls.
 
 `params` is a plain nested dict `{"segmentation": …, "flow": …, "decision": …}` of float32 arrays, whose inner names are
-the originals' variable names split at '/'. For a network of the user's own the room holds whatever pytree it takes.
+the originals' variable names split at '/'; or what `prepare` makes of them. For a network of the user's own the room
+holds whatever pytree it takes.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
 from dvsnet_jax.networks.flownet2_in_video import flow_of_regions, init_region_flow_params
 from dvsnet_jax.networks.flownet2s import FlowNet2s
 from dvsnet_jax.networks.local_decision import LocalDecisionNetwork
+from dvsnet_jax.networks.preparation import is_prepared
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.warp_cues import CUES, warp_cues
 from dvsnet_jax.protocols import FlowFunction, FlowOutput, SegmentationFunction
@@ -67,8 +69,10 @@ def segmentation_scores(
             "these weights are those around a segmentation network of your own, which is not among them; load them "
             "with checkpoints.load_accelerator(path, network, its_params)"
         )
-    scores, _ = _DEEPLABS[type(network)](network).apply({"params": params["segmentation"]}, _inputs(images, network))
-    return scores
+    layers = params["segmentation"]
+    inputs = _inputs(images, network).astype(jax.tree.leaves(layers)[0].dtype)
+    scores, _ = _DEEPLABS[type(network)](network, folded=is_prepared(layers)).apply({"params": layers}, inputs)
+    return scores.astype(jnp.float32)
 
 
 def training_scores(
@@ -91,7 +95,11 @@ def training_scores(
         raise ValueError(
             f"{config.function} is a function of your own: train it your own way; DeepLabs are trained here"
         )
-    network = _DEEPLABS[type(config)](config, update_moments=update_moments, frozen=frozen)
+    folded = is_prepared(params)
+    if folded and update_moments:
+        raise ValueError("these parameters are networks.prepare's, for inference; train those they were made of")
+    made = _DEEPLABS[type(config)]
+    network = made(config, folded=True) if folded else made(config, update_moments=update_moments, frozen=frozen)
     (scores, _), seen = network.apply({"params": params}, _inputs(images, config).astype(dtype), mutable="moments")
     return scores, seen.get("moments", {})
 

@@ -40,29 +40,31 @@ LITE0 = (
 
 
 def efficientnet_lite_trunk(
-    images: Float[Array, "n h w 3"], *, norm: Callable[..., nn.Module] = BatchNorm
+    images: Float[Array, "n h w 3"], *, norm: Callable[..., nn.Module] | None = BatchNorm
 ) -> tuple[Float[Array, "n h/32 w/32 320"], dict[str, Float[Array, "..."]]]:
     """The stem and the 16 blocks, as layers of the module that calls this.
 
     Returns the last block's output (linear: no activation follows), and by name every `block…_expand` after its ReLU6:
     those before a stride, `block3_expand` (144 channels), `block5_expand` (240) and `block11_expand` (672), are the
-    last at strides 4, 8 and 16.
+    last at strides 4, 8 and 16. `norm` is None where the batch norms are folded into the convolutions.
     """
     seen: dict[str, Array] = {}
+    biased = norm is None
 
     def normed(x: Array, name: str, layer: nn.Module, *, linear: bool = False) -> Array:
-        y = norm(name=f"{name}_bn")(layer(x))
+        y = layer(x)
+        y = norm(name=f"{name}_bn")(y) if norm else y
         return y if linear else relu6(y)
 
-    x = normed(images, "stem", Convolution(32, 3, 2, use_bias=False, name="stem"))
+    x = normed(images, "stem", Convolution(32, 3, 2, use_bias=biased, name="stem"))
     for index, block in enumerate(LITE0):
         y, name = x, f"block{index}"
         if block.expansion > 1:
-            expand = Convolution(block.expansion * x.shape[-1], 1, use_bias=False, name=f"{name}_expand")
+            expand = Convolution(block.expansion * x.shape[-1], 1, use_bias=biased, name=f"{name}_expand")
             y = seen[f"{name}_expand"] = normed(y, f"{name}_expand", expand)
-        depthwise = DepthwiseConvolution(block.kernel, block.stride, name=f"{name}_depthwise")
+        depthwise = DepthwiseConvolution(block.kernel, block.stride, use_bias=biased, name=f"{name}_depthwise")
         y = normed(y, f"{name}_depthwise", depthwise)
-        project = Convolution(block.features, 1, use_bias=False, name=f"{name}_project")
+        project = Convolution(block.features, 1, use_bias=biased, name=f"{name}_project")
         y = normed(y, f"{name}_project", project, linear=True)
         x = x + y if block.stride == 1 and x.shape[-1] == block.features else y
     return x, seen

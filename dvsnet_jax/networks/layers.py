@@ -97,17 +97,59 @@ class TransposedConvolution(nn.Module):
 
 
 class DepthwiseConvolution(nn.Module):
-    """Each channel with a kernel of its own, `weights` [k, k, channels]; SAME padding, no bias."""
+    """Each channel with a kernel of its own, `weights` [k, k, channels]; SAME padding."""
 
     kernel: int
     stride: int = 1
     dilation: int = 1
+    use_bias: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
         init = partial(he_normal, fan_in=self.kernel**2)
         weights = self.param("weights", init, (self.kernel, self.kernel, x.shape[-1]))
-        return depthwise_convolution(x, weights.astype(x.dtype), stride=self.stride, dilation=self.dilation)
+        y = depthwise_convolution(x, weights.astype(x.dtype), stride=self.stride, dilation=self.dilation)
+        if self.use_bias:
+            y += self.param("biases", nn.initializers.zeros, (x.shape[-1],)).astype(x.dtype)
+        return y
+
+
+class DilatedSum(nn.Module):
+    """A sum of convolutions of one input, each with its own dilation and SAME padding, as ONE product of matrices whose
+    columns are then shifted and added: few `features` make narrow convolutions, which leave matrix units idle.
+
+    `weights` is [in, taps · features]: the taps of each branch in turn, row by row, each with all its features.
+    """
+
+    features: int
+    branches: tuple[tuple[int, int], ...]
+    """Kernel (odd) and dilation of each."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w cin"]) -> Float[Array, "n h w cout"]:
+        taps = [
+            (dilation * (row - kernel // 2), dilation * (column - kernel // 2))
+            for kernel, dilation in self.branches
+            for row in range(kernel)
+            for column in range(kernel)
+        ]
+        weights = self.param("weights", he_normal, (x.shape[-1], len(taps) * self.features))
+        biases = self.param("biases", nn.initializers.zeros, (self.features,))
+        n, height, width, channels = x.shape
+        # The sum is kept in float32 where the factors are bfloat16.
+        columns = jnp.dot(x.reshape(-1, channels), weights.astype(x.dtype), preferred_element_type=jnp.float32)
+        columns = columns.reshape(n, height, width, -1)
+        total = jnp.broadcast_to(biases.astype(jnp.float32), (n, height, width, self.features))
+        for index, (down, right) in enumerate(taps):
+            if abs(down) < height and abs(right) < width:  # else it reads nothing but padding
+                part = columns[..., index * self.features : (index + 1) * self.features]
+                total += _shifted(part, down, right)
+        return total
+
+
+def _shifted(x: Array, down: int, right: int) -> Array:
+    """out[y, x] = x[y + down, x + right], zero outside."""
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (-down, down, 0), (-right, right, 0), (0, 0, 0)])
 
 
 class BatchNorm(nn.Module):

@@ -39,22 +39,27 @@ def stage(number: int, width: int, stride: int, dilations: Sequence[int]) -> lis
 
 
 def resnet_trunk(
-    images: Float[Array, "n h w 3"], units: Sequence[Unit], *, width: int, norm: Callable[..., nn.Module] = BatchNorm
+    images: Float[Array, "n h w 3"],
+    units: Sequence[Unit],
+    *,
+    width: int,
+    norm: Callable[..., nn.Module] | None = BatchNorm,
 ) -> tuple[Float[Array, "n h2 w2 c"], dict[str, Float[Array, "..."]]]:
     """conv1, pool1 and the bottlenecks, as layers of the module that calls this (its parameters stay flat).
 
-    Returns the last unit's output, and by Caffe's names `conv1` (before its normalisation), `pool1` and `res…_relu`.
-    `norm(name=…)` makes its batch norms. The stride of a unit sits on its 1×1 convolutions (branch1 and branch2a), as
-    in Caffe, not on the 3×3.
+    Returns the last unit's output, and by Caffe's names `conv1` (before its normalisation, if that is not folded),
+    `pool1` and `res…_relu`.
+    `norm(name=…)` makes its batch norms; None where they are folded into the convolutions. The stride of a unit sits on
+    its 1×1 convolutions (branch1 and branch2a), as in Caffe, not on the 3×3.
     """
     seen: dict[str, Array] = {}
 
     def normed(x: Array, name: str, features: int, kernel: int, stride: int = 1, dilation: int = 1) -> Array:
-        conv = Convolution(features, kernel, stride, dilation, use_bias=False, name=f"res{name}")
-        return norm(name=f"bn{name}")(conv(x))
+        y = Convolution(features, kernel, stride, dilation, use_bias=norm is None, name=f"res{name}")(x)
+        return norm(name=f"bn{name}")(y) if norm else y
 
-    seen["conv1"] = Convolution(width, 7, 2, use_bias=False, name="conv1")(images)
-    x = jax.nn.relu(norm(name="bn_conv1")(seen["conv1"]))
+    x = seen["conv1"] = Convolution(width, 7, 2, use_bias=norm is None, name="conv1")(images)
+    x = jax.nn.relu(norm(name="bn_conv1")(x) if norm else x)
     x = seen["pool1"] = nn.max_pool(x, (3, 3), (2, 2), "SAME")
     for unit in units:
         y = jax.nn.relu(normed(x, f"{unit.name}_branch2a", unit.width, 1, stride=unit.stride))

@@ -12,15 +12,51 @@ from dvsnet_jax.ops.resize import resize_legacy
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, UInt8
 
+_UNROLLED = 64
+"""Classes up to which all of them are compared in one loop over the pixels; more would compile slowly."""
+
 
 def upsample_argmax(
     scores: Float[Array, "n h w c"], size: tuple[int, int]
 ) -> tuple[UInt8[Array, "n h2 w2"], Float[Array, "n h2 w2"]]:
     """`(labels, maxima)` of the scores resized to `size` (legacy bilinear): the winning class and its score.
 
-    One class at a time with a running maximum, so that memory is 5 bytes a pixel whatever the number of classes. The
-    first class wins a tie, as in `argmax`.
+    Memory is 5 bytes a pixel, and the scores at full width but not yet at full height. The first class wins a tie, as
+    in `argmax`.
     """
+    n, height, width, classes = scores.shape
+    if size[0] % height or size[1] % width or classes > _UNROLLED:
+        return _class_by_class(scores, size)
+    rows, columns = size[0] // height, size[1] // width
+    planes = jnp.moveaxis(scores, -1, 0)
+    planes = _between(planes, jnp.concatenate([planes[..., 1:], planes[..., -1:]], -1), columns)
+    planes = jnp.concatenate([planes, planes[:, :, -1:]], 2)
+    # Stored, with the row past the last: the loop over the pixels then reads two neighbouring rows of every class, each
+    # with one stride, and XLA:CPU vectorises it (17 times as fast as one class after the other; a third without this).
+    planes = lax.optimization_barrier(planes)
+    fraction = (jnp.arange(rows, dtype=scores.dtype) / rows)[:, None]
+    best, labels = None, jnp.zeros((n, height, rows, size[1]), jnp.int32)  # int32 vectorises with the scores
+    for label in range(classes):
+        upper, lower = planes[label, :, :-1, None], planes[label, :, 1:, None]
+        values = upper + (lower - upper) * fraction
+        if best is None:
+            best = values
+            continue
+        wins = values > best
+        best, labels = jnp.where(wins, values, best), jnp.where(wins, label, labels)
+    assert best is not None
+    # Stored, or what reads them in pieces (`regions.merge`) has them worked out anew for each.
+    return lax.optimization_barrier((labels.astype(jnp.uint8).reshape(n, *size), best.reshape(n, *size)))
+
+
+def _between(x: Array, after: Array, count: int) -> Array:
+    """Along the last axis each value and, evenly between it and its neighbour `after`, `count` - 1 more."""
+    fraction = jnp.arange(count, dtype=x.dtype) / count
+    return (x[..., None] + (after - x)[..., None] * fraction).reshape(*x.shape[:-1], -1)
+
+
+def _class_by_class(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+    """With a running maximum over the classes, for any size."""
     classes = jnp.moveaxis(scores, -1, 0)[..., None]
 
     def one_class(carry: tuple[Array, Array], step: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:

@@ -71,7 +71,7 @@ def warp_cues(
 
 def _small(images: Shaped[Array, "n h/2 w/2 3"], size: tuple[int, int]) -> Float[Array, "n h/8 w/8 3"]:
     """Means of the pixels that lie in each cell of the flow's grid."""
-    n, (height, width) = len(images), size
+    n, (height, width) = images.shape[0], size
     blocks = images[:, : 4 * height, : 4 * width].reshape(n, height, 4, width, 4, 3)
     return blocks.astype(jnp.float32).mean((2, 4))
 

@@ -1,0 +1,67 @@
+"""`dvsnet export`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import tyro
+
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import OptionalPath, OptionalSize, option, pair
+from dvsnet_jax.cli.screen import tell
+from dvsnet_jax.cli.settings import Settings
+from dvsnet_jax.cli.weights import load_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write the frame step as one program for CPU, GPU and TPU, with its weights; 'dvsnet segment --program' runs it
+    without the networks' source."""
+
+    out: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OUT")]
+    """File to write, such as street.dvsnet."""
+    size: OptionalSize = None
+    """Of the frames; needed."""
+    platforms: Annotated[str, option("NAMES")] = "cpu,cuda,tpu"
+    """What it is to run on, of cpu, cuda, rocm and tpu; none of them needs to be here."""
+    streams: Annotated[str, option("COUNT")] = "any"
+    """How many videos step together, or any."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the segmentation network; bfloat16 is for GPU and TPU."""
+    weights: Annotated[str | None, option("PATH", "--restore-from")] = None
+    """Checkpoint folder, or a TensorFlow checkpoint of the original; those that come with the package if not given."""
+    decision_from: OptionalPath = None
+    """TensorFlow checkpoint of the decision network, where --weights is one without."""
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
+
+    def run(self) -> int:
+        size = pair("--size", self.size)
+        if size is None:
+            raise UsageError("a program is for frames of one size; add --size, such as --size 1024x2048")
+        if self.streams != "any" and not (self.streams.isdecimal() and int(self.streams)):
+            raise UsageError(f"--streams is {self.streams!r}; it is any, or a number from 1 on")
+
+        from pathlib import Path
+
+        from dvsnet_jax.export import export_program
+
+        params, config = load_weights(self.weights, self.decision_from)
+        manifest = export_program(
+            self.out,
+            params,
+            self.settings.apply(config),
+            height=size[0],
+            width=size[1],
+            platforms=[name.strip() for name in self.platforms.split(",") if name.strip()],
+            streams=None if self.streams == "any" else int(self.streams),
+            precision=self.precision,
+        )
+        streams = {None: "any number of streams", 1: "one stream"}.get(
+            manifest["streams"], f"{manifest['streams']} streams"
+        )
+        tell(
+            f"{self.out}: {Path(self.out).stat().st_size / 1e6:.1f} MB for {', '.join(manifest['platforms'])}, frames "
+            f"of {size[0]}×{size[1]}, {streams}, calling convention {manifest['calling_convention_version']}"
+        )
+        return 0

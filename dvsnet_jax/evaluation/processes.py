@@ -1,0 +1,34 @@
+"""Several processes of one evaluation: which clips are whose, and records brought together.
+
+Each process steps its own clips on its own devices and waits for the others at the beginning and at the end only, so
+clips may be of any lengths. `jax.distributed.initialize()` comes first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+T = TypeVar("T")
+
+
+def own_part(items: Sequence[T]) -> list[T]:
+    """This process's share of what all processes have in the same order: every n-th."""
+    return list(items[jax.process_index() :: jax.process_count()])
+
+
+def gather(value: Any) -> list[Any]:
+    """A JSON value of each process → those of all, in their order, on every one. All processes call it together."""
+    if jax.process_count() == 1:
+        return [value]
+    text = np.frombuffer(json.dumps(value, allow_nan=False).encode(), np.uint8)
+    sizes = np.asarray(multihost_utils.process_allgather(np.int32(text.size)))
+    padded = np.zeros(int(sizes.max()), np.uint8)
+    padded[: text.size] = text
+    texts = np.asarray(multihost_utils.process_allgather(padded))
+    return [json.loads(row[:size].tobytes()) for row, size in zip(texts, sizes, strict=True)]

@@ -1,0 +1,100 @@
+"""The frame step as a function of arrays by name: what a program takes and gives, without a type of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import jax.stages
+from jax import lax
+
+from dvsnet_jax import networks
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.routing import default_chunk
+from dvsnet_jax.video import init_state, segment_frame
+
+
+@dataclass(frozen=True)
+class NamedStep:
+    """`jitted(weights, state, frames, restart) → (state, result)`; weights, state and result are dicts of arrays."""
+
+    jitted: jax.stages.Wrapped
+    """`state` is donated."""
+    weights: dict[str, Any]
+    arguments: tuple[dict[str, Any], dict[str, Any], jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]
+    """Shapes and types of what it takes."""
+    chunks: dict[str, int]
+    """Regions that `compact` routing segments at once on each platform."""
+
+
+def named_step(
+    params: networks.Params,
+    config: DVSNetConfig,
+    height: int,
+    width: int,
+    *,
+    platforms: Sequence[str],
+    streams: int | None = None,
+) -> NamedStep:
+    """The step for frames of this size; `streams` None leaves their number open (a symbolic dimension).
+
+    A state of zeros, no stream started, is the one before the first frame: that frame sets all of it. Raises ValueError
+    for a size that the configuration cannot take.
+    """
+    open_streams = jax.export.symbolic_shape("streams")[0]
+    count: Any = open_streams if streams is None else streams
+    frames = jax.ShapeDtypeStruct((count, height, width, 3), jnp.uint8)
+    restart = jax.ShapeDtypeStruct((count,), jnp.bool)
+    state = jax.eval_shape(partial(init_state, params, config=config), frames)
+    weights, weights_tree = _by_name(params)
+    arrays, state_tree = _by_name(state)
+    # With the number of streams open, one frame's regions are as many as there surely are.
+    regions = config.num_regions * (streams or 1)
+    chunks = {platform: min(config.chunk or default_chunk(regions, platform), regions) for platform in platforms}
+
+    def run(chunk: int, weights: Any, state: Any, frames: Any, restart: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        after, result = segment_frame(
+            jax.tree.unflatten(weights_tree, list(weights.values())),
+            jax.tree.unflatten(state_tree, [state[name] for name in arrays]),
+            frames,
+            restart,
+            config=config.replace(chunk=chunk),
+        )
+        return _by_name(after)[0], result._asdict()
+
+    def function(weights: Any, state: Any, frames: Any, restart: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        weights = {name: weights[name] for name in named}  # in the tree's order: jit has sorted them by name
+        if len(set(chunks.values())) == 1 or config.routing == "dense":
+            return run(next(iter(chunks.values())), weights, state, frames, restart)
+        # The program is traced on this machine, whatever it is: which chunk it takes is for the one that runs it.
+        accelerator = next(chunk for platform, chunk in chunks.items() if platform != "cpu")
+        return lax.platform_dependent(
+            weights, state, frames, restart, cpu=partial(run, chunks["cpu"]), default=partial(run, accelerator)
+        )
+
+    named = list(weights)
+    shapes = [{name: _shape(leaf) for name, leaf in tree.items()} for tree in (weights, arrays)]
+    return NamedStep(jax.jit(function, donate_argnums=1), weights, (shapes[0], shapes[1], frames, restart), chunks)
+
+
+def _by_name(tree: Any) -> tuple[dict[str, Any], Any]:
+    """The leaves by their path, "flow/conv1/weights" or "policy/limit", in the tree's order; and the tree."""
+    leaves, structure = jax.tree_util.tree_flatten_with_path(tree)
+    named = {"/".join(map(_key, path)): leaf for path, leaf in leaves}
+    if len(named) != len(leaves):
+        raise ValueError("two parameters have one name when their keys are joined by '/'; rename one of them")
+    return named, structure
+
+
+def _key(key: Any) -> str:
+    """Of a dict, a named tuple, a sequence, or a node of the user's own."""
+    return str(next(getattr(key, name) for name in ("key", "name", "idx") if hasattr(key, name)))
+
+
+def _shape(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)

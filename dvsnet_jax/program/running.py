@@ -1,0 +1,177 @@
+"""Running an exported program: the frame step as a file, without the networks that it was made from.
+
+program = load_program("street.dvsnet")
+state = program.init_state(streams=1)
+state, result = program.step(state, frames)  # uint8 RGB [streams, height, width, 3]; a FrameResult
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.frame_result import FrameResult
+from dvsnet_jax.program.container import PROGRAM, read_container
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Bool, UInt8
+
+State = dict[str, Any]
+"""Arrays by name, as the manifest lists them; `key_images`, `key_scores`, `started` and the policy's own."""
+
+
+class Program:
+    """An exported frame step with its weights on the default device; `load_program` makes it."""
+
+    def __init__(self, manifest: Mapping[str, Any], exported: jax.export.Exported, weights: Mapping[str, Any]) -> None:
+        self.manifest = manifest
+        """What the file says of itself: platforms, frame_size, inputs, outputs, classes, policy, versions, …"""
+        self.params = dict(weights)
+        self.frame_size: tuple[int, int] = tuple(manifest["frame_size"])
+        """Height and width of the frames it takes."""
+        self.streams: int | None = manifest["streams"]
+        """How many videos step together; None where any number may."""
+        self.regions: tuple[int, int] = tuple(manifest["regions"])
+        """Rows and columns."""
+        self.num_classes = len(manifest["classes"])
+        # `exported.call` traces to one call of the stored program; nothing of the networks is traced again.
+        self._step = jax.jit(exported.call, donate_argnums=1)
+        self._compiled: Any = None
+
+    @property
+    def palette(self) -> UInt8[np.ndarray, "256 3"]:
+        """The colour of every label; of no class (255 is void): black."""
+        palette = np.zeros((256, 3), np.uint8)
+        palette[: self.num_classes] = [entry["color"] for entry in self.manifest["classes"]]
+        return palette
+
+    def init_state(self, streams: int = 1) -> State:
+        """The state before the first frame of every stream: zeros, and no stream started.
+
+        Raises ValueError for a number of streams that the program is not for.
+        """
+        if streams < 1 or self.streams not in (None, streams):
+            held = "any number from 1 on" if self.streams is None else self.streams
+            raise ValueError(f"{streams} streams, but the program is for {held}; export it with --streams {streams}")
+        return {name: jnp.zeros(_shape(said, streams), said["dtype"]) for name, said in self._inputs("state").items()}
+
+    def step(
+        self,
+        state: State,
+        frames: UInt8[Array, "streams height width 3"],
+        restart: Bool[Array, "streams"] | None = None,
+    ) -> tuple[State, FrameResult]:
+        """One frame of every stream, RGB 0..255. `state` is donated. Compiled once for each number of streams.
+
+        `restart` names the streams where another video begins with this frame. Raises ValueError where `frames` are not
+        of the program's size, or do not fit `state`.
+        """
+        if tuple(frames.shape[1:]) != (*self.frame_size, 3) or frames.dtype != np.uint8:
+            raise ValueError(f"frames are {frames.dtype}{list(frames.shape)}; {self._takes()}")
+        streams = len(state["started"])
+        if len(frames) != streams:
+            raise ValueError(f"the state is for {streams} streams, but there are {len(frames)} frames")
+        restart = jnp.zeros(streams, bool) if restart is None else restart
+        state, result = self._step(self.params, state, frames, restart)
+        return state, FrameResult(**result)
+
+    def start(self, height: int, width: int) -> tuple[State, Callable[..., tuple[State, FrameResult]]]:
+        """State and step of one stream, for `pipeline.segment_source`. Raises ValueError for frames of another size."""
+        if (height, width) != self.frame_size:
+            raise ValueError(f"is {height}×{width}; {self._takes()}")
+        state = self.init_state()
+        if self._compiled is None:
+            frames = jax.ShapeDtypeStruct((1, height, width, 3), np.uint8)
+            restart = jax.ShapeDtypeStruct((1,), bool)
+            self._compiled = self._step.lower(self.params, state, frames, restart).compile()
+        return state, partial(self._pipeline_step, jnp.zeros(1, bool))
+
+    def _pipeline_step(self, restart: Array, params: Any, state: State, frames: Any) -> tuple[State, FrameResult]:
+        state, result = self._compiled(params, state, frames, restart)
+        return state, FrameResult(**result)
+
+    def _inputs(self, name: str) -> Mapping[str, Any]:
+        return self.manifest["inputs"][name]
+
+    def _takes(self) -> str:
+        height, width = self.frame_size
+        return (
+            f"the program takes uint8[streams, {height}, {width}, 3] (frames of {height}×{width}, RGB); "
+            "resize them, or export one for their size with `dvsnet export --size`"
+        )
+
+
+def load_program(path: str | Path) -> Program:
+    """The program in a file that `dvsnet export` wrote, its weights on the default device. Runs nothing yet.
+
+    Raises `InputError` for a file that is missing, truncated or changed since it was written; for one whose calling
+    convention, or whose platforms, this process' jax does not have.
+    """
+    manifest, parts, arrays = read_container(path)
+    try:
+        _check_convention(manifest, str(path))
+        _check_platform(manifest, str(path))
+        exported = _deserialize(parts[PROGRAM], manifest, str(path))
+        return Program(manifest, exported, jax.device_put(arrays))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: its manifest lacks something ({error!r}); export it again") from error
+
+
+def _check_convention(manifest: Mapping[str, Any], path: str) -> None:
+    version = manifest["calling_convention_version"]
+    least = jax.export.minimum_supported_calling_convention_version
+    most = jax.export.maximum_supported_calling_convention_version
+    if least <= version <= most:
+        return
+    advice = "upgrade jax" if version > most else "export it again with this jax, or install the older one"
+    raise InputError(
+        f"{path}: was exported by jax {manifest['versions']['jax']} with calling convention {version}, and this jax "
+        f"{jax.__version__} runs {least} to {most}; {advice}"
+    )
+
+
+def _check_platform(manifest: Mapping[str, Any], path: str) -> None:
+    platforms, here = manifest["platforms"], jax.export.default_export_platform()
+    if here not in platforms:
+        raise InputError(
+            f"{path}: is a program for {', '.join(platforms)}, but jax runs on {here} here; export it with --platforms "
+            f"{','.join([*platforms, here])}, or set JAX_PLATFORMS to one of its own"
+        )
+
+
+def _deserialize(content: bytes, manifest: Mapping[str, Any], path: str) -> jax.export.Exported:
+    try:
+        exported = jax.export.deserialize(bytearray(content))
+        exported.mlir_module()  # which reads the operations themselves
+    except Exception as error:  # whatever flatbuffers and StableHLO make of what they do not know
+        reason = (str(error).splitlines() or [repr(error)])[0]
+        raise InputError(
+            f"{path}: was exported by jax {manifest['versions']['jax']}, and this jax {jax.__version__} cannot read it "
+            f"({reason[:200]}); upgrade jax, or export it again with this one"
+        ) from error
+    said = (manifest["calling_convention_version"], tuple(manifest["platforms"]))
+    found = (exported.calling_convention_version, tuple(exported.platforms))
+    if said != found:
+        raise InputError(f"{path}: its manifest says {said}, but its program is {found}; export it again")
+    return exported
+
+
+def _shape(said: Mapping[str, Any], streams: int) -> tuple[int, ...]:
+    """A shape of the manifest: whole numbers, and `streams` or `4*streams` where the number of streams is open."""
+    return tuple(size if isinstance(size, int) else streams * _factor(size) for size in said["shape"])
+
+
+def _factor(size: str) -> int:
+    match = re.fullmatch(r"(?:(\d+)\*)?streams", size)
+    if match is None:
+        raise InputError(f"the manifest has a size {size!r}, expected a number, streams or 4*streams; export it again")
+    return int(match[1] or 1)
