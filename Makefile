@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+OLDEST ?= .venv-oldest
+OLDEST_PYTHON ?= python3.11
 # What reads NVIDIA's .pth.tar in the tests; the newest release would do too.
 TORCH ?= torch==2.13.0
-
-CONSTRAINTS ?=
 
 .PHONY: demo test test-slow test-oldest docs lint format clean
 
@@ -18,8 +18,8 @@ test: $(VENV)/.dev lint  ## style, types and the default tests (offline, under 1
 test-slow: $(VENV)/.dev  ## the heavier tests
 	$(BIN)/python -m pytest -m slow
 
-test-oldest:  ## the default tests on the oldest versions, in an environment of their own
-	$(MAKE) test VENV=.venv-oldest TORCH="torch==2.6.0 -c constraints/oldest.txt" CONSTRAINTS="-c constraints/oldest.txt"
+test-oldest: $(OLDEST)/.dev  ## the default tests on the oldest libraries that pyproject.toml admits (Python 3.11)
+	$(OLDEST)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile -o cache_dir=$(OLDEST)/cache
 
 docs: $(VENV)/.dev  ## the site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -46,8 +46,14 @@ $(VENV)/.core: $(VENV)/bin/python pyproject.toml
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet $(TORCH)
-	$(BIN)/python -m pip install --quiet --editable '.[dev,import]' $(CONSTRAINTS)
+	$(BIN)/python -m pip install --quiet --editable '.[dev,import]'
 	@touch $@ $(VENV)/.core
 
+$(OLDEST)/.dev: pyproject.toml constraints/oldest.txt
+	$(OLDEST_PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet $(TORCH)
+	$(OLDEST)/bin/python -m pip install --quiet --constraint constraints/oldest.txt --editable '.[dev,import]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo-out build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) demo-out build dist .pytest_cache .mypy_cache .ruff_cache

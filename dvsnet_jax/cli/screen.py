@@ -26,6 +26,9 @@ def tell(message: str) -> None:
 def progress_bar(name: str, total: int | None) -> Iterator[Callable[[str, int], None]]:
     """A bar for one source, where stderr is a terminal; yields what `segment_source` takes as `on_progress`."""
     console = Console(stderr=True)
+    if not console.is_terminal:  # rich before 14.3 prints an empty line for a bar that it does not show
+        yield lambda stage, frames: None
+        return
     columns = (
         TextColumn("{task.fields[file]}", markup=False),
         BarColumn(),
@@ -34,7 +37,7 @@ def progress_bar(name: str, total: int | None) -> Iterator[Callable[[str, int], 
         TextColumn("{task.fields[stage]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=total, file=name, stage="opening")
 
         def show(stage: str, frames: int) -> None:
