@@ -29,9 +29,10 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.labelled_clips import LabelledClip, labelled_clips, snippets
 from dvsnet_jax.evaluation.markdown import markdown_table
 from dvsnet_jax.evaluation.policy_measurement import Measured, segment_clips
-from dvsnet_jax.evaluation.policy_report import front_table, policy_report
+from dvsnet_jax.evaluation.policy_report import policy_report
 from dvsnet_jax.evaluation.policy_simulation import POLICIES
-from dvsnet_jax.evaluation.policy_sweep import sweep, table
+from dvsnet_jax.evaluation.policy_sweep import sweep
+from dvsnet_jax.evaluation.policy_tables import front_table, table
 from dvsnet_jax.evaluation.report import write_report
 from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.media.json_lines import JsonLinesWriter
