@@ -41,7 +41,8 @@ from dvsnet_jax.evaluation.policy_measurement import SegmentedClip, measure, seg
 from dvsnet_jax.evaluation.policy_report import policy_report
 from dvsnet_jax.evaluation.policy_simulation import POLICIES, segmented, setting, simulate
 from dvsnet_jax.evaluation.policy_sweep import Point, nearest_intervals, next_threshold, sweep
-from dvsnet_jax.evaluation.policy_tables import front_table
+from dvsnet_jax.evaluation.policy_tables import cost_table, front_table, table
+from dvsnet_jax.evaluation.step_time import StepTime, step_time
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.segmentation_metrics import confusion_matrix, mean_iou
 from dvsnet_jax.training.agreement import pair_samples
@@ -304,6 +305,40 @@ def test_the_oracle_is_not_worse_than_chance():
     assert right.mean_iou == 1 and right.share == pytest.approx((4 + 11) / 48)
 
 
+def test_a_share_that_dynamic_targets_do_not_come_to():
+    """Their floor on this video is about 0.7; nothing is drawn to the run that segments nothing."""
+    time = StepTime(nothing=10.0, each_region=5.0, regions=4, residual=0.5, height=75, width=100)
+    shares = (0.3, 0.75)
+    chosen = ("dynamic", "random", "oracle")
+    result = sweep(tiny_params(), tiny_video(), config=TINY, shares=shares, policies=chosen, tolerance=0.02, time=time)
+    none, some = result.policies["dynamic"]
+    assert np.isnan([none.mean_iou, none.kept, none.setting, none.off]).all() and none.as_json()["mean_iou"] is None
+    assert 0 < some.mean_iou < 1 and 1 < some.setting < 100
+    printed = table(result)
+    rows = [line for line in printed.splitlines() if line.startswith("| dynamic target | –")]
+    assert len(rows) == 5 and "a share that the policy does not come to" in printed
+    # By hand: 10 ms and 20 ms for all regions.
+    costs = cost_table(result)
+    assert costs.columns[:3] == ("regions segmented", "G multiply-adds a frame", "ms a frame")
+    assert [(row[0], row[2]) for row in costs.rows] == [("30%", "16.0"), ("75%", "25.0"), ("100%", "30.0")]
+    best = max(result.policies["dynamic"][1].mean_iou, result.policies["random"][1].mean_iou)
+    assert costs.rows[1][4] == f"{best:.2%}" and costs.rows[0][3] == "random"
+    front = front_table(result)
+    assert front.columns[-1] == "ms a frame" and front.rows[0][-1] == f"{10 + 20 / FRAMES:.1f}"
+    # The front of the cells: the best but the oracle at the smaller share, and at the larger one what is better still.
+    bold = {float(cell) for cell in re.findall(r"\*\*([0-9.]+)%\*\*", printed)}
+    smaller = result.policies["random"][0].mean_iou
+    assert bold == {round(100 * iou, 2) for iou in {smaller, max(best, smaller)}}
+
+
+def test_step_time_is_a_line():
+    time = step_time(tiny_params(), TINY, height=64, width=96, repeats=2)
+    assert time.regions == 4 and (time.height, time.width) == (64, 96)
+    assert time.nothing > 0 and time.at(0) == time.nothing
+    assert time.at(0.5) == pytest.approx(time.nothing + 2 * time.each_region)
+    assert time.as_json()["residual"] >= 0
+
+
 # --- clips ------------------------------------------------------------------------------------------------------------
 
 
@@ -442,6 +477,9 @@ def test_command(tmp_path, weights, capsys):  # noqa: F811
     shares, ious = ([float(row[place].strip("| %")) for row in front] for place in (0, 3))
     assert shares == sorted(shares) and ious == sorted(ious)
     settings, *records = map(json.loads, out.read_text().splitlines())
+    (time,) = (record for record in records if record["what"] == "step time")
+    records.remove(time)
+    assert (time["height"], time["width"], time["regions"]) == (75, 100, 4) and "ms a frame" in printed
     assert settings["frames"] == 5 and settings["data"] == data
     assert sum(record["what"] == "at share" for record in records) == 5 * len(POLICIES)
     assert {record["policy"] for record in records} == {*POLICIES, "every frame", "first frames only"}
@@ -458,7 +496,9 @@ def test_command(tmp_path, weights, capsys):  # noqa: F811
     # These weights expect no loss at all, so accumulated loss has no runs but the two ends.
     near = next(record for record in records if record["policy"] == "first frames only")
     again = tmp_path / "again.html"
-    assert policies_command()([*arguments[:4], "--report", str(again), "--policies", "learned", "--shares", "0.5"]) == 0
+    assert policies_command()([*arguments[:4], "--report", str(again), "--policies", "learned", "--shares", "0.5",
+                                "--no-time"]) == 0  # fmt: skip
+    assert "ms a frame" not in capsys.readouterr().out
     segmented = np.array([frame["segmented"] for frame in clip["frames"]])
     assert segmented.mean() == pytest.approx(near["share"])
     assert clip["frames"][1]["targets"] == [None] * 4

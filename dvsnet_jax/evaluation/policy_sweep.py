@@ -20,6 +20,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.multiply_adds import costs
 from dvsnet_jax.evaluation.policy_measurement import Measured, SegmentedClip, measure
 from dvsnet_jax.evaluation.policy_simulation import POLICIES, threshold
+from dvsnet_jax.evaluation.step_time import StepTime
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -75,6 +76,8 @@ class Sweep:
     """All that were measured, in their order."""
     multiply_adds: tuple[int, int]
     """Of a frame with nothing segmented, and of all its regions' segmentation on top."""
+    time: StepTime | None = None
+    """Where it was measured."""
 
 
 def sweep(
@@ -88,9 +91,11 @@ def sweep(
     first_counts: bool = True,
     tolerance: float = 0.005,
     most_runs: int = 8,
+    time: StepTime | None = None,
     on_run: Callable[[Measured], None] = lambda measured: None,
 ) -> Sweep:
     """Runs each policy until a run's share is within `tolerance` of each share, at most `most_runs` times for each.
+    `time` is kept with what comes out.
 
     Raises InputError for a share below that of first frames, and for weights whose output is not finite.
     """
@@ -141,7 +146,8 @@ def sweep(
             runs = runs[2:]
         found[policy] = [_between(runs, share, policy, every, max(tolerance, FAR)) for share in shares]
     heavy, *light = (cost.multiply_adds for cost in costs(config, *video[0].truth.shape[1:], params=params))
-    return Sweep(tuple(shares), every, found, all_runs, (config.num_regions * sum(light), config.num_regions * heavy))
+    multiply_adds = config.num_regions * sum(light), config.num_regions * heavy
+    return Sweep(tuple(shares), every, found, all_runs, multiply_adds, time)
 
 
 def nearest_intervals(lengths: Sequence[int], share: float, *, first_counts: bool = True) -> tuple[int, int]:

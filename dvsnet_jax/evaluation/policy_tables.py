@@ -50,20 +50,22 @@ def table(result: Sweep) -> str:
         notes.append(f"\\*: no run within {FAR:.0%} of this share, interpolated over a wider gap")
     if any(not isfinite(at.mean_iou) for at in cells):
         notes.append(f"{_NONE}: a share that the policy does not come to on these clips, whatever its setting")
+    if result.time:
+        notes.append(f"a frame's time: {result.time}")
     return "\n".join([*lines, "", "; ".join(notes) + "."])
 
 
 def cost_table(result: Sweep) -> Table:
     """What a frame costs at each share, and the policy but the oracle that keeps the most mIoU there."""
-    columns = ["regions segmented", "G multiply-adds a frame", "best policy", "mIoU", "kept"]
+    columns = ("regions segmented", *_cost_names(result), "best policy", "mIoU", "kept")
     rows = []
     for place, share in enumerate(result.shares):
         here = [line[place] for name, line in result.policies.items() if name != "oracle"]
         best = max((at for at in here if isfinite(at.mean_iou)), key=lambda at: at.mean_iou, default=None)
         said = (TITLES[best.policy], f"{best.mean_iou:.2%}", f"{best.kept:.1%}") if best else (_NONE,) * 3
-        rows.append([f"{100 * share:.4g}%", giga(result, share), *said])
-    rows.append(["100%", giga(result, 1), EVERY, f"{result.every.mean_iou:.2%}", f"{1:.1%}"])
-    return Table(tuple(columns), tuple(map(tuple, rows)))
+        rows.append((f"{100 * share:.4g}%", *_costs(result, share), *said))
+    rows.append(("100%", *_costs(result, 1), EVERY, f"{result.every.mean_iou:.2%}", f"{1:.1%}"))
+    return Table(columns, tuple(rows))
 
 
 def front_table(result: Sweep) -> Table:
@@ -73,10 +75,10 @@ def front_table(result: Sweep) -> Table:
     kept = {(run.policy, run.setting): run for run, best in zip(runs, optimal, strict=True) if best}
     rows = [
         (f"{run.share:.1%}", TITLES.get(run.policy, run.policy), setting_text(run), f"{run.mean_iou:.2%}",
-         f"{run.mean_iou / result.every.mean_iou:.1%}", giga(result, run.share))
+         f"{run.mean_iou / result.every.mean_iou:.1%}", *_costs(result, run.share))
         for run in sorted(kept.values(), key=lambda run: run.share)
     ]  # fmt: skip
-    return Table(("regions segmented", "policy", "setting", "mIoU", "kept", "G multiply-adds a frame"), tuple(rows))
+    return Table(("regions segmented", "policy", "setting", "mIoU", "kept", *_cost_names(result)), tuple(rows))
 
 
 def headline(result: Sweep) -> Table:
@@ -96,10 +98,15 @@ def setting_text(run: Measured) -> str:
     return f"{words.get(run.policy, 'above')} {run.setting:.4g}" if isfinite(run.setting) else _NONE
 
 
-def giga(result: Sweep, share: float) -> str:
-    """Multiply-adds of a frame of which this share of the regions is segmented, in billions."""
+def _cost_names(result: Sweep) -> tuple[str, ...]:
+    return ("G multiply-adds a frame", *(("ms a frame",) if result.time else ()))
+
+
+def _costs(result: Sweep, share: float) -> tuple[str, ...]:
+    """Of a frame of which this share of the regions is segmented."""
     light, heavy = result.multiply_adds
-    return f"{(light + share * heavy) / 1e9:.3g}"
+    milliseconds = (f"{result.time.at(share):,.1f}",) if result.time else ()
+    return (f"{(light + share * heavy) / 1e9:.3g}", *milliseconds)
 
 
 def _optimal(result: Sweep) -> Sequence[AtShare]:
