@@ -124,15 +124,16 @@ def run(policy: str, threshold: float):
     return simulate(tiny_params(), clip.frames, policy, threshold, clip.draws, config=TINY)
 
 
-def by_the_frame_step(policy: str, threshold: float, routes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_the_frame_step(policy: str, threshold: float, routes: np.ndarray, params=None) -> tuple[np.ndarray, np.ndarray]:
     """Labels and routes by `segment_frame`, whose policies keep their numbers in their state."""
+    params = params or tiny_params()
     clip = video(FRAMES, height=75, width=100)
     config = TINY if policy == "learned" else TINY.replace(policy=AnyOf())
     if policy == "loss":
         config = TINY.replace(policy=AccumulatedLoss(setting(policy, threshold)))
     if policy == "dynamic":
         config = TINY.replace(policy=DynamicTarget(90.0, 1.0, setting(policy, threshold)))
-    state, results = init_state(tiny_params(), clip[0], config=config), []
+    state, results = init_state(params, clip[0], config=config), []
     for frame, route in zip(clip, routes, strict=True):
         number = jnp.full(len(route), setting(policy, threshold), jnp.float32)
         if policy == "learned":
@@ -143,7 +144,7 @@ def by_the_frame_step(policy: str, threshold: float, routes: np.ndarray) -> tupl
             chosen = Choice(jnp.full(len(route), place), number, state.policy.age, jnp.asarray(route))
             state = state._replace(policy=chosen)
         # the first frame resets the policy: what counts is what it is given from the second on
-        state, result = segment_frame(tiny_params(), state, frame, config=config)
+        state, result = segment_frame(params, state, frame, config=config)
         results.append(jax.device_get((result.labels[0], result.segmented[0])))
     labels, segmented = zip(*results, strict=True)
     return np.stack(labels), np.stack(segmented)
@@ -160,6 +161,8 @@ def test_equals_the_frame_step(policy):
     assert 0 < segmented[1:].sum() < segmented[1:].size
     np.testing.assert_array_equal(simulated.segmented, segmented)
     np.testing.assert_array_equal(simulated.labels, labels)
+    # What the search for a share goes by tells the same.
+    np.testing.assert_array_equal(getattr(simulated.urgency, policy) > threshold, segmented[1:])
 
 
 @cache

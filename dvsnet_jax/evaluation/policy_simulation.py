@@ -22,7 +22,7 @@ from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
-from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.ops.warp import warp_nearest, warp_scores
 from dvsnet_jax.policies import DynamicTarget, TargetMoves, accumulated_loss, moved_target
 from dvsnet_jax.video import VideoState, init_state, region_grid, segment_frame
 
@@ -96,6 +96,12 @@ def threshold(policy: str, setting: float) -> float:
     return 1 - setting if policy == "random" else setting
 
 
+WARPINGS = ("scores", "unscaled", "labels")
+"""What is carried along the flow. `scores`: as in the frame step, multiplied by the scale field. `unscaled`: the scores
+as they are. `labels`: the key frame's labels, the nearest to where the flow ends: all that a network without scores
+allows."""
+
+
 class Run(NamedTuple):
     """What a policy did with a clip; numpy."""
 
@@ -117,6 +123,9 @@ class _Keys(NamedTuple):
     """`policies.accumulated_loss` since then."""
     moves: TargetMoves
     """How often it went each way since the clip's second frame."""
+    labels: UInt8[Array, "regions h w"] | None = None
+    """With their `maxima`, only where labels are warped."""
+    maxima: Float[Array, "regions h w"] | None = None
 
 
 def segmented(
@@ -150,20 +159,24 @@ def simulate(
     draws: Float[np.ndarray, "time regions"],
     *,
     config: DVSNetConfig,
+    warping: str = "scores",
 ) -> Run:
     """A run of one of `POLICIES` over a clip; its first frame is segmented whole. `config.policy` plays no part.
     With an infinite threshold every policy segments all or nothing.
 
-    `draws`, of 0..1, is what the policy `random` goes by.
+    `draws`, of 0..1, is what the policy `random` goes by; `warping` is one of `WARPINGS`. Whatever it is, the decision
+    network reads what it was trained on.
     """
     chosen, at = jnp.int32(POLICIES.index(policy)), jnp.float32(threshold)
     first = clip[0]
     regions = len(first.images)
     nothing = jnp.zeros(regions, jnp.float32)
-    keys = _Keys(first.images, first.scores, nothing + 1, nothing, DYNAMIC.init(regions))
+    keys = _Keys(first.images, first.scores, nothing + 1, nothing, DYNAMIC.init(regions), *_carried(first, warping))
     labels, routes, urgencies = [first.merged], [np.ones(regions, bool)], []
     for frame, draw in zip(clip[1:], draws[1:], strict=True):
-        keys, merged, segment, urgency = _step(params, keys, frame, jnp.float32(draw), chosen, at, config=config)
+        keys, merged, segment, urgency = _step(
+            params, keys, frame, jnp.float32(draw), chosen, at, config=config, warping=warping
+        )
         labels.append(merged)
         routes.append(segment)
         urgencies.append(urgency)
@@ -172,7 +185,11 @@ def simulate(
     return Run(np.stack(labels), np.stack(routes), Urgency(*over_time))
 
 
-@partial(jax.jit, static_argnames="config")
+def _carried(frame: SegmentedFrame, warping: str) -> tuple[Array | None, Array | None]:
+    return (frame.labels, frame.maxima) if warping == "labels" else (None, None)
+
+
+@partial(jax.jit, static_argnames=("config", "warping"))
 def _step(
     params: networks.Params,
     keys: _Keys,
@@ -182,13 +199,17 @@ def _step(
     threshold: Float[Array, ""],
     *,
     config: DVSNetConfig,
+    warping: str,
 ) -> tuple[_Keys, UInt8[Array, "height width"], Bool[Array, "regions"], Float[Array, "policies regions"]]:
     """One frame: the frame step with its segmentation network replaced by what it said before."""
     grid = region_grid(config, *frame.merged.shape)
     out = networks.flow_and_feature(params, frame.images, keys.images, config)
-    warped, maxima = upsample_argmax(
-        warp_scores(keys.scores, out.flow, out.scale), (grid.region_height, grid.region_width)
-    )
+    if keys.labels is not None and keys.maxima is not None:
+        warped, maxima = warp_nearest(keys.labels, out.flow), warp_nearest(keys.maxima, out.flow)
+    else:
+        scale = jnp.ones_like(out.scale) if warping == "unscaled" else out.scale
+        carried = warp_scores(keys.scores, out.flow, scale)
+        warped, maxima = upsample_argmax(carried, (grid.region_height, grid.region_width))
     counted = _within_frame(grid)
     score = networks.expected_confidence(params, frame.images, keys.images, keys.scores, out, config)
     loss = accumulated_loss(keys.loss, score)
@@ -209,7 +230,9 @@ def _step(
     by_target = score < moved_target(keys.moves, DYNAMIC.target, DYNAMIC.fall, -threshold)
     segment = jnp.where((policy == POLICIES.index("dynamic")) & jnp.isfinite(threshold), by_target, segment)
     moves = TargetMoves(keys.moves.segmented + segment, keys.moves.warped + ~segment)
-    new = _Keys(frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves)
+    new = _Keys(
+        frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves, *_carried(frame, warping)
+    )
     keys = jax.tree.map(partial(_choose, segment), new, keys._replace(loss=loss, moves=moves))
     labels = merge(_choose(segment, frame.labels, warped), _choose(segment, frame.maxima, maxima), grid)[0]
     return keys._replace(age=keys.age + 1), labels, segment, urgency

@@ -89,6 +89,7 @@ def sweep(
     policies: Sequence[str] = POLICIES,
     classes: Literal["own", "camvid"] = "own",
     first_counts: bool = True,
+    warping: str = "scores",
     tolerance: float = 0.005,
     most_runs: int = 8,
     time: StepTime | None = None,
@@ -110,7 +111,7 @@ def sweep(
 
     def run(policy: str, at: float) -> tuple[Measured, Any]:
         measured, urgency = measure(
-            params, video, policy, at, config=config, classes=classes, first_counts=first_counts
+            params, video, policy, at, config=config, classes=classes, first_counts=first_counts, warping=warping
         )
         if np.isinf(at):
             measured = replace(measured, policy=EVERY if at < 0 else FIRST)
