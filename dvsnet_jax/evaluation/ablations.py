@@ -1,4 +1,4 @@
-"""The paper's ablations (section 4.4): the frame step with one thing changed, each variant a sweep of one policy.
+"""The paper's ablations (section 4): the frame step with one thing changed, each variant a sweep of one policy.
 
 found = {name: sweep_variant(params, clips, config=changed, …) for name, changed in overlaps(config, (0, 32)).items()}
 print(markdown_table(ablation_table("overlap", found)))
