@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What reads NVIDIA's .pth.tar in the tests; the newest release would do too.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow test-notebooks notebooks lint format clean
 
 demo: $(VENV)/.core  ## draw a short clip and segment it; look into demo-out/
 	$(BIN)/dvsnet demo --out demo-out
@@ -15,6 +15,12 @@ test: $(VENV)/.dev lint  ## style, types and the default tests (offline, under 1
 
 test-slow: $(VENV)/.dev  ## the heavier tests
 	$(BIN)/python -m pytest -m slow
+
+test-notebooks: $(VENV)/.dev  ## runs every notebook, and leaves the files as they are
+	$(BIN)/python -m pytest -m slow tests/test_notebooks.py
+
+notebooks: $(VENV)/.dev  ## makes notebooks/*.ipynb from their texts: runs them and keeps what they show
+	$(BIN)/python notebooks/execute.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
