@@ -2,10 +2,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+OLDEST ?= .venv-oldest
+OLDEST_PYTHON ?= python3.11
 # What reads NVIDIA's .pth.tar in the tests; the newest release would do too.
 TORCH ?= torch==2.13.0
 
+<<<<<<< HEAD
 .PHONY: demo test test-slow test-notebooks notebooks lint format clean
+=======
+.PHONY: demo test test-slow test-oldest docs lint format clean
+>>>>>>> main
 
 demo: $(VENV)/.core  ## draw a short clip and segment it; look into demo-out/
 	$(BIN)/dvsnet demo --out demo-out
@@ -16,11 +22,20 @@ test: $(VENV)/.dev lint  ## style, types and the default tests (offline, under 1
 test-slow: $(VENV)/.dev  ## the heavier tests
 	$(BIN)/python -m pytest -m slow
 
+<<<<<<< HEAD
 test-notebooks: $(VENV)/.dev  ## runs every notebook, and leaves the files as they are
 	$(BIN)/python -m pytest -m slow tests/test_notebooks.py
 
 notebooks: $(VENV)/.dev  ## makes notebooks/*.ipynb from their texts: runs them and keeps what they show
 	$(BIN)/python notebooks/execute.py
+=======
+test-oldest: $(OLDEST)/.dev  ## the default tests on the oldest libraries that pyproject.toml admits (Python 3.11)
+	$(OLDEST)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile -o cache_dir=$(OLDEST)/cache
+
+docs: $(VENV)/.dev  ## the site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "written to build/site/index.html"
+>>>>>>> main
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -46,5 +61,11 @@ $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev,import]'
 	@touch $@ $(VENV)/.core
 
+$(OLDEST)/.dev: pyproject.toml constraints/oldest.txt
+	$(OLDEST_PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet $(TORCH)
+	$(OLDEST)/bin/python -m pip install --quiet --constraint constraints/oldest.txt --editable '.[dev,import]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) demo-out build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) demo-out build dist .pytest_cache .mypy_cache .ruff_cache

@@ -26,6 +26,7 @@ from dvsnet_jax.policies import ExpectedConfidence as ExpectedConfidence
 from dvsnet_jax.policies import FixedInterval as FixedInterval
 from dvsnet_jax.policies import FlowMagnitude as FlowMagnitude
 from dvsnet_jax.policies import FrameDifference as FrameDifference
+from dvsnet_jax.policies import FrameRate as FrameRate
 from dvsnet_jax.protocols import FlowFunction as FlowFunction
 from dvsnet_jax.protocols import FlowOutput as FlowOutput
 from dvsnet_jax.protocols import SegmentationFunction as SegmentationFunction

@@ -28,6 +28,8 @@ from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import Frame, Source
+from dvsnet_jax.pacing import Pace, Pacer
+from dvsnet_jax.policies import FrameRate
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, UInt8
@@ -59,6 +61,8 @@ class Summary:
     """The part of them in which the device had a frame to work on."""
     interrupted: bool = False
     """Whether `stop` ended it early."""
+    pace: Pace | None = None
+    """What became of the frame rate asked for, where the policy is `FrameRate`."""
 
 
 class FrameStep(Protocol):
@@ -74,6 +78,10 @@ class FrameStep(Protocol):
 
     @property
     def num_classes(self) -> int: ...
+
+    @property
+    def frame_rate(self) -> FrameRate | None:
+        """The policy, where it is one that must be steered by the time that frames take."""
 
     def start(self, height: int, width: int) -> tuple[Any, Callable[..., tuple[Any, FrameResult]]]:
         """The state before the first frame of one stream, and the step `(params, state, frames) → (state, result)`.
@@ -103,6 +111,10 @@ class Segmenter:
     @property
     def num_classes(self) -> int:
         return self.config.num_classes
+
+    @property
+    def frame_rate(self) -> FrameRate | None:
+        return self.config.policy if isinstance(self.config.policy, FrameRate) else None
 
     def start(self, height: int, width: int) -> tuple[VideoState, Callable[..., tuple[VideoState, FrameResult]]]:
         """The state before the first frame of one stream, and the step `(params, state, frames) → (state, result)`.
@@ -144,7 +156,8 @@ def segment_source(
     """
     summary = Summary()
     started = time.perf_counter()
-    delivery = _Delivery(segmenter.regions, output, summary)
+    pacer = Pacer(segmenter.frame_rate) if segmenter.frame_rate else None
+    delivery = _Delivery(segmenter.regions, output, summary, pacer)
 
     def run() -> None:
         state: Any = None
@@ -163,6 +176,8 @@ def segment_source(
                 if state is None:
                     on_progress("compiling", taken)
                     size, state, step = image.shape[:2], *_start(segmenter, frame, summary)
+                if pacer is not None:
+                    state = pacer.steer(state)
                 dispatched = time.perf_counter()
                 state, result = step(segmenter.params, state, image[None])
                 delivery.take(frame, result, dispatched)
@@ -179,6 +194,7 @@ def segment_source(
         except BaseException as error:
             failures.append(error)
     summary.seconds = time.perf_counter() - started - summary.compile_seconds
+    summary.pace = pacer.pace() if pacer is not None else None
     if failures:
         raise failures[0]
     return summary
@@ -219,8 +235,10 @@ class _Delivered(NamedTuple):
 class _Delivery:
     """From results on the device to files, in threads; at most `_IN_FLIGHT` frames at once."""
 
-    def __init__(self, regions: tuple[int, int], output: OutputFolder, summary: Summary) -> None:
-        self._regions, self._output, self._summary = regions, output, summary
+    def __init__(
+        self, regions: tuple[int, int], output: OutputFolder, summary: Summary, pacer: Pacer | None = None
+    ) -> None:
+        self._regions, self._output, self._summary, self._pacer = regions, output, summary, pacer
         self._pending: deque[Future[_Delivered]] = deque()
         self._ready = 0.0  # when the device was done with the last frame
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
@@ -264,9 +282,12 @@ class _Delivery:
     def _deliver(self, frame: Frame, result: FrameResult, dispatched: float) -> _Delivered:
         jax.block_until_ready(result)
         ready = time.perf_counter()
-        self._summary.device_seconds += ready - max(dispatched, self._ready)
+        seconds = ready - max(dispatched, self._ready)
+        self._summary.device_seconds += seconds
         self._ready = ready
         labels, segmented = np.asarray(result.labels)[0], np.asarray(result.segmented)[0]
+        if self._pacer is not None:
+            self._pacer.saw(segmented.mean(), seconds)
         files = [self._encoders.submit(self._output.write_images, frame.name, labels)]
         if self._output.films:
             picture = self._encoders.submit(self._picture, frame, labels, segmented)

@@ -150,11 +150,7 @@ class Budget:
             raise ValueError(f"{self}: 1 region or more and a limit from {self.LIMITS[0]:g} to {self.LIMITS[1]:g}")
 
     def init(self, regions: int) -> BudgetState:
-        if regions % self.regions:
-            raise ValueError(
-                f"Budget is for frames of {self.regions} regions, but there are {regions} in all streams together; "
-                "give it regions=config.num_regions"
-            )
+        _check_regions(self, regions)
         return BudgetState(jnp.zeros(regions, jnp.float32), jnp.full(regions, self.limit, jnp.float32))
 
     def decide(self, state: BudgetState, evidence: Evidence) -> tuple[Bool[Array, "regions"], BudgetState]:
@@ -168,6 +164,75 @@ class Budget:
     def targets(self, state: BudgetState) -> Float[Array, "regions"]:
         """The score below which this frame is segmented."""
         return 100.0 - state.limit + state.loss
+
+
+class FrameRateState(NamedTuple):
+    """State of `FrameRate`."""
+
+    loss: Float[Array, "regions"]
+    """As `AccumulatedLoss` has it."""
+    credit: Float[Array, "regions"]
+    """Regions that may be segmented, not yet used; the same for all regions of a stream."""
+    share: Float[Array, "regions"]
+    """Of all regions, that there is time for: what `pacing.Pacer` writes from frame to frame; the same everywhere."""
+
+
+@dataclass(frozen=True)
+class FrameRate:
+    """Segment as many regions as a rate of `fps` frames a second leaves time for, those first that have lost the most
+    (`AccumulatedLoss`) since their key frame.
+
+    How many that are is told from outside, as a share of all regions: `pacing.Pacer` works it out from the time that
+    frames take, and `dvsnet segment` and `pipeline.segment_source` do so by themselves. Where nobody does, it stays at
+    `least`. n frames of a stream never segment more than n × share × regions + 1 (a token bucket), whatever the
+    content: after a cut the regions are renewed as fast as the rate allows, one after the other, and there is nothing
+    to settle afterwards. What has lost less than a point is left alone.
+    """
+
+    fps: float
+    regions: int = 4
+    """Of each stream's frames; `config.num_regions`."""
+    least: float = 0.02
+    """The share that is segmented even where the rate leaves no time for it, as labels that are warped for ever are
+    worth nothing."""
+
+    needs_host: ClassVar = True
+    """Decides by what this machine's clock says, so no exported program or evaluation can hold it."""
+
+    def __post_init__(self) -> None:
+        _check(self, fps=self.fps, least=self.least)
+        if self.fps <= 0:
+            raise ValueError(f"FrameRate: fps is {self.fps}, but it counts frames per second: more than 0")
+        if self.regions < 1 or not 0 <= self.least <= 1:
+            raise ValueError(f"{self}: 1 region or more, and a least share between 0 and 1")
+
+    def init(self, regions: int) -> FrameRateState:
+        _check_regions(self, regions)
+        loss, credit = jnp.zeros(regions, jnp.float32), jnp.zeros(regions, jnp.float32)  # two: a state is donated
+        return FrameRateState(loss, credit, jnp.full(regions, self.least, jnp.float32))
+
+    def decide(self, state: FrameRateState, evidence: Evidence) -> tuple[Bool[Array, "regions"], FrameRateState]:
+        loss = accumulated_loss(state.loss, evidence.score)
+        affordable = state.share * self.regions
+        credit = jnp.minimum(state.credit + affordable, affordable + 1)
+        of_stream = loss.reshape(-1, self.regions)
+        worst_first = jnp.argsort(jnp.argsort(-of_stream, axis=1, stable=True), axis=1).reshape(-1)
+        segment = (worst_first < jnp.floor(credit + 1e-4)) & (loss > 1)  # 1e-4: thirds add up to a whole
+        spent = segment.reshape(-1, self.regions).sum(1, keepdims=True)
+        credit = (credit.reshape(-1, self.regions) - spent).reshape(-1)
+        return segment, FrameRateState(jnp.where(segment, 0.0, loss), credit, state.share)
+
+    def targets(self, state: FrameRateState) -> Float[Array, "regions"]:
+        """The share of regions that there is time for, percent."""
+        return 100.0 * state.share
+
+
+def _check_regions(policy: Budget | FrameRate, regions: int) -> None:
+    if regions % policy.regions:
+        raise ValueError(
+            f"{type(policy).__name__} is for frames of {policy.regions} regions, but there are {regions} in all "
+            "streams together; give it regions=config.num_regions"
+        )
 
 
 def accumulated_loss(before: Float[Array, "regions"], score: Float[Array, "regions"]) -> Float[Array, "regions"]:

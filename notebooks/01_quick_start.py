@@ -73,8 +73,8 @@ print(f"{len(frames)} frames of {height}×{width}, uint8 RGB")
 #
 # The package comes with small weights for streets by day, in Cityscapes' 19 classes; their
 # [model card](../docs/model_card.md) says what they were trained on. `config` is everything that decides what is
-# computed: the networks, the regions, and the *policy*, the rule that picks the path. `prepare` folds what is constant at
-# inference into the convolutions: the same labels up to rounding, sooner.
+# computed: the networks, the regions, and the *policy*, the rule that picks the path. `prepare` folds what is constant
+# at inference into the convolutions: the same labels up to rounding, sooner.
 
 # %%
 loaded, config = load_bundled()

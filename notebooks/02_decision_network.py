@@ -230,8 +230,8 @@ print(f"errors of more than 5 points: {np.mean(error > 5):.0%} too high, {np.mea
 # %% [markdown]
 # Compare the two pictures on the left of each row with the two on the right. Two things are beyond any cue of the
 # warp. Where the *segmentation itself* changes its mind (one surface is wall in one frame and building in the next),
-# warping is blamed for a difference that it did not make, and hardly anything in the warp shows it. And a thing that was not
-# in the key frame has nothing it could be warped from; the cues show the misfit, but not what it is.
+# warping is blamed for a difference that it did not make, and hardly anything in the warp shows it. And a thing that
+# was not in the key frame has nothing it could be warped from; the cues show the misfit, but not what it is.
 #
 # ## A cut
 #

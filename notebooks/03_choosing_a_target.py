@@ -145,9 +145,8 @@ plt.show()
 wanted = 0.95
 enough = [each for policy in ("learned", "loss", "interval") for each in runs[policy] if each.agreement >= wanted]
 choice = min([*enough, every], key=lambda each: each.share)
-print(
-    f"{TITLES.get(choice.policy, choice.policy)}, setting {choice.setting:g}: {choice.share:.0%} of regions, {choice.agreement:.1%} of pixels"
-)
+print(f"{TITLES.get(choice.policy, choice.policy)}, setting {choice.setting:g}:")
+print(f"{choice.share:.0%} of regions segmented, {choice.agreement:.1%} of pixels as with every frame segmented")
 
 # %% [markdown]
 # ## What a share costs
@@ -206,8 +205,8 @@ for ax in axes:
 plt.show()
 
 # %% [markdown]
-# Red lines are the cuts. Each costs all four regions at once, and for that the limit is raised by about a fifth, so that
-# what follows is warped for longer. The share so far comes down to the budget slowly: it still remembers the first
+# Red lines are the cuts. Each costs all four regions at once, and for that the limit is raised by about a fifth, so
+# that what follows is warped for longer. The share so far comes down to the budget slowly: it still remembers the first
 # frame, which always costs everything, and a limit that began too low for this drive. How far it can be off after n
 # frames is in `Budget`'s docstring.
 #

@@ -25,7 +25,7 @@ STOREYS = [
     {"ops", "visualize", "flow_colors", "flow_metrics", "segmentation_metrics", "boundary_metrics"},
     {"program"},  # runs exported programs: below the networks, and so without them
     {"media"},
-    {"config"},
+    {"config", "pacing"},
     {"policies", "flownet_config", "protocols", "frame_result"},
     {"errors"},
 ]

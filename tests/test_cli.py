@@ -24,6 +24,7 @@ from dvsnet_jax import (
     FixedInterval,
     FlowMagnitude,
     FrameDifference,
+    FrameRate,
     checkpoints,
 )
 from dvsnet_jax.cli import main
@@ -150,6 +151,8 @@ def test_settings_choose_the_policy():
     assert policy(policy="loss") == AccumulatedLoss() and policy(AccumulatedLoss(9.0), policy="loss").limit == 9.0
     assert policy(AccumulatedLoss(9.0), target=80.0) == ExpectedConfidence(80.0)
     assert policy(budget=0.1) == policy(policy="budget", budget=0.1) == Budget(0.1, regions=4)
+    assert policy(fps=25) == policy(policy="fps", fps=25.0) == FrameRate(25, regions=4)
+    assert policy(fps=25, regions="2x3") == policy(FrameRate(25), regions="2x3") == FrameRate(25, regions=6)
     assert policy(budget=0.1, regions="2x3") == policy(Budget(0.1), regions="2x3") == Budget(0.1, regions=6)
 
 
@@ -167,6 +170,14 @@ def test_settings_choose_the_policy():
         ({"limit": -1.0}, "0 or more"),
         ({"budget": 20.0}, "between 0 and 1"),
         ({"policy": "budget"}, "add --budget"),
+        ({"policy": "fps"}, "add --fps"),
+        ({"fps": 0.0}, "more than 0"),
+        ({"fps": float("nan")}, "finite number"),
+        ({"fps": 25.0, "budget": 0.2}, "--budget and --fps ask for different policies; leave all but one out"),
+        ({"fps": 25.0, "limit": 9.0}, "--limit and --fps ask for different policies"),
+        ({"fps": 25.0, "dynamic": True}, "--dynamic and --fps ask for different policies"),
+        ({"fps": 25.0, "target": 80.0}, "--target does not go with --policy fps, whose number is --fps"),
+        ({"fps": 25.0, "policy": "loss"}, "--fps and --policy loss contradict"),
         ({"target": float("nan")}, "finite number"),
         ({"target": float("inf")}, "finite number"),
         ({"interval": 0}, "1 or more"),

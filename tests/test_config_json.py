@@ -23,6 +23,7 @@ POLICIES = (
     policies.FixedInterval(7),
     policies.AccumulatedLoss(12.5),
     policies.Budget(0.1, regions=6),
+    policies.FrameRate(25.0, regions=6),
 )
 
 

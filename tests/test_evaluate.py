@@ -16,7 +16,7 @@ import pytest
 from tiny import TINY, tiny_params, video
 from tiny_files import weights, write_images, write_video  # noqa: F401
 
-from dvsnet_jax import ExpectedConfidence, init_state, segment_frame
+from dvsnet_jax import ExpectedConfidence, FrameRate, init_state, segment_frame
 from dvsnet_jax.cli import main
 from dvsnet_jax.datasets.clip_folders import folder_clips
 from dvsnet_jax.datasets.samples import VOID, LabelledImage
@@ -164,6 +164,12 @@ def test_interrupted_it_does_only_what_is_left(tmp_path):
         run(tmp_path / "cut", clips(), 2)
 
 
+def test_a_policy_that_goes_by_the_clock_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"goes by this machine's clock.*--budget"):
+        evaluate(tiny_params(), clips(), config=TINY.replace(policy=FrameRate(25)), folder=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_streams_are_refilled_and_frames_come_in_order():
     seen: dict[int, list[int]] = {}
     ends = []
@@ -279,6 +285,7 @@ def test_a_corrupt_clip_is_reported_and_the_command_fails(folder, weights, tmp_p
     [
         ([], 2, "nothing to evaluate"),
         (["street:1:1:64x96", "--streams", "0"], 2, "--streams is 0"),
+        (["street:1:1:64x96", "--fps", "25"], 1, "goes by this machine's clock"),
         (["moving:x"], 1, "expected clips:CLIPS"),
         (["."], 1, "for a folder of clips write clips:."),
         (["camvid:missing:val"], 1, "missing/val: is not a folder"),

@@ -23,6 +23,7 @@ from dvsnet_jax import (
     Budget,
     DVSNetConfig,
     ExpectedConfidence,
+    FrameRate,
     SegmentationFunction,
     init_state,
     networks,
@@ -417,9 +418,5 @@ def test_every_policy_starts_from_zeros():
 
 
 def test_a_policy_that_this_machine_steers_is_refused(tmp_path):
-    @dataclass(frozen=True)
-    class Steered(ExpectedConfidence):
-        needs_host = True
-
     with pytest.raises(InputError, match=r"steered by this machine's clock .*--budget"):
-        export_program(tmp_path / "x.dvsnet", tiny_params(), CONFIG.replace(policy=Steered()), **SIZE)
+        export_program(tmp_path / "x.dvsnet", tiny_params(), CONFIG.replace(policy=FrameRate(25)), **SIZE)

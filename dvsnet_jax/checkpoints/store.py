@@ -162,6 +162,7 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def reason_of(error: BaseException) -> str:
+    """What went wrong, in one line of at most 300 characters."""
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return text.splitlines()[0][:300]
 

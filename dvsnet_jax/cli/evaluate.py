@@ -76,7 +76,7 @@ class Evaluate:
         from dvsnet_jax.datasets.found_flow import find_flow
         from dvsnet_jax.datasets.opencv import opencv
         from dvsnet_jax.evaluation.clip_sources import evaluated_clips
-        from dvsnet_jax.evaluation.evaluate import evaluate
+        from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
         from dvsnet_jax.media.output_folder import make_folder
         from dvsnet_jax.networks import prepare
 
@@ -85,6 +85,7 @@ class Evaluate:
             opencv("temporal consistency (--no-consistency leaves it out)")
         params, config = load_weights(self.weights, self.decision_from)
         config = self.settings.apply(config)
+        check_policy(config)
         clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)
         classes = self._classes(config)
         self._claim(folder, params, config)

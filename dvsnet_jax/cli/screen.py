@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ def tell(message: str) -> None:
 def progress_bar(name: str, total: int | None) -> Iterator[Callable[[str, int], None]]:
     """A bar for one source, where stderr is a terminal; yields what `segment_source` takes as `on_progress`."""
     console = Console(stderr=True)
+    if not console.is_terminal:  # rich before 14.3 prints an empty line for a bar that it does not show
+        yield lambda stage, frames: None
+        return
     columns = (
         TextColumn("{task.fields[file]}", markup=False),
         BarColumn(),
@@ -33,7 +37,7 @@ def progress_bar(name: str, total: int | None) -> Iterator[Callable[[str, int], 
         TextColumn("{task.fields[stage]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console) as progress:
         task = progress.add_task("", total=total, file=name, stage="opening")
 
         def show(stage: str, frames: int) -> None:
@@ -98,6 +102,36 @@ def tell_skipped(summary: Summary) -> None:
         tell(f"dvsnet: skipped {problem}")
     if len(summary.skipped) > _SHOWN:
         tell(f"dvsnet: skipped {len(summary.skipped) - _SHOWN} more")
+
+
+def tell_pace(name: str, summary: Summary) -> None:
+    """What became of --fps, where it was asked for: the rate reached, with which share, or why it was not."""
+    pace = summary.pace
+    if pace is None:
+        return
+    asked = f"dvsnet: {name}: --fps {pace.asked:g}"
+    if math.isnan(pace.reached):
+        tell(f"{asked}: one frame or none says nothing about a rate")
+        return
+    reached = f"the frame step kept {pace.reached:.2f} frames/s with {pace.share:.1%} of regions segmented"
+    if not pace.within_reach:
+        tell(
+            f"{asked} cannot be reached here: with nothing segmented a frame takes {1000 * pace.light:.1f} ms, "
+            f"{1 / pace.light:.2f} frames/s; {reached}. Take smaller frames (--input-size) or a lower rate"
+        )
+    elif pace.reached < 0.95 * pace.asked:
+        tell(f"{asked} was missed: {reached}; over more frames, or with less else running, it may be kept")
+    else:
+        tell(f"{asked} was reached: {reached}")
+    if summary.seconds <= 0 or summary.device_seconds <= 0:
+        return
+    # Both with the first frame, which is segmented whole: in a short video that alone takes the rate down.
+    with_io, without = summary.frames / summary.seconds, summary.frames / summary.device_seconds
+    if with_io < 0.95 * min(pace.asked, without):
+        tell(
+            f"dvsnet: {name}: with reading and writing it was {with_io:.2f} frames/s; leave out files "
+            "(--no-overlay, --no-color), or the source itself is no faster"
+        )
 
 
 def _rate(frames: int, seconds: float) -> str:

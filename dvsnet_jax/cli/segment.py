@@ -13,7 +13,7 @@ import tyro
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, option
-from dvsnet_jax.cli.screen import closing_table, progress_bar, tell, tell_skipped
+from dvsnet_jax.cli.screen import closing_table, progress_bar, tell, tell_pace, tell_skipped
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import load_weights
 
@@ -158,6 +158,8 @@ def segment_all(
     finally:
         if done:
             closing_table(done)
+            for name, summary in done:
+                tell_pace(name, summary)
             tell(f"written to {outputs.out}")
     if interrupted:
         tell("dvsnet: interrupted; everything until here is written")

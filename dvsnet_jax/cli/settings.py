@@ -20,6 +20,7 @@ _NUMBER_OF = {
     "dynamic": "target",
     "loss": "limit",
     "budget": "budget",
+    "fps": "fps",
     "interval": "interval",
     "difference": "threshold",
     "flow": "threshold",
@@ -30,11 +31,12 @@ _POLICIES = (
     "When a region is segmented anew. confidence: its expected confidence score is below --target. dynamic: the same "
     "with a target that moves, which makes it a budget for each region. loss: what it is expected to lose, summed up "
     "since its key frame, is above --limit. budget: the same with a limit steered to segment --budget of all regions. "
+    "fps: as many regions as leave the frame step --fps frames a second on this machine. "
     "interval: every --interval frames. difference: it differs from its key frame by more than --threshold grey "
     "levels. flow: it moved by more than --threshold pixels."
 )
 _Policy = Annotated[
-    Literal["confidence", "dynamic", "loss", "budget", "interval", "difference", "flow"] | None,
+    Literal["confidence", "dynamic", "loss", "budget", "fps", "interval", "difference", "flow"] | None,
     option("NAME", help=_POLICIES),
 ]
 
@@ -50,6 +52,8 @@ class Settings:
     """Points of percent, summed over frames; implies --policy loss."""
     budget: OptionalNumber = None
     """Share of all regions to segment, such as 0.2; implies --policy budget."""
+    fps: OptionalNumber = None
+    """Frames per second to keep on this machine, by segmenting fewer regions; implies --policy fps."""
     dynamic: bool = False
     """Short for --policy dynamic."""
     interval: OptionalCount = None
@@ -83,7 +87,7 @@ class Settings:
 
         kind = self._kind(stored)
         if kind is None:
-            if isinstance(stored, policies.Budget):
+            if isinstance(stored, policies.Budget | policies.FrameRate):
                 return dataclasses.replace(stored, regions=num_regions)
             return stored
         option = _NUMBER_OF[kind]
@@ -102,6 +106,7 @@ class Settings:
             "dynamic": policies.DynamicTarget,
             "loss": policies.AccumulatedLoss,
             "budget": partial(policies.Budget, regions=num_regions),
+            "fps": partial(policies.FrameRate, regions=num_regions),
             "interval": policies.FixedInterval,
             "difference": policies.FrameDifference,
             "flow": policies.FlowMagnitude,
@@ -113,11 +118,13 @@ class Settings:
         from dvsnet_jax import policies
 
         given = {"dynamic": self.dynamic, "interval": self.interval is not None, "loss": self.limit is not None,
-                 "budget": self.budget is not None}  # fmt: skip
-        implied = next((kind for kind, said in given.items() if said), None)
+                 "budget": self.budget is not None, "fps": self.fps is not None}  # fmt: skip
+        options = {kind: {"loss": "--limit"}.get(kind, f"--{kind}") for kind, said in given.items() if said}
+        if len(options) > 1:
+            raise UsageError(f"{' and '.join(options.values())} ask for different policies; leave all but one out")
+        implied = next(iter(options), None)
         if self.policy and implied and self.policy != implied:
-            option = {"loss": "--limit"}.get(implied, f"--{implied}")
-            raise UsageError(f"{option} and --policy {self.policy} contradict each other; leave one out")
+            raise UsageError(f"{options[implied]} and --policy {self.policy} contradict each other; leave one out")
         kind = self.policy or implied
         if kind is None and self.threshold is not None:
             if isinstance(stored, policies.FrameDifference):

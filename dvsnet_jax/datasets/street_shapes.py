@@ -55,14 +55,17 @@ class Part(NamedTuple):
 
 
 def box(left: float, right: float, low: float, high: float, color: Color, label: int | None = None) -> Part:
+    """A rectangle; metres in the plane of its cutout, colours 0..1."""
     return Part("box", (left, right, low, high), color, label)
 
 
 def oval(left: float, right: float, low: float, high: float, color: Color, label: int | None = None) -> Part:
+    """The ellipse that fills a rectangle; metres in the plane of its cutout, colours 0..1."""
     return Part("oval", (left, right, low, high), color, label)
 
 
 def polygon(corners: Sequence[tuple[float, float]], color: Color, label: int | None = None) -> Part:
+    """A convex polygon; corners (x, height) in metres in the plane of its cutout, colours 0..1."""
     return Part("polygon", tuple(value for corner in corners for value in corner), color, label)
 
 

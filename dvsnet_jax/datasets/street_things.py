@@ -75,6 +75,7 @@ def cyclist(noise: Noise, rng: np.random.Generator, body: int, *, motor: bool, s
 
 
 def parked_bicycle(noise: Noise, rng: np.random.Generator, body: int, place: tuple[float, float, float]) -> Patch:
+    """A bicycle seen from its side, 2 m long; `place` is where it stands, in metres."""
     look = Cutout(noise, _bicycle_side(PAINTS[rng.integers(len(PAINTS))], _LABEL["bicycle"], 0.03))
     return board(look, body, place, (-1.0, 1.0, 0.0, 1.2))
 
@@ -95,6 +96,7 @@ def lamp_post(noise: Noise, rng: np.random.Generator, place: tuple[float, float,
 
 
 def traffic_light(noise: Noise, rng: np.random.Generator, place: tuple[float, float, float]) -> Patch:
+    """A light on its pole, 3.4 m high, one of its three lamps lit."""
     label, lit = _LABEL["traffic light"], rng.integers(3)
     lamps = ((0.9, 0.12, 0.08), (0.95, 0.65, 0.1), (0.15, 0.8, 0.35))
     parts = [
@@ -109,6 +111,7 @@ def traffic_light(noise: Noise, rng: np.random.Generator, place: tuple[float, fl
 
 
 def traffic_sign(noise: Noise, rng: np.random.Generator, place: tuple[float, float, float]) -> Patch:
+    """A sign of one of several kinds on its pole, its lower edge 1.7 to 2.4 m high."""
     label, low = _LABEL["traffic sign"], rng.uniform(1.7, 2.4)
     kinds = (
         [oval(-0.36, 0.36, low, low + 0.72, _RED, label), oval(-0.26, 0.26, low + 0.1, low + 0.62, WHITE)],
@@ -126,11 +129,13 @@ def traffic_sign(noise: Noise, rng: np.random.Generator, place: tuple[float, flo
 
 
 def bollard(noise: Noise, place: tuple[float, float, float]) -> Patch:
+    """A post of 0.95 m with a white ring."""
     parts = [box(-0.07, 0.07, 0, 0.95, (0.3, 0.3, 0.3), _LABEL["pole"]), box(-0.07, 0.07, 0.75, 0.87, WHITE)]
     return board(Cutout(noise, parts), 0, place, (-0.1, 0.1, 0.0, 1.0))
 
 
 def tree(noise: Noise, rng: np.random.Generator, place: tuple[float, float, float]) -> Patch:
+    """A crown on a trunk, of a random size."""
     width, height, middle = rng.uniform(1.3, 2.6), rng.uniform(1.5, 3.0), rng.uniform(3.6, 5.6)
     color = np.array((0.24, 0.36, 0.15)) * rng.uniform((0.8, 0.8, 0.7), (1.5, 1.15, 1.2))
     crown = Crown(noise, radius=(width, height), middle=middle, color=tuple(color), trunk=rng.uniform(0.1, 0.22),
@@ -139,6 +144,7 @@ def tree(noise: Noise, rng: np.random.Generator, place: tuple[float, float, floa
 
 
 def bush(noise: Noise, rng: np.random.Generator, place: tuple[float, float, float]) -> Patch:
+    """A crown without a trunk, of a random size."""
     width, height = rng.uniform(0.5, 1.6), rng.uniform(0.5, 1.1)
     color = np.array((0.22, 0.34, 0.15)) * rng.uniform(0.8, 1.3, 3)
     crown = Crown(noise, radius=(width, height), middle=height * 0.7, color=tuple(color), trunk=0.0,

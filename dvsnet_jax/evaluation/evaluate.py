@@ -34,6 +34,15 @@ class Evaluation:
     """How many of the records were there before."""
 
 
+def check_policy(config: DVSNetConfig) -> None:
+    """InputError for a policy that is steered by this machine's clock, whose numbers would be another machine's."""
+    if getattr(config.policy, "needs_host", False):
+        raise InputError(
+            f"{config.policy} goes by this machine's clock, so its numbers could not be had again; segment a clip with "
+            "it (dvsnet segment --fps), and evaluate the share that it tells with --budget"
+        )
+
+
 def evaluate(
     params: networks.Params,
     clips: Sequence[NamedClip],
@@ -57,8 +66,10 @@ def evaluate(
     other arguments are those of `stream_clips` and `ClipScores`. The processes of a run call it together, with the same
     clips; each takes its part of what is left.
 
-    Raises InputError where nothing can be written to the folder, and where no clip could be evaluated.
+    Raises InputError where nothing can be written to the folder, where no clip could be evaluated, and for a policy
+    that goes by the clock (`check_policy`).
     """
+    check_policy(config)
     log = ClipLog(folder, process=jax.process_index())
     before = {name for names in gather(sorted(log.records)) for name in names}
     left = own_part([clip for clip in clips if clip.name not in before])

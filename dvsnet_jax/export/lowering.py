@@ -50,6 +50,7 @@ def lower(step: NamedStep, platforms: Sequence[str]) -> jax.export.Exported:
 
 
 def first_line(error: Exception) -> str:
+    """An error's first line, at most 200 characters of it."""
     return (str(error).splitlines() or [repr(error)])[0][:200]
 
 

@@ -25,6 +25,8 @@ SKIPS = {16: "block11_expand", 8: "block5_expand", 4: "block3_expand"}
 
 
 class DeepLabLite(nn.Module):
+    """Images, normalised, to class scores at ¼ of their size, and to what the layers on the way gave, by name."""
+
     config: DeepLabLiteConfig
     update_moments: bool = False
     frozen: tuple[str, ...] = ()

@@ -120,6 +120,9 @@ def one_line_errors(main: Main) -> Main:
 def progress(title: str, total: int, *, done: int = 0) -> Iterator[Callable[[int, str], None]]:
     """A bar on stderr with the time left, where stderr is a terminal; yields `show(done, text)`."""
     console = Console(stderr=True)
+    if not console.is_terminal:  # rich before 14.3 prints an empty line for a bar that it does not show
+        yield lambda done, text: None
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -128,7 +131,7 @@ def progress(title: str, total: int, *, done: int = 0) -> Iterator[Callable[[int
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=total, completed=done, text="")
         yield lambda done, text: bar.update(task, completed=done, text=text)
 
