@@ -56,6 +56,7 @@ def execute(notebook: nbformat.NotebookNode) -> None:
             # Sockets of this user's own in a folder of their own, where TCP would be open to the whole machine.
             km=AsyncKernelManager(transport="ipc", ip=f"{folder}/socket"),
             timeout=MOST_SECONDS,
+            coalesce_streams=True,
             record_timing=False,
             resources={"metadata": {"path": folder}},
         ).execute(cleanup_kc=True)
