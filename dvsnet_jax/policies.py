@@ -299,7 +299,12 @@ class DynamicTarget:
         return segment, TargetMoves(state.segmented + segment, state.warped + ~segment)
 
     def targets(self, state: TargetMoves) -> Float[Array, "regions"]:
-        return self.target - self.fall * state.segmented + self.rise * state.warped
+        return moved_target(state, self.target, self.fall, self.rise)
+
+
+def moved_target(moves: TargetMoves, target: float, fall: float, rise: Any) -> Float[Array, "regions"]:
+    """Where the targets of `DynamicTarget` are by now; `rise` may be traced."""
+    return target - fall * moves.segmented + rise * moves.warped
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ protocol (snippets): frames 1 to 20, of which the first does not count and the l
 segmented once; then each policy's threshold is searched for with runs that only warp, and what is printed at a share is
 interpolated between the nearest runs (dvsnet_jax.evaluation.policy_sweep). `oracle` knows how many warped labels are
 right. CamVid is measured in its own 11 classes. Prints markdown tables: mIoU, outlines, temporal consistency (along
-flow that dense inverse search finds), settings, multiply-adds, and the Pareto front. --json gets a line for every run
-and every cell, --report is a page with plots and a player.
+flow that dense inverse search finds), settings, multiply-adds and time a frame, and the Pareto front. --json gets a
+line for every run and every cell, --report is a page with plots and a player.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.labelled_clips import LabelledClip, labelled_clips, snippets
 from dvsnet_jax.evaluation.markdown import markdown_table
 from dvsnet_jax.evaluation.policy_measurement import Measured, segment_clips
-from dvsnet_jax.evaluation.policy_report import front_table, policy_report
+from dvsnet_jax.evaluation.policy_report import policy_report
 from dvsnet_jax.evaluation.policy_simulation import POLICIES
-from dvsnet_jax.evaluation.policy_sweep import sweep, table
+from dvsnet_jax.evaluation.policy_sweep import sweep
+from dvsnet_jax.evaluation.policy_tables import front_table, table
 from dvsnet_jax.evaluation.report import write_report
 from dvsnet_jax.evaluation.segmentation import Counting
+from dvsnet_jax.evaluation.step_time import step_time
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.training import command
 from dvsnet_jax.training.own_network import make_network
@@ -55,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=command.positive(int), default=8, help="at most, for each policy and share")
     parser.add_argument("--seed", type=int, default=0, help="of the policy random")
     parser.add_argument("--no-consistency", action="store_true", help="spares the flow that it takes (needs OpenCV)")
+    parser.add_argument("--no-time", action="store_true", help="spares timing the frame step")
     parser.add_argument("--report", type=Path, help="write a page to look at here, HTML; frames are embedded in it")
     parser.add_argument("--report-share", type=command.positive(float), default=0.3, help="whose frames it shows")
     parser.add_argument("--json", type=Path, help="write all measurements here, one JSON object a line")
@@ -98,10 +101,14 @@ def _run(options: Namespace) -> str:
                "clips": len(clips), "frames": count})  # fmt: skip
         motion = None if options.no_consistency else find_flow
         video = segment_clips(params, clips, config=config, seed=options.seed, motion=motion, progress=_progress)
+        size = clips[0].frames[0].image.shape[:2]
+        time = None if options.no_time else step_time(params, config, height=size[0], width=size[1], progress=_progress)
+        if time:
+            write({"what": "step time", **time.as_json()})
         result = sweep(
             params, video, config=config, shares=options.shares, policies=options.policies,
             classes=classes, first_counts=options.protocol == "every",
-            tolerance=options.tolerance, most_runs=options.runs, on_run=on_run,
+            tolerance=options.tolerance, most_runs=options.runs, on_run=on_run, time=time,
         )  # fmt: skip
         for cells in result.policies.values():
             for at in cells:

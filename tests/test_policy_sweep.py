@@ -22,6 +22,7 @@ from tiny_files import weights  # noqa: F401
 from dvsnet_jax import (
     AccumulatedLoss,
     DVSNetConfig,
+    DynamicTarget,
     FixedInterval,
     FlowFunction,
     FlowMagnitude,
@@ -37,9 +38,11 @@ from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.labelled_clips import LabelledClip, labelled_clips, snippets
 from dvsnet_jax.evaluation.policy_measurement import SegmentedClip, measure, segment_clips
-from dvsnet_jax.evaluation.policy_report import front_table, policy_report
+from dvsnet_jax.evaluation.policy_report import policy_report
 from dvsnet_jax.evaluation.policy_simulation import POLICIES, segmented, setting, simulate
 from dvsnet_jax.evaluation.policy_sweep import Point, nearest_intervals, next_threshold, sweep
+from dvsnet_jax.evaluation.policy_tables import cost_table, front_table, table
+from dvsnet_jax.evaluation.step_time import StepTime, step_time
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.segmentation_metrics import confusion_matrix, mean_iou
 from dvsnet_jax.training.agreement import pair_samples
@@ -121,24 +124,27 @@ def run(policy: str, threshold: float):
     return simulate(tiny_params(), clip.frames, policy, threshold, clip.draws, config=TINY)
 
 
-def by_the_frame_step(policy: str, threshold: float, routes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def by_the_frame_step(policy: str, threshold: float, routes: np.ndarray, params=None) -> tuple[np.ndarray, np.ndarray]:
     """Labels and routes by `segment_frame`, whose policies keep their numbers in their state."""
+    params = params or tiny_params()
     clip = video(FRAMES, height=75, width=100)
     config = TINY if policy == "learned" else TINY.replace(policy=AnyOf())
     if policy == "loss":
         config = TINY.replace(policy=AccumulatedLoss(setting(policy, threshold)))
-    state, results = init_state(tiny_params(), clip[0], config=config), []
+    if policy == "dynamic":
+        config = TINY.replace(policy=DynamicTarget(90.0, 1.0, setting(policy, threshold)))
+    state, results = init_state(params, clip[0], config=config), []
     for frame, route in zip(clip, routes, strict=True):
         number = jnp.full(len(route), setting(policy, threshold), jnp.float32)
         if policy == "learned":
             state = state._replace(policy=number)
-        elif policy != "loss":
+        elif policy not in ("loss", "dynamic"):
             # random and oracle exist in the simulation alone: the frame step follows their routes
             place = AnyOf.policies.index(policy if policy in AnyOf.policies else "routes")
             chosen = Choice(jnp.full(len(route), place), number, state.policy.age, jnp.asarray(route))
             state = state._replace(policy=chosen)
         # the first frame resets the policy: what counts is what it is given from the second on
-        state, result = segment_frame(tiny_params(), state, frame, config=config)
+        state, result = segment_frame(params, state, frame, config=config)
         results.append(jax.device_get((result.labels[0], result.segmented[0])))
     labels, segmented = zip(*results, strict=True)
     return np.stack(labels), np.stack(segmented)
@@ -155,6 +161,8 @@ def test_equals_the_frame_step(policy):
     assert 0 < segmented[1:].sum() < segmented[1:].size
     np.testing.assert_array_equal(simulated.segmented, segmented)
     np.testing.assert_array_equal(simulated.labels, labels)
+    # What the search for a share goes by tells the same.
+    np.testing.assert_array_equal(getattr(simulated.urgency, policy) > threshold, segmented[1:])
 
 
 @cache
@@ -238,6 +246,9 @@ def test_sweep_finds_the_shares():
         measured = [run for run in runs if run.policy == policy]
         assert len(measured) <= 3 * 8
         for share, line in zip(shares, result.policies[policy], strict=True):
+            if policy == "dynamic" and share < 0.7:  # these targets fall far before they are below the scores
+                assert line.share == share and np.isnan([line.mean_iou, line.kept, line.setting, line.off]).all()
+                continue
             assert line.share == share and 0 < line.mean_iou <= 1 and 0 < line.agreement <= 1
             if policy != "interval":  # which refreshes whole frames: it has few shares
                 assert min(abs(run.share - share) for run in measured) <= 1 / 28
@@ -297,6 +308,40 @@ def test_the_oracle_is_not_worse_than_chance():
     assert right.mean_iou == 1 and right.share == pytest.approx((4 + 11) / 48)
 
 
+def test_a_share_that_dynamic_targets_do_not_come_to():
+    """Their floor on this video is about 0.7; nothing is drawn to the run that segments nothing."""
+    time = StepTime(nothing=10.0, each_region=5.0, regions=4, residual=0.5, height=75, width=100)
+    shares = (0.3, 0.75)
+    chosen = ("dynamic", "random", "oracle")
+    result = sweep(tiny_params(), tiny_video(), config=TINY, shares=shares, policies=chosen, tolerance=0.02, time=time)
+    none, some = result.policies["dynamic"]
+    assert np.isnan([none.mean_iou, none.kept, none.setting, none.off]).all() and none.as_json()["mean_iou"] is None
+    assert 0 < some.mean_iou < 1 and 1 < some.setting < 100
+    printed = table(result)
+    rows = [line for line in printed.splitlines() if line.startswith("| dynamic target | –")]
+    assert len(rows) == 5 and "a share that the policy does not come to" in printed
+    # By hand: 10 ms and 20 ms for all regions.
+    costs = cost_table(result)
+    assert costs.columns[:3] == ("regions segmented", "G multiply-adds a frame", "ms a frame")
+    assert [(row[0], row[2]) for row in costs.rows] == [("30%", "16.0"), ("75%", "25.0"), ("100%", "30.0")]
+    best = max(result.policies["dynamic"][1].mean_iou, result.policies["random"][1].mean_iou)
+    assert costs.rows[1][4] == f"{best:.2%}" and costs.rows[0][3] == "random"
+    front = front_table(result)
+    assert front.columns[-1] == "ms a frame" and front.rows[0][-1] == f"{10 + 20 / FRAMES:.1f}"
+    # The front of the cells: the best but the oracle at the smaller share, and at the larger one what is better still.
+    bold = {float(cell) for cell in re.findall(r"\*\*([0-9.]+)%\*\*", printed)}
+    smaller = result.policies["random"][0].mean_iou
+    assert bold == {round(100 * iou, 2) for iou in {smaller, max(best, smaller)}}
+
+
+def test_step_time_is_a_line():
+    time = step_time(tiny_params(), TINY, height=64, width=96, repeats=2)
+    assert time.regions == 4 and (time.height, time.width) == (64, 96)
+    assert time.nothing > 0 and time.at(0) == time.nothing
+    assert time.at(0.5) == pytest.approx(time.nothing + 2 * time.each_region)
+    assert time.as_json()["residual"] >= 0
+
+
 # --- clips ------------------------------------------------------------------------------------------------------------
 
 
@@ -339,7 +384,7 @@ def write_snippets(root: Path, count: int = 1, length: int = 22, labelled: int =
     return f"cityscapes:{root}:train"
 
 
-@pytest.mark.parametrize("policy", ["loss", "learned"])
+@pytest.mark.parametrize("policy", ["loss", "dynamic", "learned"])
 def test_in_a_report_a_region_is_segmented_where_its_score_is_below_its_target(policy):
     (clip,) = tiny_video()
     result = sweep(tiny_params(), [clip], config=TINY, shares=(0.5,), policies=(policy,), tolerance=0.05)
@@ -419,18 +464,25 @@ def test_command(tmp_path, weights, capsys):  # noqa: F811
     titles = [line.split(" | ")[0] for line in tables if "30% | 40%" in line]
     assert titles == [
         "| mIoU (kept) at regions segmented", "| mIoU above the oracle, points", "| boundary F-score",
-        "| temporal consistency", "| pixels as with every frame segmented", "| target, interval, threshold, chance",
+        "| temporal consistency", "| pixels as with every frame segmented",
+        "| target, limit, rise, interval, threshold, chance",
     ]  # fmt: skip
     assert sum(line.startswith("| expected confidence |") for line in tables) == 6
     assert sum(line.startswith("| every frame (100%) |") for line in tables) == 3
     assert sum("| +0.00 | +0.00 | +0.00 | +0.00 | +0.00 |" in line for line in tables) == 1  # the oracle itself
-    assert {line.count("|") for line in tables} == {7}
-    assert "G multiply-adds a frame: " in printed
     # The front, which ends with everything segmented or a run as good as that.
-    front = [line.split(" | ") for line in tables if line.startswith("| 2") or line.startswith("| 100")]
+    costs, front = (
+        tables[next(place for place, line in enumerate(tables) if line.startswith(begin)) + 2 :]
+        for begin in ("| regions segmented | G multiply-adds", "| regions segmented | policy")
+    )
+    assert [row.split(" | ")[0] for row in costs[:6]] == ["| 30%", "| 40%", "| 50%", "| 60%", "| 80%", "| 100%"]
+    front = [line.split(" | ") for line in front]
     shares, ious = ([float(row[place].strip("| %")) for row in front] for place in (0, 3))
     assert shares == sorted(shares) and ious == sorted(ious)
     settings, *records = map(json.loads, out.read_text().splitlines())
+    (time,) = (record for record in records if record["what"] == "step time")
+    records.remove(time)
+    assert (time["height"], time["width"], time["regions"]) == (75, 100, 4) and "ms a frame" in printed
     assert settings["frames"] == 5 and settings["data"] == data
     assert sum(record["what"] == "at share" for record in records) == 5 * len(POLICIES)
     assert {record["policy"] for record in records} == {*POLICIES, "every frame", "first frames only"}
@@ -447,7 +499,9 @@ def test_command(tmp_path, weights, capsys):  # noqa: F811
     # These weights expect no loss at all, so accumulated loss has no runs but the two ends.
     near = next(record for record in records if record["policy"] == "first frames only")
     again = tmp_path / "again.html"
-    assert policies_command()([*arguments[:4], "--report", str(again), "--policies", "learned", "--shares", "0.5"]) == 0
+    assert policies_command()([*arguments[:4], "--report", str(again), "--policies", "learned", "--shares", "0.5",
+                                "--no-time"]) == 0  # fmt: skip
+    assert "ms a frame" not in capsys.readouterr().out
     segmented = np.array([frame["segmented"] for frame in clip["frames"]])
     assert segmented.mean() == pytest.approx(near["share"])
     assert clip["frames"][1]["targets"] == [None] * 4

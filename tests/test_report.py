@@ -63,6 +63,7 @@ def full(name: str = "a name") -> Report:
             Curve(f"learned {name}", (Point(0.5, 0.62, "target 90"), Point(0.1, 0.5, f"target {name}"))),
             Curve("oracle", (Point(0.1, 0.66),), competes=False),
         ),
+        milliseconds=(60.0, 330.0),
         classes=classes,
         class_ious=((f"run {name}", (0.9, None)), ("other", (math.nan, 0.25))),
         calibration=(Bin(80.0, 82.5, 40), Bin(95.0, 90.0, 39)),
@@ -315,6 +316,7 @@ PICTURE = np.zeros((*SIZE, 3), np.uint8)
         (lambda: Report("t", curves=(Curve("c", (Point(0.3, math.nan),)),)), "mean_iou is nan, expected 0 to 1"),
         (lambda: Report("t", classes=("a", "b"), class_ious=(("r", (0.5,)),)), "run 'r' has the IoU of 1 .* 2"),
         (lambda: Report("t", classes=("a",), class_ious=(("r", (50.0,)),)), "run 'r': IoU of 'a' is 50"),
+        (lambda: Report("t", milliseconds=(5.0, math.inf)), "milliseconds .*expected what a frame takes"),
         (lambda: Report("t", calibration=(Bin(math.nan, 1.0, 0),)), "expected finite numbers"),
         (lambda: Report("t", headline=Table(("a", "b"), (("x",),))), "row .* has 1 cells, expected 2"),
     ],
@@ -590,9 +592,16 @@ def test_plots_are_walked_by_arrow_keys(browser, page):
     browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     assert opened.one(".tip").is_displayed()
     assert opened.text(".tip").splitlines() == [
-        "learned a name", "target 90", "62.00% mean IoU", "50.0% of regions segmented", "Pareto-optimal",
+        "learned a name", "target 90", "62.00% mean IoU", "50.0% of regions segmented", "195 ms a frame",
+        "Pareto-optimal",
     ]  # fmt: skip
     assert len(browser.find_elements("css selector", ".plot .mark[tabindex='0']")) == 3  # one tab stop a plot
+    axis = opened.js("[...document.querySelector('.plot svg').querySelectorAll('text')].map(text => text.textContent)")
+    place = axis.index("ms a frame")
+    shares = [
+        float(text) for text in axis[axis.index("mean IoU, %") - len(axis[place + 1 :]) : axis.index("mean IoU, %")]
+    ]
+    assert [float(text) for text in axis[place + 1 :]] == [60 + 2.7 * share for share in shares]
     assert opened.errors() == []
 
 

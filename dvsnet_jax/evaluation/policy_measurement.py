@@ -144,6 +144,7 @@ def measure(
     config: DVSNetConfig,
     classes: Counting = "own",
     first_counts: bool = True,
+    warping: str = "scores",
 ) -> tuple[Measured, Urgency]:
     """A run of a policy over all clips, and the evidence that it saw, of all clips one after another.
 
@@ -154,7 +155,7 @@ def measure(
     taken = regions = same = pixels = 0
     urgencies, outlines = [], []
     for clip in video:
-        run = simulate(params, clip.frames, policy, threshold, clip.draws, config=config)
+        run = simulate(params, clip.frames, policy, threshold, clip.draws, config=config, warping=warping)
         tolerance = tolerance_of(*clip.truth.shape[1:])
         counted = [merged(labels) for labels in run.labels]
         for labels, frame in zip(run.labels, clip.frames, strict=True):

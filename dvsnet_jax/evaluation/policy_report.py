@@ -13,29 +13,16 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets import camvid, cityscapes
 from dvsnet_jax.evaluation.calibration import bins
 from dvsnet_jax.evaluation.labelled_clips import LabelledClip
-from dvsnet_jax.evaluation.markdown import Table
 from dvsnet_jax.evaluation.policy_measurement import Measured, SegmentedClip
-from dvsnet_jax.evaluation.policy_simulation import POLICIES, Run, simulate, threshold
+from dvsnet_jax.evaluation.policy_simulation import DYNAMIC, POLICIES, Run, simulate, threshold
 from dvsnet_jax.evaluation.policy_sweep import EVERY, FIRST, TITLES, Sweep
-from dvsnet_jax.evaluation.report import Clip, Curve, Frame, Point, Report, pareto_front
+from dvsnet_jax.evaluation.policy_tables import headline, setting_text
+from dvsnet_jax.evaluation.report import Clip, Curve, Frame, Point, Report
 from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.media.images import resize_image
+from dvsnet_jax.policies import TargetMoves, moved_target
 from dvsnet_jax.segmentation_metrics import confusion_matrix, mean_iou
 from dvsnet_jax.visualize import label_palette
-
-
-def front_table(result: Sweep) -> Table:
-    """The runs that no other beats at an equal or smaller share, least share first; the oracle does not take part."""
-    runs = [run for run in result.runs if run.policy != "oracle"]
-    optimal = pareto_front([Point(run.share, run.mean_iou) for run in runs])
-    light, heavy = result.multiply_adds
-    kept = {(run.policy, run.setting): run for run, best in zip(runs, optimal, strict=True) if best}
-    rows = [
-        (f"{run.share:.1%}", TITLES.get(run.policy, run.policy), _setting(run), f"{run.mean_iou:.2%}",
-         f"{run.mean_iou / result.every.mean_iou:.1%}", f"{(light + run.share * heavy) / 1e9:.3g}")
-        for run in sorted(kept.values(), key=lambda run: run.share)
-    ]  # fmt: skip
-    return Table(("regions segmented", "policy", "setting", "mIoU", "kept", "G multiply-adds a frame"), tuple(rows))
 
 
 def policy_report(
@@ -62,7 +49,7 @@ def policy_report(
     agreement = np.concatenate([-run.urgency.oracle.ravel() for run in runs])
     known: tuple[str, ...] = cityscapes.CLASSES if config.num_classes == 19 else ()
     names = camvid.CLASSES if classes == "camvid" else known or tuple(map(str, range(config.num_classes)))
-    shown = f"{TITLES.get(chosen.policy, chosen.policy)}, {_setting(chosen)}, {chosen.share:.0%} of regions"
+    shown = f"{TITLES.get(chosen.policy, chosen.policy)}, {setting_text(chosen)}, {chosen.share:.0%} of regions"
     light, heavy = result.multiply_adds
     return Report(
         title=title,
@@ -72,10 +59,12 @@ def policy_report(
                 "Multiply-adds a frame",
                 f"{light / 1e9:.3g} G with nothing segmented, {(light + heavy) / 1e9:.3g} G with all",
             ),
+            *((("A frame's time", str(result.time)),) if result.time else ()),
             ("Shown below", shown),
         ),
-        headline=_headline(result),
+        headline=headline(result),
         curves=_curves(result),
+        milliseconds=(result.time.at(0), result.time.at(1)) if result.time else None,
         classes=tuple(names),
         class_ious=((EVERY, result.every.class_ious), (shown, chosen.class_ious)),
         calibration=tuple(bins(learned, agreement)),
@@ -119,6 +108,10 @@ class _Frames(Sequence[Frame]):
             scores = (-self.run.urgency.learned[index - 1]).tolist()
         if index and self.chosen.policy == "learned":
             targets = [self.chosen.setting] * regions
+        if index and self.chosen.policy == "dynamic":
+            segmented = self.run.segmented[1:index].sum(0)
+            moves = TargetMoves(segmented, index - 1 - segmented)
+            targets = moved_target(moves, DYNAMIC.target, DYNAMIC.fall, self.chosen.setting).tolist()
         if index and self.chosen.policy == "loss":  # the score below which the limit is passed
             lost = self.run.urgency.loss[index - 1] - np.maximum(100 + self.run.urgency.learned[index - 1], 0)
             targets = (100 - self.chosen.setting + lost).tolist()
@@ -135,27 +128,13 @@ class _Frames(Sequence[Frame]):
         )
 
 
-def _headline(result: Sweep) -> Table:
-    columns = ("mIoU (kept)", *(f"{share:.4g}%" for share in (100 * np.asarray(result.shares)).tolist()))
-    rows = [
-        (TITLES[name], *(f"{at.mean_iou:.2%} ({at.kept:.1%})" for at in cells))
-        for name, cells in result.policies.items()
-    ]
-    return Table(columns, (*rows, (EVERY, *[f"{result.every.mean_iou:.2%}"] * len(result.shares))))
-
-
 def _curves(result: Sweep) -> tuple[Curve, ...]:
     curves = [
         Curve(
             TITLES.get(policy, policy),
-            tuple(Point(run.share, run.mean_iou, _setting(run)) for run in result.runs if run.policy == policy),
+            tuple(Point(run.share, run.mean_iou, setting_text(run)) for run in result.runs if run.policy == policy),
             competes=policy != "oracle",
         )
         for policy in (*result.policies, FIRST, EVERY)
     ]
     return tuple(curve for curve in curves if curve.points)
-
-
-def _setting(run: Measured) -> str:
-    words = {"learned": "target", "oracle": "target", "loss": "limit", "interval": "every", "random": "chance"}
-    return f"{words.get(run.policy, 'above')} {run.setting:.4g}" if isfinite(run.setting) else "–"

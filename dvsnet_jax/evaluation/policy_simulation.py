@@ -22,8 +22,8 @@ from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
-from dvsnet_jax.ops.warp import warp_scores
-from dvsnet_jax.policies import accumulated_loss
+from dvsnet_jax.ops.warp import warp_nearest, warp_scores
+from dvsnet_jax.policies import DynamicTarget, TargetMoves, accumulated_loss, moved_target
 from dvsnet_jax.video import VideoState, init_state, region_grid, segment_frame
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ class Urgency(NamedTuple):
     """Expected confidence score, negative: `policies.ExpectedConfidence`."""
     loss: Float[Array, "*time regions"]
     """Points lost since the key frame: `policies.AccumulatedLoss`."""
+    dynamic: Float[Array, "*time regions"]
+    """The rise past which the region's moved target is above its score, negative, from -`MOST_RISE` to 0:
+    `policies.DynamicTarget`, of `DYNAMIC`'s start and fall. What it is segmented by is the target itself."""
     interval: Float[Array, "*time regions"]
     """Frames since the key frame, 1 on the next: `policies.FixedInterval`."""
     difference: Float[Array, "*time regions"]
@@ -68,11 +71,16 @@ class Urgency(NamedTuple):
 
 
 POLICIES = Urgency._fields
+DYNAMIC = DynamicTarget()
+"""Start and fall of the policy `dynamic`; its rise is what a sweep goes over."""
+MOST_RISE = 1000.0
+"""Past this a target that rose once is above any score: all is segmented."""
 
 
 def setting(policy: str, threshold: float) -> float:
-    """A threshold as the policy's own number: a target in percent, an interval in frames, a chance, or itself."""
-    if policy in ("learned", "oracle"):
+    """A threshold as the policy's own number: a target in percent, a rise in points, an interval in frames, a chance,
+    or itself."""
+    if policy in ("learned", "dynamic", "oracle"):
         return -threshold
     if policy == "interval":
         return float(np.floor(threshold) + 1)
@@ -81,11 +89,17 @@ def setting(policy: str, threshold: float) -> float:
 
 def threshold(policy: str, setting: float) -> float:
     """The inverse: a threshold that does what a policy's own number says."""
-    if policy in ("learned", "oracle"):
+    if policy in ("learned", "dynamic", "oracle"):
         return -setting
     if policy == "interval":
         return setting - 0.5
     return 1 - setting if policy == "random" else setting
+
+
+WARPINGS = ("scores", "unscaled", "labels")
+"""What is carried along the flow. `scores`: as in the frame step, multiplied by the scale field. `unscaled`: the scores
+as they are. `labels`: the key frame's labels, the nearest to where the flow ends: all that a network without scores
+allows."""
 
 
 class Run(NamedTuple):
@@ -99,7 +113,7 @@ class Run(NamedTuple):
 
 
 class _Keys(NamedTuple):
-    """Each region's key frame."""
+    """Each region's key frame, and what a policy remembers of it."""
 
     images: Shaped[Array, "regions h/2 w/2 3"]
     scores: Float[Array, "regions h2 w2 classes"]
@@ -107,6 +121,11 @@ class _Keys(NamedTuple):
     """Frames since then, counting the one to come."""
     loss: Float[Array, "regions"]
     """`policies.accumulated_loss` since then."""
+    moves: TargetMoves
+    """How often it went each way since the clip's second frame."""
+    labels: UInt8[Array, "regions h w"] | None = None
+    """With their `maxima`, only where labels are warped."""
+    maxima: Float[Array, "regions h w"] | None = None
 
 
 def segmented(
@@ -140,18 +159,24 @@ def simulate(
     draws: Float[np.ndarray, "time regions"],
     *,
     config: DVSNetConfig,
+    warping: str = "scores",
 ) -> Run:
     """A run of one of `POLICIES` over a clip; its first frame is segmented whole. `config.policy` plays no part.
+    With an infinite threshold every policy segments all or nothing.
 
-    `draws`, of 0..1, is what the policy `random` goes by.
+    `draws`, of 0..1, is what the policy `random` goes by; `warping` is one of `WARPINGS`. Whatever it is, the decision
+    network reads what it was trained on.
     """
     chosen, at = jnp.int32(POLICIES.index(policy)), jnp.float32(threshold)
     first = clip[0]
     regions = len(first.images)
-    keys = _Keys(first.images, first.scores, jnp.ones(regions, jnp.float32), jnp.zeros(regions, jnp.float32))
+    nothing = jnp.zeros(regions, jnp.float32)
+    keys = _Keys(first.images, first.scores, nothing + 1, nothing, DYNAMIC.init(regions), *_carried(first, warping))
     labels, routes, urgencies = [first.merged], [np.ones(regions, bool)], []
     for frame, draw in zip(clip[1:], draws[1:], strict=True):
-        keys, merged, segment, urgency = _step(params, keys, frame, jnp.float32(draw), chosen, at, config=config)
+        keys, merged, segment, urgency = _step(
+            params, keys, frame, jnp.float32(draw), chosen, at, config=config, warping=warping
+        )
         labels.append(merged)
         routes.append(segment)
         urgencies.append(urgency)
@@ -160,7 +185,11 @@ def simulate(
     return Run(np.stack(labels), np.stack(routes), Urgency(*over_time))
 
 
-@partial(jax.jit, static_argnames="config")
+def _carried(frame: SegmentedFrame, warping: str) -> tuple[Array | None, Array | None]:
+    return (frame.labels, frame.maxima) if warping == "labels" else (None, None)
+
+
+@partial(jax.jit, static_argnames=("config", "warping"))
 def _step(
     params: networks.Params,
     keys: _Keys,
@@ -170,13 +199,17 @@ def _step(
     threshold: Float[Array, ""],
     *,
     config: DVSNetConfig,
+    warping: str,
 ) -> tuple[_Keys, UInt8[Array, "height width"], Bool[Array, "regions"], Float[Array, "policies regions"]]:
     """One frame: the frame step with its segmentation network replaced by what it said before."""
     grid = region_grid(config, *frame.merged.shape)
     out = networks.flow_and_feature(params, frame.images, keys.images, config)
-    warped, maxima = upsample_argmax(
-        warp_scores(keys.scores, out.flow, out.scale), (grid.region_height, grid.region_width)
-    )
+    if keys.labels is not None and keys.maxima is not None:
+        warped, maxima = warp_nearest(keys.labels, out.flow), warp_nearest(keys.maxima, out.flow)
+    else:
+        scale = jnp.ones_like(out.scale) if warping == "unscaled" else out.scale
+        carried = warp_scores(keys.scores, out.flow, scale)
+        warped, maxima = upsample_argmax(carried, (grid.region_height, grid.region_width))
     counted = _within_frame(grid)
     score = networks.expected_confidence(params, frame.images, keys.images, keys.scores, out, config)
     loss = accumulated_loss(keys.loss, score)
@@ -184,6 +217,7 @@ def _step(
         Urgency(
             learned=-score,
             loss=loss,
+            dynamic=-_least_rise(score, keys.moves),
             interval=keys.age,
             difference=jnp.abs(frame.images.astype(jnp.float32) - keys.images).mean((1, 2, 3)),
             flow=8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2)),
@@ -192,10 +226,24 @@ def _step(
         )
     )
     segment = urgency[policy] > threshold
-    new = _Keys(frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss))
-    keys = jax.tree.map(partial(_choose, segment), new, keys._replace(loss=loss))
+    # The target itself, as the frame step holds it against the score: a division's rounding could tip the balance.
+    by_target = score < moved_target(keys.moves, DYNAMIC.target, DYNAMIC.fall, -threshold)
+    segment = jnp.where((policy == POLICIES.index("dynamic")) & jnp.isfinite(threshold), by_target, segment)
+    moves = TargetMoves(keys.moves.segmented + segment, keys.moves.warped + ~segment)
+    new = _Keys(
+        frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves, *_carried(frame, warping)
+    )
+    keys = jax.tree.map(partial(_choose, segment), new, keys._replace(loss=loss, moves=moves))
     labels = merge(_choose(segment, frame.labels, warped), _choose(segment, frame.maxima, maxima), grid)[0]
     return keys._replace(age=keys.age + 1), labels, segment, urgency
+
+
+def _least_rise(score: Float[Array, "regions"], moves: TargetMoves) -> Float[Array, "regions"]:
+    """The rise, 0 … `MOST_RISE`, from which on the moved target is at the score."""
+    missing = score - moved_target(moves, DYNAMIC.target, DYNAMIC.fall, 0.0)
+    # A target that never rose is where it is, whatever the rise.
+    never = jnp.where(missing < 0, 0.0, MOST_RISE)
+    return jnp.where(moves.warped == 0, never, jnp.clip(missing / jnp.maximum(moves.warped, 1), 0.0, MOST_RISE))
 
 
 def _within_frame(grid: RegionGrid) -> Bool[np.ndarray, "regions h w"]:

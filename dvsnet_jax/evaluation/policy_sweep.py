@@ -8,7 +8,7 @@ first frames, and everything. Which intervals are nearest to a share needs no se
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -20,6 +20,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.multiply_adds import costs
 from dvsnet_jax.evaluation.policy_measurement import Measured, SegmentedClip, measure
 from dvsnet_jax.evaluation.policy_simulation import POLICIES, threshold
+from dvsnet_jax.evaluation.step_time import StepTime
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 TITLES = {
     "learned": "expected confidence",
     "loss": "accumulated loss",
+    "dynamic": "dynamic target",
     "interval": "fixed interval",
     "difference": "frame difference",
     "flow": "flow magnitude",
@@ -34,8 +36,8 @@ TITLES = {
     "oracle": "oracle: true agreement",
 }
 EVERY, FIRST = "every frame", "first frames only"
-_FAR = 0.01
-"""Shares further than this from every run are marked in the table."""
+FAR = 0.01
+"""A share further than this from every run is told apart: it is interpolated over a wide gap."""
 
 
 class Point(NamedTuple):
@@ -49,12 +51,16 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class AtShare(Measured):
-    """A policy at a share, on the line between two runs."""
+    """A policy at a share, on the line between two runs. NaN all over where the policy has no run below the share, or
+    none above: a dynamic target, which starts at `DYNAMIC`'s, falls until it has found its place."""
 
     kept: float
     """mIoU over that of segmenting every frame."""
     off: float
     """How far the share of the nearest run is from this one."""
+
+
+_NUMBERS = tuple(each.name for each in fields(AtShare) if each.name not in ("policy", "share", "class_ious"))
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ class Sweep:
     """All that were measured, in their order."""
     multiply_adds: tuple[int, int]
     """Of a frame with nothing segmented, and of all its regions' segmentation on top."""
+    time: StepTime | None = None
+    """Where it was measured."""
 
 
 def sweep(
@@ -81,11 +89,14 @@ def sweep(
     policies: Sequence[str] = POLICIES,
     classes: Literal["own", "camvid"] = "own",
     first_counts: bool = True,
+    warping: str = "scores",
     tolerance: float = 0.005,
     most_runs: int = 8,
+    time: StepTime | None = None,
     on_run: Callable[[Measured], None] = lambda measured: None,
 ) -> Sweep:
     """Runs each policy until a run's share is within `tolerance` of each share, at most `most_runs` times for each.
+    `time` is kept with what comes out.
 
     Raises InputError for a share below that of first frames, and for weights whose output is not finite.
     """
@@ -100,7 +111,7 @@ def sweep(
 
     def run(policy: str, at: float) -> tuple[Measured, Any]:
         measured, urgency = measure(
-            params, video, policy, at, config=config, classes=classes, first_counts=first_counts
+            params, video, policy, at, config=config, classes=classes, first_counts=first_counts, warping=warping
         )
         if np.isinf(at):
             measured = replace(measured, policy=EVERY if at < 0 else FIRST)
@@ -132,9 +143,12 @@ def sweep(
                 measured, urgency = run(policy, at)
                 runs.append(measured)
                 points.append(Point(at, measured.share, getattr(urgency, policy).ravel()))
-        found[policy] = [_between(runs, share, policy, every.mean_iou) for share in shares]
+        if policy == "dynamic":  # which no rise brings to either end
+            runs = runs[2:]
+        found[policy] = [_between(runs, share, policy, every, max(tolerance, FAR)) for share in shares]
     heavy, *light = (cost.multiply_adds for cost in costs(config, *video[0].truth.shape[1:], params=params))
-    return Sweep(tuple(shares), every, found, all_runs, (config.num_regions * sum(light), config.num_regions * heavy))
+    multiply_adds = config.num_regions * sum(light), config.num_regions * heavy
+    return Sweep(tuple(shares), every, found, all_runs, multiply_adds, time)
 
 
 def nearest_intervals(lengths: Sequence[int], share: float, *, first_counts: bool = True) -> tuple[int, int]:
@@ -172,62 +186,31 @@ def next_threshold(points: Sequence[Point], share: float, tolerance: float, *, h
     return float(values[place] + (values[place + 1] - values[place]) / 2)
 
 
-def _between(runs: Sequence[Measured], share: float, policy: str, best: float) -> AtShare:
-    """On the straight line between the nearest runs below and above a share."""
-    below = max((run for run in runs if run.share <= share), key=lambda run: run.share)
-    above = min((run for run in runs if run.share >= share), key=lambda run: run.share)
-    part = (share - below.share) / (above.share - below.share) if above.share > below.share else 0.0
+def _between(runs: Sequence[Measured], share: float, policy: str, every: Measured, near: float) -> AtShare:
+    """On the straight line between the nearest runs below and above a share; where all are on one side, the nearest, if
+    it is `near`."""
+    below = max((run for run in runs if run.share <= share), key=lambda run: run.share, default=None)
+    above = min((run for run in runs if run.share >= share), key=lambda run: run.share, default=None)
+    one = below or above
+    if (not below or not above) and one and abs(one.share - share) <= near:
+        below = above = one
+    if not below or not above:
+        nothing = dict.fromkeys(_NUMBERS, np.nan)
+        return AtShare(policy=policy, share=share, **nothing, class_ious=(np.nan,) * len(every.class_ious))
+    low, high = below, above
+    part = (share - low.share) / (high.share - low.share) if high.share > low.share else 0.0
 
     def line(name: str) -> float:
-        return (1 - part) * getattr(below, name) + part * getattr(above, name)
+        return (1 - part) * getattr(low, name) + part * getattr(high, name)
 
-    finite = [run.setting for run in (below, above) if np.isfinite(run.setting)]
+    numbers = {name: line(name) for name in _NUMBERS if name not in ("setting", "kept", "off")}
+    finite = [run.setting for run in (low, high) if np.isfinite(run.setting)]
     return AtShare(
         policy=policy,
-        setting=line("setting") if len(finite) == 2 else finite[0] if finite else float("nan"),
+        setting=line("setting") if len(finite) == 2 else finite[0] if finite else np.nan,
         share=share,
-        mean_iou=line("mean_iou"),
-        accuracy=line("accuracy"),
-        agreement=line("agreement"),
-        boundary_f=line("boundary_f"),
-        consistency=line("consistency"),
-        class_ious=tuple((1 - part) * a + part * b for a, b in zip(below.class_ious, above.class_ious, strict=True)),
-        kept=line("mean_iou") / best,
-        off=min(share - below.share, above.share - share),
+        **numbers,
+        class_ious=tuple((1 - part) * a + part * b for a, b in zip(low.class_ious, high.class_ious, strict=True)),
+        kept=numbers["mean_iou"] / every.mean_iou,
+        off=min(abs(share - low.share), abs(high.share - share)),
     )
-
-
-def table(result: Sweep) -> str:
-    """Markdown tables of each policy at each share: mIoU, and how much that is of segmenting every frame; outlines,
-    temporal consistency, the pixels labelled as with every frame segmented, the settings, and multiply-adds."""
-    head = " | ".join(f"{100 * share:.4g}%" for share in result.shares)
-
-    def part(title: str, cell: Callable[[AtShare], str], best: str = "") -> list[str]:
-        rows = [f"| {TITLES[name]} | {' | '.join(map(cell, cells))} |" for name, cells in result.policies.items()]
-        if best:
-            rows.append(f"| {EVERY} (100%) | " + " | ".join([best] * len(result.shares)) + " |")
-        return [f"| {title} | {head} |", "|---" * (len(result.shares) + 1) + "|", *rows, ""]
-
-    every = result.every
-    lines = part(
-        "mIoU (kept) at regions segmented", lambda at: f"{at.mean_iou:.2%} ({at.kept:.1%}){_mark(at)}",
-        f"{every.mean_iou:.2%}",
-    )  # fmt: skip
-    if "oracle" in result.policies:
-        oracle = {at.share: at.mean_iou for at in result.policies["oracle"]}
-        lines += part("mIoU above the oracle, points", lambda at: f"{100 * (at.mean_iou - oracle[at.share]):+.2f}")
-    lines += part("boundary F-score", lambda at: f"{at.boundary_f:.2%}", f"{every.boundary_f:.2%}")
-    if np.isfinite(every.consistency):
-        lines += part("temporal consistency", lambda at: f"{at.consistency:.2%}", f"{every.consistency:.2%}")
-    lines += part("pixels as with every frame segmented", lambda at: f"{at.agreement:.2%}")
-    lines += part("target, interval, threshold, chance", lambda at: f"{at.setting:.4g}")
-    light, heavy = result.multiply_adds
-    costs_at = [f"{(light + share * heavy) / 1e9:.3g}" for share in result.shares]
-    lines += [f"G multiply-adds a frame: {', '.join(costs_at)}; all segmented {(light + heavy) / 1e9:.3g}."]
-    if any(_mark(at) for cells in result.policies.values() for at in cells):
-        lines += ["", f"\\* no run within {_FAR:.0%} of this share: interpolated over a wider gap"]
-    return "\n".join(lines)
-
-
-def _mark(at: AtShare) -> str:
-    return "\\*" if at.off > _FAR else ""

@@ -58,6 +58,9 @@ class Report:
     """Names and values: data, weights, device, date."""
     headline: Table | None = None
     curves: tuple[Curve, ...] = ()
+    milliseconds: tuple[float, float] | None = None
+    """What a frame takes with nothing segmented and with everything, for the curves' plot: between them time is linear
+    in the share."""
     classes: tuple[str, ...] = ()
     class_ious: tuple[tuple[str, tuple[float | None, ...]], ...] = ()
     """Names of runs, and their IoU of each of `classes`, 0..1; None and NaN for a class that is nowhere."""
@@ -97,6 +100,7 @@ def write_report(path: str | os.PathLike[str], report: Report, *, quality: int =
         "facts": report.facts,
         "headline": _headline(report.headline),
         "curves": _curves(report.curves),
+        "milliseconds": _milliseconds(report.milliseconds),
         "classes": report.classes,
         "class_ious": _class_ious(report),
         "calibration": [_bin(group) for group in report.calibration],
@@ -132,6 +136,14 @@ def _curves(curves: Sequence[Curve]) -> list[dict[str, Any]]:
         if points:
             written.append({"name": curve.name, "competes": curve.competes, "points": points})
     return written
+
+
+def _milliseconds(ends: tuple[float, float] | None) -> list[float] | None:
+    if ends is None:
+        return None
+    if not all(math.isfinite(end) and end >= 0 for end in ends):
+        raise InputError(f"milliseconds {ends}: expected what a frame takes with nothing and with everything segmented")
+    return [float(end) for end in ends]
 
 
 def _class_ious(report: Report) -> list[dict[str, Any]]:

@@ -135,7 +135,7 @@ def flow_and_feature(
         return out
     pair = jnp.concatenate([preprocessing.unit_bgr(current), preprocessing.unit_bgr(key)], axis=-1)
     flow, seen = FlowNet2s(network, config.num_classes).apply({"params": params["flow"]}, pair)
-    return FlowOutput(flow, seen["predict_scale"], seen["conv6_1"])
+    return FlowOutput(flow, seen["predict_scale"], seen[network.feature])
 
 
 def decision_input(
@@ -184,7 +184,7 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
     image, pair = _floats(1, 64, 64, 3), _floats(1, 64, 64, 6)
     flow_params: Any
     if isinstance(flow, FlowNet2sConfig):
-        flow_params, channels = _init(FlowNet2s(flow, config.num_classes), flow_key, pair), flow.channels[-1]
+        flow_params, channels = _init(FlowNet2s(flow, config.num_classes), flow_key, pair), flow.feature_channels
     elif isinstance(flow, FlowNet2Config):
         flow_params, channels = init_region_flow_params(flow_key, flow, config.num_classes), flow.channels(1024)
     else:

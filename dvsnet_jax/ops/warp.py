@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from dvsnet_jax.ops.resize import resize_legacy
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+    from jaxtyping import Array, Float, Shaped
 
 
 def warp(values: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"]) -> Float[Array, "n h w c"]:
@@ -38,6 +38,22 @@ def warp(values: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"]) -> Fl
     upper = sample(y0, x0) * (1 - dx) + sample(y0, x1) * dx
     lower = sample(y1, x0) * (1 - dx) + sample(y1, x1) * dx
     return upper * (1 - dy) + lower * dy
+
+
+def warp_nearest(values: Shaped[Array, "n h2 w2"], flow: Float[Array, "n h w 2"]) -> Shaped[Array, "n h2 w2"]:
+    """The nearest of `values` at each point's end of the flow, of any type: labels can be carried so.
+
+    Flow is brought to the grid of the values (legacy bilinear) where its own differs. Coordinates are clamped to the
+    image, as in `warp`.
+    """
+    n, height, width = values.shape
+    if (height, width) != flow.shape[1:3]:
+        stretch = jnp.asarray([width / flow.shape[2], height / flow.shape[1]], flow.dtype)
+        flow = resize_legacy(flow, (height, width)) * stretch
+    x = jnp.clip(flow[..., 0] + jnp.arange(width, dtype=flow.dtype), 0, width - 1)
+    y = jnp.clip(flow[..., 1] + jnp.arange(height, dtype=flow.dtype)[:, None], 0, height - 1)
+    place = jnp.round(y).astype(jnp.int32) * width + jnp.round(x).astype(jnp.int32)
+    return jnp.take_along_axis(values.reshape(n, -1), place.reshape(n, -1), axis=1).reshape(values.shape)
 
 
 def warp_scores(

@@ -79,7 +79,26 @@ def accelerate(
         params, config, clips, folder / "flow", options.joint, schedule or Schedule(steps=options.joint.steps),
         crops=options.crops, described=described, on_step=on_step,
     )  # fmt: skip
-    params = {**params, "flow": flow}
+    return learn_decision(
+        {**params, "flow": flow}, config, clips, held_out, folder, options,
+        on_stage=on_stage, on_pairs=on_pairs, on_epoch=on_epoch,
+    )  # fmt: skip
+
+
+def learn_decision(
+    params: networks.Params,
+    config: DVSNetConfig,
+    clips: Sequence[Clip],
+    held_out: Sequence[Clip],
+    folder: str | Path,
+    options: Acceleration,
+    *,
+    on_stage: Callable[[str], None] = lambda stage: None,
+    on_pairs: Callable[[int], None] = lambda done: None,
+    on_epoch: Callable[[Metrics], None] = lambda record: None,
+) -> Accelerated:
+    """The second half of `accelerate`: a fresh decision network for segmentation and flow as they are."""
+    folder = Path(folder)
     on_stage("decision data")
     for name, source, count in (("train", clips, options.pairs), ("val", held_out, max(1, options.pairs // 4))):
         pairs, read = clip_pairs(source, count, options.distances, seed=options.decision.seed)
