@@ -11,7 +11,8 @@ import dvsnet_jax
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 NOT_PINNED = {"mypy", "ruff", "nbclient", "nbformat", "torch"}
-"""mypy and ruff look at the code and are no part of it, nbclient and nbformat run notebooks; torch's oldest release has no CPU build on PyPI."""
+"""mypy and ruff look at the code and are no part of it, nbclient and nbformat run the notebooks; torch's oldest release
+has no CPU build on PyPI."""
 
 
 def _numbers(version: str) -> tuple[int, ...]:
