@@ -50,7 +50,7 @@ def check_run(notebook: nbformat.NotebookNode) -> None:
         for output in cell.outputs:
             assert output.output_type != "error", output
             assert output.get("name") != "stderr", output.text
-    assert pictures(notebook) >= 3
+    assert pictures(notebook) >= 2
 
 
 def test_there_are_notebooks_and_each_has_its_text():
