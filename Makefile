@@ -7,7 +7,7 @@ OLDEST_PYTHON ?= python3.11
 # What reads NVIDIA's .pth.tar in the tests; the newest release would do too.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test test-slow test-oldest docs lint format clean
+.PHONY: demo test test-slow test-notebooks test-oldest docs notebooks lint format clean
 
 demo: $(VENV)/.core  ## draw a short clip and segment it; look into demo-out/
 	$(BIN)/dvsnet demo --out demo-out
@@ -17,6 +17,12 @@ test: $(VENV)/.dev lint  ## style, types and the default tests (offline, under 1
 
 test-slow: $(VENV)/.dev  ## the heavier tests
 	$(BIN)/python -m pytest -m slow
+
+test-notebooks: $(VENV)/.dev  ## runs every notebook, and leaves the files as they are
+	$(BIN)/python -m pytest -m slow tests/test_notebooks.py
+
+notebooks: $(VENV)/.dev  ## makes notebooks/*.ipynb from their texts: runs them and keeps what they show
+	$(BIN)/python notebooks/execute.py
 
 test-oldest: $(OLDEST)/.dev  ## the default tests on the oldest libraries that pyproject.toml admits (Python 3.11)
 	$(OLDEST)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile -o cache_dir=$(OLDEST)/cache

@@ -10,8 +10,9 @@ import dvsnet_jax
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-NOT_PINNED = {"mypy", "ruff", "torch"}
-"""mypy and ruff look at the code and are no part of it; torch's oldest release has no CPU build on PyPI."""
+NOT_PINNED = {"mypy", "ruff", "nbclient", "nbformat", "torch"}
+"""mypy and ruff look at the code and are no part of it, nbclient and nbformat run the notebooks; torch's oldest release
+has no CPU build on PyPI."""
 
 
 def _numbers(version: str) -> tuple[int, ...]:
