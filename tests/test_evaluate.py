@@ -170,10 +170,12 @@ def test_a_policy_that_goes_by_the_clock_is_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_streams_are_refilled_and_frames_come_in_order():
+@pytest.mark.parametrize("stepping", ["together", "apart"])
+def test_streams_are_refilled_and_frames_come_in_order(stepping):
     seen: dict[int, list[int]] = {}
     ends = []
-    for event in stream_clips(tiny_params(), [clip.frames for clip in clips()], config=CONFIG, streams=2):
+    frames = [clip.frames for clip in clips()]
+    for event in stream_clips(tiny_params(), frames, config=CONFIG, streams=2, stepping=stepping):
         if isinstance(event, ClipEnd):
             ends.append((event.clip, event.frames))
         else:
@@ -316,21 +318,25 @@ def test_one_stream_eight_streams_eight_devices_and_two_processes_count_alike(fo
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    others = [start(folder, weights, tmp_path / "devices", "--streams", "8", **devices)]
+    others = [
+        start(folder, weights, tmp_path / f"devices {step}", "--streams", "8", "--step", step, **devices)
+        for step in ("together", "apart")
+    ]
     # What srun sets, but for the port.
     job = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
     for process in map(str, range(2)):
         task = {**job, "SLURM_PROCID": process, "SLURM_LOCALID": process, "JAX_COORDINATOR_ADDRESS": address}
         others.append(start(folder, weights, tmp_path / "processes", "--streams", "2", "--distributed", **task))
-    for streams in ("1", "8"):
-        assert main(options(folder, weights, tmp_path / streams, "--no-consistency", "--streams", streams)) == 0
+    for streams, step in (("1", "auto"), ("8", "apart"), ("8", "together")):
+        more = ["--no-consistency", "--streams", streams, "--step", step]
+        assert main(options(folder, weights, tmp_path / f"{streams} {step}", *more)) == 0
     for process in others:
         finish(process)
-    one = lines(tmp_path / "1")
+    one = lines(tmp_path / "1 auto")
     assert len(one) == 5 and sum(record["segmented"] for record in one.values()) > 20
-    for other in ("8", "devices", "processes"):
+    for other in ("8 apart", "8 together", "devices together", "devices apart", "processes"):
         assert lines(tmp_path / other) == one, other
-        results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("1", other)]
+        results = [json.loads((tmp_path / name / "results.json").read_text()) for name in ("1 auto", other)]
         for result in results:
             result.pop("ms_per_frame")
         assert results[0] == results[1]

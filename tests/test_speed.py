@@ -95,7 +95,7 @@ def test_end_to_end_times_each_stage(recipe, weights, tmp_path, capsys):  # noqa
 
 
 def test_a_trace_has_the_stages_by_name(weights, tmp_path, capsys):  # noqa: F811
-    spec = importlib.util.spec_from_file_location("recipe_profile", EVAL / "profile.py")
+    spec = importlib.util.spec_from_file_location("recipe_step_trace", EVAL / "step_trace.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.main(["--save-dir", str(tmp_path), "--weights", weights, "--size", "64x96", "--steps", "1"]) == 0

@@ -51,6 +51,9 @@ class Evaluate:
     """Folder for report.html, table.md, results.json, and clips.jsonl with a line for each clip."""
     streams: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 4
     """Clips that step together, dealt out over the devices."""
+    step: Literal["auto", "together", "apart"] = "auto"
+    """How they step. together: one program over all of them, on every device its part; auto on accelerators. apart: a
+    program for each, as many at once as there are cores; auto on CPUs."""
     every_frame: bool = False
     """Segment every frame whole besides, to compare with: what is kept of its mIoU, and how good the decisions are."""
     no_consistency: bool = False
@@ -97,7 +100,7 @@ class Evaluate:
             found = evaluate(
                 params, clips, config=config, folder=folder, streams=self.streams, classes=classes,
                 first_counts=self.protocol == "all", motion=None if self.no_consistency else find_flow,
-                every_frame=self.every_frame,
+                every_frame=self.every_frame, stepping=self.step,
                 keep={clip.name for clip in (clips if self.keep_labels else clips[: self.show])},
                 on_frame=on_frame, on_clip=on_clip,
             )  # fmt: skip

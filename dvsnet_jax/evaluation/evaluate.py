@@ -19,6 +19,7 @@ from dvsnet_jax.evaluation.kept_labels import LabelKeeper
 from dvsnet_jax.evaluation.policy_measurement import Motion
 from dvsnet_jax.evaluation.processes import gather, own_part
 from dvsnet_jax.evaluation.segmentation import Counting
+from dvsnet_jax.evaluation.stream_steps import Stepping
 from dvsnet_jax.evaluation.streams import ClipEnd, SegmentedFrame, stream_clips
 
 
@@ -56,6 +57,7 @@ def evaluate(
     every_frame: bool = False,
     keep: Collection[str] = (),
     devices: Sequence[Any] | None = None,
+    stepping: Stepping = "auto",
     on_frame: Callable[[str], None] = lambda clip: None,
     on_clip: Callable[[str, str | None], None] = lambda clip, error: None,
 ) -> Evaluation:
@@ -76,7 +78,7 @@ def evaluate(
     run = _Run(left, log, folder, config, classes, first_counts, motion, keep, on_frame, on_clip)
     events = stream_clips(
         params, [clip.frames for clip in left], config=config, streams=streams, devices=devices,
-        every_frame=every_frame, first_counts=first_counts,
+        every_frame=every_frame, first_counts=first_counts, stepping=stepping,
     )  # fmt: skip
     try:
         for event in events:

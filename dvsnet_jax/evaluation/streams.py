@@ -5,31 +5,28 @@
             case SegmentedFrame(): ...
             case ClipEnd(): ...
 
-The streams are dealt out over this process's devices (`jax.shard_map`): each runs the frame step on its own streams and
-waits for no other, so its loop over regions to segment is as long as its own streams need. Frames are read ahead in
-threads; while the devices work on a frame, the caller is given the one before it.
+How they step, together or apart, is `evaluation.stream_steps`. Frames are read ahead in threads; while the devices work
+on a frame, the caller is given the one before it.
 """
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.stream_steps import Apart, Stepped, Stepping, Together, choose
 from dvsnet_jax.media.prefetch import run_ahead
-from dvsnet_jax.video import VideoState, init_state, segment_frame
+from dvsnet_jax.video import init_state
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, UInt8
@@ -78,16 +75,15 @@ class _Slot:
     """The next to be segmented; None where the stream is idle."""
 
 
-class _Stepped(NamedTuple):
+class _UnderWay(NamedTuple):
     """A step on its way."""
 
     who: list[tuple[int, int, int, LabelledImage]]
     """Of each frame in it: stream, clip, number, sample."""
-    result: Any
-    whole: Any
-    seconds: Future[float]
-    """What it took."""
+    stepped: Future[Stepped]
+    whole: Stepped | None
     counts: bool
+    """Whether its time does."""
     ends: list[ClipEnd]
     """Of clips whose last frame this was."""
 
@@ -101,6 +97,7 @@ def stream_clips(
     devices: Sequence[Any] | None = None,
     every_frame: bool = False,
     first_counts: bool = True,
+    stepping: Stepping = "auto",
 ) -> Iterator[SegmentedFrame | ClipEnd]:
     """Segments every frame of every clip; the frames of a clip come in order, those of several clips mixed.
 
@@ -110,6 +107,7 @@ def stream_clips(
       streams: how many step together; rounded up to a multiple of the devices, and down to what the clips need.
       devices: of this process; default all of them.
       every_frame: segment every frame whole besides, for comparison.
+      stepping: together on accelerators, apart on CPUs, if not told; see `stream_steps`.
       first_counts: whether steps in which a clip begins have `seconds`; by the paper's protocol they have none.
 
     What is wrong with a clip (InputError, OSError: a damaged file, a frame of another size) ends this clip with an
@@ -123,7 +121,7 @@ def stream_clips(
     while waiting:
         count = min(streams, len(waiting))
         rounded = -(-count // len(local)) * len(local)
-        group = _Group(params, clips, config, rounded, local, every_frame, first_counts)
+        group = _Group(params, clips, config, rounded, local, every_frame, first_counts, choose(stepping, local))
         yield from group.run(waiting)
         waiting = group.later
 
@@ -139,31 +137,34 @@ class _Group:
     devices: list[Any]
     every_frame: bool
     first_counts: bool
+    steps: type[Together] | type[Apart]
     later: deque[int] = field(default_factory=deque)
     """Clips of other sizes."""
     size: tuple[int, ...] = ()
-    ready: float = 0.0
-    """When the devices were done with the last step."""
+    _steps: Together | Apart | None = None
+    _whole: Together | Apart | None = None
 
     def run(self, waiting: deque[int]) -> Iterator[SegmentedFrame | ClipEnd]:
         slots = [_Slot() for _ in range(self.streams)]
-        before: _Stepped | None = None
-        with ThreadPoolExecutor(1, "dvsnet-wait") as waiter:
-            try:
-                while True:
-                    for slot in slots:
-                        yield from self._refill(slot, waiting)
-                    if not any(slot.sample for slot in slots):
-                        break
-                    stepped = self._step(slots, waiter)
-                    if before:
-                        yield from self._delivered(before)
-                    before = stepped
+        before: _UnderWay | None = None
+        try:
+            while True:
+                for slot in slots:
+                    yield from self._refill(slot, waiting)
+                if not any(slot.sample for slot in slots):
+                    break
+                begun = self._step(slots)
                 if before:
                     yield from self._delivered(before)
-            finally:
-                for slot in slots:
-                    _close(slot)
+                before = begun
+            if before:
+                yield from self._delivered(before)
+        finally:
+            for slot in slots:
+                _close(slot)
+            for steps in (self._steps, self._whole):
+                if steps:
+                    steps.close()
 
     def _refill(self, slot: _Slot, waiting: deque[int]) -> Iterator[ClipEnd]:
         """Gives an idle stream the next clip of this size, if there is one."""
@@ -191,22 +192,12 @@ class _Group:
         except ValueError as error:
             raise InputError(str(error)) from error
         self.size = image.shape
-        mesh = Mesh(np.asarray(self.devices), ("streams",))
-        self._dealt = NamedSharding(mesh, PartitionSpec("streams"))
-        self._params = jax.device_put(self.params, NamedSharding(mesh, PartitionSpec()))
-        frames = jax.ShapeDtypeStruct((self.streams, *self.size), np.uint8, sharding=self._dealt)
-        restart = jax.ShapeDtypeStruct((self.streams,), bool, sharding=self._dealt)
-        self._state = self._blank()
-        step = sharded_step(mesh, self.config)
-        self._compiled = step.lower(self._params, self._state, frames, restart).compile()
-        # Segmented whole every time, its state never matters; but it is donated, so it is another one.
-        self._whole_state = self._blank() if self.every_frame else None
+        self._steps = self.steps(self.params, self.config, self.streams, self.size, self.devices)
+        if self.every_frame:
+            self._whole = self.steps(self.params, self.config, self.streams, self.size, self.devices)
 
-    def _blank(self) -> VideoState:
-        frames = jax.ShapeDtypeStruct((self.streams, *self.size), np.uint8)
-        return jax.device_put(init_state(self.params, frames, config=self.config), self._dealt)
-
-    def _step(self, slots: list[_Slot], waiter: ThreadPoolExecutor) -> _Stepped:
+    def _step(self, slots: list[_Slot]) -> _UnderWay:
+        assert self._steps
         frames = np.zeros((self.streams, *self.size), np.uint8)
         restart = np.zeros(self.streams, bool)
         who = []
@@ -215,24 +206,13 @@ class _Group:
                 frames[stream] = slot.sample.image
                 restart[stream] = slot.number == 0
                 who.append((stream, slot.clip, slot.number, slot.sample))
-        dispatched = time.perf_counter()
-        on_devices = jax.device_put((frames, restart), self._dealt)
-        self._state, result = self._compiled(self._params, self._state, *on_devices)
-        seconds = waiter.submit(self._wait, result, dispatched)
-        whole = None
-        if self.every_frame:
-            seconds.result()  # else it would be in the next step's time
-            all_streams = jax.device_put(np.ones(self.streams, bool), self._dealt)
-            self._whole_state, all_whole = self._compiled(self._params, self._whole_state, on_devices[0], all_streams)
-            whole = jax.block_until_ready(all_whole.labels)
+        active = [slot.sample is not None for slot in slots]
+        stepped, whole = self._steps.step(frames, restart, active), None
+        if self._whole:  # one after the other, else one would be in the other's time
+            stepped.result()
+            whole = self._whole.step(frames, np.ones(self.streams, bool), active).result()
         ends = [end for slot in slots if slot.sample is not None and (end := self._advance(slot))]
-        return _Stepped(who, result, whole, seconds, self.first_counts or not restart.any(), ends)
-
-    def _wait(self, result: Any, dispatched: float) -> float:
-        """What the step took, from the end of the one before it where it had to wait for that."""
-        jax.block_until_ready(result)
-        begun, self.ready = max(dispatched, self.ready), time.perf_counter()
-        return self.ready - begun
+        return _UnderWay(who, stepped, whole, self.first_counts or not restart.any(), ends)
 
     def _advance(self, slot: _Slot) -> ClipEnd | None:
         """Reads a stream's next frame; what it tells of, if there is none."""
@@ -253,27 +233,16 @@ class _Group:
         _close(slot)
         return ClipEnd(slot.clip, slot.number, error)
 
-    def _delivered(self, stepped: _Stepped) -> Iterator[SegmentedFrame | ClipEnd]:
-        seconds = stepped.seconds.result() / len(stepped.who) if stepped.counts else None
-        result, whole = jax.device_get((stepped.result, stepped.whole))
-        for stream, clip, number, sample in stepped.who:
-            labels, scores, targets, segmented = (values[stream] for values in result)
-            every = None if whole is None else whole[stream]
+    def _delivered(self, under_way: _UnderWay) -> Iterator[SegmentedFrame | ClipEnd]:
+        done = under_way.stepped.result()
+        seconds = done.seconds / len(under_way.who) if under_way.counts else None
+        for stream, clip, number, sample in under_way.who:
+            own, whole = done.results[stream], under_way.whole and under_way.whole.results[stream]
+            assert own is not None
+            labels, scores, targets, segmented = (np.asarray(values) for values in own)
+            every = None if whole is None else np.asarray(whole.labels)
             yield SegmentedFrame(clip, number, sample, labels, scores, targets, segmented, every, seconds)
-        yield from stepped.ends
-
-
-def sharded_step(mesh: Mesh, config: DVSNetConfig) -> Any:
-    """`segment_frame` with its streams dealt out over the mesh's axis `streams`, jitted: `(params, state, frames,
-    restart) → (state, result)`."""
-    whole, dealt = PartitionSpec(), PartitionSpec("streams")
-    return jax.jit(
-        jax.shard_map(
-            partial(segment_frame, config=config), mesh=mesh, in_specs=(whole, dealt, dealt, dealt),
-            out_specs=(dealt, dealt), check_vma=False,
-        ),
-        donate_argnums=1,
-    )  # fmt: skip
+        yield from under_way.ends
 
 
 def _close(slot: _Slot) -> None:

@@ -1,7 +1,7 @@
 """A profiler trace of the frame step, its stages by name: preprocess, flow, decision, segmentation, warp, upsample,
 merge.
 
-    python eval/profile.py --save-dir trace [--size 1024x2048] [--segmented 1] [--weights bundled]
+    python eval/step_trace.py --save-dir trace [--size 1024x2048] [--segmented 1] [--weights bundled]
     tensorboard --logdir trace                          # or ui.perfetto.dev, with trace/**/perfetto_trace.json.gz
 
 Of so many regions segmented, a few steps after the first ones. Prints where the trace lies.

@@ -1,0 +1,156 @@
+"""How streams step: all of them in one program, or each in its own.
+
+`Together` is for accelerators, which one stream leaves mostly idle: streams are dealt out over the devices
+(`jax.shard_map`), and each device runs the frame step on its own, so its loop over regions to segment is as long as its
+own streams need and no device waits for another's.
+
+`Apart` is for CPUs, where a batch gains nothing and large arrays leave the caches: a program for each stream, as many
+at once as there are cores. What is serial in one then fills the gaps of another, an idle stream costs nothing, and a
+stream's numbers are the same bit for bit whatever the others do.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from dvsnet_jax import networks
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.video import FrameResult, VideoState, init_state, segment_frame
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, UInt8
+
+Stepping = Literal["auto", "together", "apart"]
+
+
+class Stepped(NamedTuple):
+    """One step of all streams, done."""
+
+    results: list[FrameResult | None]
+    """By stream, without the axis of streams, numpy; None for an idle one that was not stepped."""
+    seconds: float
+    """What it took, from the end of the step before it where it had to wait for that."""
+
+
+class Together:
+    """One program over all streams."""
+
+    def __init__(
+        self, params: networks.Params, config: DVSNetConfig, streams: int, size: tuple[int, ...], devices: Sequence[Any]
+    ) -> None:
+        mesh = Mesh(np.asarray(devices), ("streams",))
+        self._dealt = NamedSharding(mesh, PartitionSpec("streams"))
+        self._params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
+        frames = jax.ShapeDtypeStruct((streams, *size), np.uint8, sharding=self._dealt)
+        restart = jax.ShapeDtypeStruct((streams,), bool, sharding=self._dealt)
+        self._blank = lambda: jax.device_put(init_state(params, frames, config=config), self._dealt)
+        self._state = self._blank()
+        self._program = _sharded(mesh, config).lower(self._params, self._state, frames, restart).compile()
+        self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
+        self._ready = 0.0
+
+    def step(
+        self, frames: UInt8[np.ndarray, "streams h w 3"], restart: Bool[np.ndarray, "streams"], active: Sequence[bool]
+    ) -> Future[Stepped]:
+        """Begins a step; `restart` as `segment_frame` has it. Idle streams are stepped too, their results dropped."""
+        dispatched = time.perf_counter()
+        on_devices = jax.device_put((frames, restart), self._dealt)
+        self._state, result = self._program(self._params, self._state, *on_devices)
+        return self._waiter.submit(self._wait, result, dispatched, list(active))
+
+    def _wait(self, result: Any, dispatched: float, active: list[bool]) -> Stepped:
+        jax.block_until_ready(result)
+        begun, self._ready = max(dispatched, self._ready), time.perf_counter()
+        fetched = jax.device_get(result)
+        own = [_of(fetched, stream) if on else None for stream, on in enumerate(active)]
+        return Stepped(own, self._ready - begun)
+
+    def close(self) -> None:
+        self._waiter.shutdown()
+
+
+class Apart:
+    """A program for each stream, and a thread for each core."""
+
+    def __init__(
+        self, params: networks.Params, config: DVSNetConfig, streams: int, size: tuple[int, ...], devices: Sequence[Any]
+    ) -> None:
+        self._config = config
+        self._devices = [devices[stream % len(devices)] for stream in range(streams)]
+        self._params = {device: jax.device_put(params, device) for device in set(self._devices)}
+        frames = jax.ShapeDtypeStruct((1, *size), np.uint8)
+        # One for each: they are donated.
+        self._states = [jax.device_put(init_state(params, frames, config=config), device) for device in self._devices]
+        for device in self._params:  # compiled before anything is timed
+            self._run(self._devices.index(device), np.zeros((1, *size), np.uint8), True)
+        self._last: list[Future[FrameResult] | None] = [None] * streams
+        self._pool = ThreadPoolExecutor(min(streams, os.cpu_count() or 1), "dvsnet-step")
+        self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
+        self._ready = 0.0
+
+    def step(
+        self, frames: UInt8[np.ndarray, "streams h w 3"], restart: Bool[np.ndarray, "streams"], active: Sequence[bool]
+    ) -> Future[Stepped]:
+        """Begins a step of the streams that are active; `restart` as `segment_frame` has it."""
+        dispatched = time.perf_counter()
+        running: list[Future[FrameResult] | None] = [None] * len(active)
+        for stream, on in enumerate(active):
+            if on:
+                frame, begins, before = frames[stream : stream + 1], bool(restart[stream]), self._last[stream]
+                running[stream] = self._last[stream] = self._pool.submit(self._run, stream, frame, begins, before)
+        return self._waiter.submit(self._wait, running, dispatched)
+
+    def _run(
+        self, stream: int, frame: UInt8[np.ndarray, "1 h w 3"], restart: bool, before: Future[FrameResult] | None = None
+    ) -> FrameResult:
+        if before:
+            before.result()  # begun earlier, so it is under way: its state is this frame's
+        device = self._devices[stream]
+        arguments = jax.device_put((frame, np.array([restart])), device)
+        self._states[stream], result = segment_frame(
+            self._params[device], self._states[stream], *arguments, config=self._config
+        )
+        return _of(jax.device_get(result), 0)
+
+    def _wait(self, running: list[Future[FrameResult] | None], dispatched: float) -> Stepped:
+        wait([each for each in running if each])
+        begun, self._ready = max(dispatched, self._ready), time.perf_counter()
+        return Stepped([each.result() if each else None for each in running], self._ready - begun)
+
+    def close(self) -> None:
+        self._waiter.shutdown()
+        self._pool.shutdown()
+
+
+def choose(stepping: Stepping, devices: Sequence[Any]) -> type[Together] | type[Apart]:
+    """How to step on these devices."""
+    if stepping == "auto":
+        stepping = "apart" if devices[0].platform == "cpu" else "together"
+    return Apart if stepping == "apart" else Together
+
+
+def _of(result: FrameResult, stream: int) -> FrameResult:
+    return FrameResult(*(values[stream] for values in result))
+
+
+def _sharded(mesh: Mesh, config: DVSNetConfig) -> Any:
+    """`segment_frame` with its streams dealt out over the mesh, jitted: `(params, state, frames, restart)`."""
+    whole, dealt = PartitionSpec(), PartitionSpec("streams")
+
+    def step(params: Any, state: VideoState, frames: Any, restart: Any) -> tuple[VideoState, FrameResult]:
+        return segment_frame(params, state, frames, restart, config=config)
+
+    return jax.jit(
+        jax.shard_map(
+            step, mesh=mesh, in_specs=(whole, dealt, dealt, dealt), out_specs=(dealt, dealt), check_vma=False
+        ),
+        donate_argnums=1,
+    )
