@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write all measurements here, one JSON object a line")
     options = command.parse(parser, argv)
     params, config = checkpoints.load(options.weights) if options.weights else checkpoints.load_bundled()
+    params = networks.prepare(params, config)
     if options.protocol == "snippets":
         clips = snippets(options.data, only=options.only, scale=options.scale)
     else:

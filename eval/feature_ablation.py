@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from dvsnet_jax import checkpoints
+from dvsnet_jax import checkpoints, networks
 from dvsnet_jax.config import FLOW_FEATURES, DecisionConfig
 from dvsnet_jax.datasets.clips import clip_set
 from dvsnet_jax.evaluation.labelled_clips import labelled_clips
@@ -73,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     lines.write({"layer": layer, "is": "run", **run.as_json()})
 
             swept[layer] = sweep(
-                learned.params, video, config=learned.config, shares=options.shares, policies=("learned",),
+                networks.prepare(learned.params, learned.config), video, config=learned.config, shares=options.shares,
+                policies=("learned",),
                 classes=classes, tolerance=options.tolerance, most_runs=options.runs, on_run=on_run,
             )  # fmt: skip
             for at in swept[layer].policies["learned"] if lines else ():

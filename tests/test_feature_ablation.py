@@ -78,6 +78,7 @@ def recipe():
     return module.main
 
 
+@pytest.mark.slow
 def test_recipe(tmp_path, capsys):
     assert recipe()(arguments(tmp_path, "conv3_1")) == 0
     rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]

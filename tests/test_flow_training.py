@@ -89,6 +89,7 @@ def test_schedules_halve_where_the_paper_does(name, first, after):
         np.testing.assert_allclose(rate(step), first / halved, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_flownet2s_learns_a_shift_and_keeps_its_scale_head():
     config = FlowNet2sConfig(channels=(8, 8, 16, 16, 16, 16))
     whole = TINY.replace(flow=config)

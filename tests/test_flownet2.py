@@ -203,7 +203,7 @@ def test_biases_are_where_the_convention_has_them():
 
 @pytest.mark.parametrize(
     ("network", "convention"),
-    [("FlowNetCS", "flownet2-tf"), pytest.param("FlowNet2", "nvidia", marks=pytest.mark.slow)],
+    [("FlowNetC", "flownet2-tf"), pytest.param("FlowNet2", "nvidia", marks=pytest.mark.slow)],
 )
 def test_gradients_reach_every_parameter_and_are_finite(network, convention):
     config = tiny(network, CONVENTIONS[convention])
@@ -221,6 +221,7 @@ def test_gradients_reach_every_parameter_and_are_finite(network, convention):
         assert np.abs(gradient).max() > 0, name
 
 
+@pytest.mark.slow
 def test_gradient_against_a_finite_difference():
     config = tiny("FlowNetC", NVIDIA)
     params = tiny_params(config)

@@ -319,7 +319,7 @@ def test_a_share_that_dynamic_targets_do_not_come_to():
     assert 0 < some.mean_iou < 1 and 1 < some.setting < 100
     printed = table(result)
     rows = [line for line in printed.splitlines() if line.startswith("| dynamic target | –")]
-    assert len(rows) == 5 and "a share that the policy does not come to" in printed
+    assert len(rows) == 5 and "all runs of the policy are on one side" in printed
     # By hand: 10 ms and 20 ms for all regions.
     costs = cost_table(result)
     assert costs.columns[:3] == ("regions segmented", "G multiply-adds a frame", "ms a frame")

@@ -56,7 +56,7 @@ def test_scores_are_the_same_to_rounding(name):
     images = jnp.asarray(np.random.default_rng(1).uniform(0, 255, (2, 64, 112, 3)), jnp.float32)
     plain, prepared = scores(params, config, images), scores(prepare(params, config), config, images)
     assert plain.std() > 0
-    np.testing.assert_allclose(prepared, plain, atol=2e-5 * plain.std() + 1e-6 * np.abs(plain).max())
+    np.testing.assert_allclose(prepared, plain, atol=5e-5 * plain.std() + 1e-6 * np.abs(plain).max())
 
 
 @pytest.mark.parametrize("name", NETWORKS)

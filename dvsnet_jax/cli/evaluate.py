@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalPath, option
 from dvsnet_jax.cli.screen import clip_progress, tell
@@ -70,6 +71,7 @@ class Evaluate:
 
         import jax
 
+        keep_compiled()
         if self.distributed:
             jax.distributed.initialize()
 

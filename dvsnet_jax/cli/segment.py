@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, option
@@ -126,6 +127,8 @@ def segment_all(
     num_frames: int | None = None,
 ) -> int:
     """Segments one source after the other and prints the closing table; returns the exit status."""
+    keep_compiled()
+
     from dvsnet_jax.media.output_folder import OutputFolder
     from dvsnet_jax.pipeline import segment_source
     from dvsnet_jax.visualize import label_palette

@@ -49,7 +49,7 @@ def table(result: Sweep) -> str:
     if any(_mark(at) for at in cells):
         notes.append(f"\\*: no run within {FAR:.0%} of this share, interpolated over a wider gap")
     if any(not isfinite(at.mean_iou) for at in cells):
-        notes.append(f"{_NONE}: a share that the policy does not come to on these clips, whatever its setting")
+        notes.append(f"{_NONE}: all runs of the policy are on one side of this share, none near")
     if result.time:
         notes.append(f"a frame's time: {result.time}")
     return "\n".join([*lines, "", "; ".join(notes) + "."])

@@ -1,4 +1,5 @@
-"""How long a frame step takes, by the number of regions segmented. Ratios inside one run are what can be compared."""
+"""How long a frame step takes, by the number of regions segmented and the form that it is run in, beside every frame
+segmented without any of it. Ratios inside one run are what can be compared."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +16,15 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.evaluation.multiply_adds import costs
+from dvsnet_jax.ops.regions import merge, split
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.policies import Evidence
-from dvsnet_jax.video import init_state, segment_frame
+from dvsnet_jax.routing import segment_where
+from dvsnet_jax.video import init_state, region_grid, segment_frame
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float, Int
+    from jaxtyping import Array, Bool, Float, Int, UInt8
 
 
 @dataclass(frozen=True)
@@ -38,31 +44,54 @@ class SegmentFirst:
         return state.astype(jnp.float32)
 
 
+class Form(NamedTuple):
+    """How the step is run."""
+
+    routing: str = "compact"
+    prepared: bool = True
+    precision: networks.Precision = "float32"
+    streams: int = 1
+
+    def __str__(self) -> str:
+        words = [self.routing, "prepared" if self.prepared else "as trained", self.precision]
+        return ", ".join([*words, f"{self.streams} streams"] if self.streams > 1 else words)
+
+
 @dataclass(frozen=True)
 class Timing:
     """Seconds of the repeated calls of one thing, the first (warm-up) call left out."""
 
-    routing: str
-    segmented: int
+    form: Form
+    segmented: int | None
+    """Regions of each stream; None for every frame segmented without DVSNet: no flow, no decision, no state."""
     regions: int
+    """Of a stream's frame."""
     seconds: tuple[float, ...]
+    """Of one step of all streams."""
     compile_seconds: float
+    memory: int
+    """Bytes that the compiler assigns while it runs: parameters, state, frames, results and temporaries."""
+    multiply_adds: int
+    """Of one frame."""
 
     @property
     def median(self) -> float:
-        return statistics.median(self.seconds)
+        """Seconds a frame: of a step, divided by its streams."""
+        return statistics.median(self.seconds) / self.form.streams
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "what": "frame_step",
-            "routing": self.routing,
+            "what": "frame_step" if self.segmented is not None else "every_frame",
+            **self.form._asdict(),
             "segmented": self.segmented,
             "regions": self.regions,
             "median_s": round(self.median, 5),
-            "min_s": round(min(self.seconds), 5),
-            "max_s": round(max(self.seconds), 5),
+            "min_s": round(min(self.seconds) / self.form.streams, 5),
+            "max_s": round(max(self.seconds) / self.form.streams, 5),
             "repeats": len(self.seconds),
             "compile_s": round(self.compile_seconds, 2),
+            "memory_bytes": self.memory,
+            "multiply_adds": self.multiply_adds,
         }
 
 
@@ -72,40 +101,81 @@ def time_frame_step(
     *,
     height: int,
     width: int,
-    streams: int = 1,
     repeats: int = 5,
-    routings: Sequence[str] = ("compact", "dense"),
+    forms: Sequence[Form] = (Form(),),
+    every_frame: bool = False,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[Timing]:
-    """Times of the step for k = 0 … all regions of every stream segmented, with each routing.
+    """Times of the step for k = 0 … all regions segmented, in each form; with `every_frame` also of segmenting every
+    frame without DVSNet, in each precision and number of streams.
 
-    The repeats go round all the cases, so that a machine that slows down for a while slows all of them.
+    The repeats go round all the cases, so that a machine that slows down for a while slows all of them. Dense forms,
+    whose time is the same for every k, are timed at the two ends.
     """
-    frames = jax.device_put(np.random.default_rng(0).integers(0, 256, (streams, height, width, 3), np.uint8))
-    runs: dict[tuple[str, int], list[float]] = {}
-    compile_seconds: dict[str, float] = {}
-    steps: dict[str, Callable[[int], float]] = {}
-    for routing in routings:
-        progress(f"compiling {routing}")
-        measured = config.replace(routing=routing, policy=SegmentFirst(config.num_regions))
+    regions = config.num_regions
+    heavy, *light = (cost.multiply_adds * regions for cost in costs(config, height, width, params=params))
+    cases: list[tuple[Form, int | None, Callable[[], float], float, int]] = []
+    plain: set[Form] = set()
+    for form in forms:
+        progress(f"compiling {form}")
+        measured = config.replace(routing=form.routing, policy=SegmentFirst(regions))
+        own = networks.prepare(params, config, precision=form.precision) if form.prepared else jax.device_put(params)
+        frames = jax.device_put(np.random.default_rng(0).integers(0, 256, (form.streams, height, width, 3), np.uint8))
+        state = init_state(own, frames, config=measured)
         started = time.perf_counter()
-        state = init_state(params, frames, config=measured)
-        step = segment_frame.lower(params, state, frames, config=measured).compile()
-        compile_seconds[routing] = time.perf_counter() - started
-        steps[routing] = _timer(step, params, state, frames)
+        step = segment_frame.lower(own, state, frames, config=measured).compile()
+        spent = time.perf_counter() - started
+        timer = _timer(step, own, state, frames)
+        for count in range(regions + 1) if form.routing == "compact" else (0, regions):
+            cases.append((form, count, partial(timer, count), spent, _memory(step)))
+        alone = form._replace(routing="compact")
+        if every_frame and alone not in plain:
+            plain.add(alone)
+            started = time.perf_counter()
+            program = _every_frame.lower(own, frames, config=measured).compile()
+            spent = time.perf_counter() - started
+            cases.append((form, None, partial(_once, program, own, frames), spent, _memory(program)))
 
-    counts = {"compact": range(config.num_regions + 1), "dense": (0, config.num_regions)}
+    runs: list[list[float]] = [[] for _ in cases]
     for repeat in range(repeats + 1):
         progress(f"round {repeat} of {repeats}")
-        for routing in routings:
-            for count in counts[routing]:
-                seconds = steps[routing](count)
-                if repeat:
-                    runs.setdefault((routing, count), []).append(seconds)
+        for case, seconds in zip(cases, runs, strict=True):
+            took = case[2]()
+            if repeat:
+                seconds.append(took)
     return [
-        Timing(routing, count * streams, config.num_regions * streams, tuple(seconds), compile_seconds[routing])
-        for (routing, count), seconds in runs.items()
-    ]
+        Timing(form, count, regions, tuple(seconds), spent, memory,
+               heavy if count is None else sum(light) + heavy * count // regions)
+        for (form, count, _, spent, memory), seconds in zip(cases, runs, strict=True)
+    ]  # fmt: skip
+
+
+@partial(jax.jit, static_argnames="config")
+def _every_frame(
+    params: networks.Params, frames: UInt8[Array, "streams height width 3"], *, config: DVSNetConfig
+) -> UInt8[Array, "streams height width"]:
+    """What one does without DVSNet: each region of each frame through the segmentation network, upsampled, merged."""
+    grid = region_grid(config, *frames.shape[1:3])
+    images = split(frames, grid)
+    network = partial(networks.segmentation_scores, params, config=config)
+    scores = segment_where(
+        jnp.ones(len(images), bool), network, images, jnp.zeros(jax.eval_shape(network, images).shape),
+        routing="compact", chunk=config.chunk,
+    )  # fmt: skip
+    return merge(*upsample_argmax(scores, (grid.region_height, grid.region_width)), grid)
+
+
+def _memory(program: Any) -> int:
+    """As XLA's own analysis has it; donated arguments are counted once."""
+    found = program.memory_analysis()
+    assigned = found.argument_size_in_bytes + found.output_size_in_bytes + found.temp_size_in_bytes
+    return int(assigned - found.alias_size_in_bytes)
+
+
+def _once(program: Any, *arguments: Any) -> float:
+    started = time.perf_counter()
+    jax.block_until_ready(program(*arguments))
+    return time.perf_counter() - started
 
 
 def _timer(step: Any, params: networks.Params, state: Any, frames: Array) -> Callable[[int], float]:
@@ -124,28 +194,17 @@ def _timer(step: Any, params: networks.Params, state: Any, frames: Array) -> Cal
     return run
 
 
+def matmul_rate(precision: networks.Precision = "float32", *, side: int = 4096, repeats: int = 5) -> float:
+    """Multiply-adds a second of one large product of matrices on the default device: what a share is of."""
+    factor = jnp.ones((side, side), precision)
+    program = jax.jit(jnp.dot).lower(factor, factor).compile()
+    return side**3 / statistics.median(_once(program, factor, factor) for _ in range(repeats + 1))
+
+
 def linear_fit(timings: Iterable[Timing]) -> tuple[float, float, float]:
     """Least squares of the median time on the number of regions segmented: `(at none, per region, largest residual)` in
-    seconds."""
-    rows = list(timings)
+    seconds a frame."""
+    rows = [row for row in timings if row.segmented is not None]
     counts, seconds = np.array([row.segmented for row in rows]), np.array([row.median for row in rows])
     per_region, at_none = np.polyfit(counts, seconds, 1)
     return float(at_none), float(per_region), float(np.abs(at_none + per_region * counts - seconds).max())
-
-
-def table(timings: Sequence[Timing]) -> str:
-    """A markdown table of the timings, each also as a share of segmenting everything."""
-    everything = next(row.median for row in timings if row.routing == "compact" and row.segmented == row.regions)
-    lines = ["| routing | regions segmented | ms a frame | of all segmented |", "|---|---|---|---|"]
-    for row in timings:
-        lines.append(
-            f"| {row.routing} | {row.segmented} of {row.regions} | {1e3 * row.median:,.0f} "
-            f"({1e3 * min(row.seconds):,.0f}–{1e3 * max(row.seconds):,.0f}) | {row.median / everything:.1%} |"
-        )
-    at_none, per_region, residual = linear_fit(row for row in timings if row.routing == "compact")
-    lines.append("")
-    lines.append(
-        f"Compact routing: {1e3 * at_none:,.0f} ms + {1e3 * per_region:,.0f} ms for each region segmented; "
-        f"the largest residual of this line is {1e3 * residual:,.0f} ms."
-    )
-    return "\n".join(lines)

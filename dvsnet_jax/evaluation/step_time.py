@@ -50,8 +50,6 @@ def step_time(
     """Times the compiled frame step for each number of regions segmented, `repeats` times, and fits the line (least
     squares, on medians). Frames are of noise: time does not depend on what is seen. Reading and writing are not in it.
     """
-    timings = time_frame_step(
-        params, config, height=height, width=width, repeats=repeats, routings=("compact",), progress=progress
-    )
+    timings = time_frame_step(params, config, height=height, width=width, repeats=repeats, progress=progress)
     nothing, each_region, residual = (1e3 * seconds for seconds in linear_fit(timings))
     return StepTime(nothing, each_region, config.num_regions, residual, height, width)

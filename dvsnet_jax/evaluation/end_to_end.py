@@ -1,0 +1,134 @@
+"""From files to files: the whole run of `dvsnet segment`, and each of its stages alone.
+
+Reading, the frame step and writing overlap (`dvsnet_jax.pipeline`), so a run should take about what its slowest stage
+takes. Where all stages share a CPU's cores that cannot hold: what they take together is then the floor, and a column.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from dvsnet_jax import networks
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.markdown import Table
+from dvsnet_jax.media.output_folder import OutputFolder
+from dvsnet_jax.media.sources import open_source
+from dvsnet_jax.pipeline import Segmenter, segment_source
+from dvsnet_jax.policies import FixedInterval
+from dvsnet_jax.visualize import label_palette
+
+
+@dataclass(frozen=True)
+class WholeWay:
+    """Seconds for all frames of one input; compiling is in none of them."""
+
+    input: str
+    frames: int
+    height: int
+    width: int
+    share: float
+    """Of regions segmented, 0..1."""
+    read: float
+    """Decoding alone."""
+    step: float
+    """The frame step alone, frames in memory."""
+    write: float
+    """Encoding label PNGs alone."""
+    whole: float
+    """The run: reading, step and label PNGs."""
+    every_frame: float
+    """The same run with every region of every frame segmented: without DVSNet's gain."""
+
+    def as_json(self) -> dict[str, Any]:
+        return {"what": "end_to_end", **asdict(self)}
+
+
+def time_inputs(
+    params: networks.Params,
+    config: DVSNetConfig,
+    inputs: Sequence[str],
+    *,
+    most_frames: int = 120,
+    progress: Callable[[str], None] = lambda line: None,
+) -> list[WholeWay]:
+    """Times each input, of which at most so many frames are taken. Raises InputError as reading does."""
+    segmenter = Segmenter(params, config)
+    whole = Segmenter(params, config.replace(routing="compact", policy=FixedInterval(1)))
+    return [_time(segmenter, whole, place, most_frames, progress) for place in inputs]
+
+
+def table(rows: Sequence[WholeWay]) -> Table:
+    """Milliseconds a frame."""
+
+    def ms(row: WholeWay, name: str) -> str:
+        return f"{1e3 * getattr(row, name) / row.frames:,.1f}"
+
+    cells = [
+        (row.input, f"{row.height}×{row.width}", str(row.frames), f"{row.share:.1%}",
+         *(ms(row, name) for name in ("read", "step", "write", "whole")),
+         f"{row.whole / max(row.read, row.step, row.write):.2f}",
+         f"{row.whole / (row.read + row.step + row.write):.2f}",
+         f"{row.frames / row.whole:,.2f}", f"{row.frames / row.every_frame:,.2f}")
+        for row in rows
+    ]  # fmt: skip
+    return Table(
+        ("input", "size", "frames", "segmented", "read, ms", "step, ms", "write, ms", "whole run, ms",
+         "of the slowest stage", "of all stages", "frames/s", "frames/s, every frame segmented"), tuple(cells),
+    )  # fmt: skip
+
+
+def _time(segmenter: Segmenter, every: Segmenter, place: str, most: int, progress: Callable[[str], None]) -> WholeWay:
+    source = open_source(place)
+    progress(f"{source.name}: reading")
+    started = time.perf_counter()
+    images: list[np.ndarray] = []
+    with closing(source.frames()) as frames:  # type: ignore[type-var]
+        for frame in frames:
+            if frame.image is None:
+                raise InputError(str(frame.error)) from frame.error
+            images.append(frame.image)
+            if len(images) == most:
+                break
+    read = time.perf_counter() - started
+    if not images:
+        raise InputError(f"{place}: has no frame; name a video or a folder of frames")
+
+    progress(f"{source.name}: the step alone")
+    height, width = images[0].shape[:2]
+    state, step = segmenter.start(height, width)
+    labels, segmented = [], 0
+    started = time.perf_counter()
+    for image in images:
+        state, result = step(segmenter.params, state, image[None])
+        labels.append(np.asarray(result.labels)[0])
+        segmented += int(result.segmented.sum())
+    jax.block_until_ready(state)
+    stepped = time.perf_counter() - started
+
+    with tempfile.TemporaryDirectory() as folder:
+        progress(f"{source.name}: writing alone")
+        palette = label_palette(segmenter.config.num_classes)
+        output = OutputFolder(Path(folder) / "alone", palette=palette, frame_rate=25, products=("labels",))
+        started = time.perf_counter()
+        for index, each in enumerate(labels):
+            output.write_images(f"{index:06d}", each)
+        written = time.perf_counter() - started
+        output.close()
+        seconds = []
+        for name, run in (("whole", segmenter), ("every", every)):
+            progress(f"{source.name}: {name}")
+            run.start(height, width)  # compiled before the clock starts
+            output = OutputFolder(Path(folder) / name, palette=palette, frame_rate=25, products=("labels",))
+            seconds.append(segment_source(open_source(place), run, output, num_frames=most).seconds)
+    share = segmented / (len(images) * segmenter.config.num_regions)
+    return WholeWay(source.name, len(images), height, width, share, read, stepped, written, *seconds)
