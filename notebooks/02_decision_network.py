@@ -245,8 +245,8 @@ print(f"across a cut: score {cut_scores.mean():.0f} %, true agreement {cut.confi
 print(f"within a drive: score {scores.mean():.0f} %, true agreement {true.mean():.0f} %")
 
 # %% [markdown]
-# The score is too low, as some sky and road are where they were on the other street; but that hardly matters: any
-# sensible target is above both, and the region is segmented.
+# On the drawn streets the score is too low, as some sky and road are where they were on the other street; but that
+# hardly matters: any sensible target is above both, and the region is segmented.
 #
 # **Next:** [which target to choose](03_choosing_a_target.ipynb), and
 # [training a decision network](05_training_a_decision_network.ipynb) of one's own.

@@ -69,11 +69,12 @@ def pair_samples(
 
     rows, columns = (np.arange(length) for length in size)
     within = [(top + rows < grid.height)[:, None] & (left + columns < grid.width) for top, left in grid.corners]
-    counted = jnp.asarray(np.tile(np.stack(within), (key.shape[0], 1, 1)))
+    counted = np.tile(np.stack(within), (key.shape[0], 1, 1))
+    pixels = counted.sum((1, 2))  # by numpy, as XLA takes seconds to fold it
     stayed, _ = upsample_argmax(key_scores, size)
 
     def agreement(labels: Array) -> Array:
-        share = ((labels == segmented) & counted).sum((1, 2)) / counted.sum((1, 2))
+        share = ((labels == segmented) & counted).sum((1, 2)) / pixels
         return jnp.minimum(100 * share, 100.0)  # the division is by a rounded reciprocal, which can end a hair above 1
 
     magnitude = 8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2))
