@@ -145,6 +145,7 @@ print(f"regions segmented: {segmented.sum()} of {segmented.size} ({segmented.mea
 # confidence score*: which percentage of pixels the decision network expects to come out of warping as they would come
 # out of segmenting. It sinks as the region's key frame, the one it was last segmented in, gets older. The dashed line
 # is what the policy asks for; where the score is below it, the region is segmented (amber) and its key frame is new.
+# The first frame is always segmented, and has no score to show.
 # The bundled policy adds up what is expected to be lost, so it asks for more with every frame that was warped: each
 # region has its turn, the sooner the worse it is warped. The paper's own policy (section 3.2) asks for the same score
 # in every frame.

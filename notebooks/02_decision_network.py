@@ -142,7 +142,9 @@ print(f"correlation over the cells: {np.corrcoef(cells.ravel(), truth.ravel())[0
 
 # %% [markdown]
 # It finds where, not only how much: the dark cells of one picture tend to be those of the other. On the drawn street
-# it also suspects the rim of the region, where the flow leads out of what the key frame shows.
+# it also suspects the rim of the region. At the bottom the flow leads out of what the key frame shows (the cue
+# *outside*). At the top and on the right it does not, but the first convolution sees zeros past the rim: with the
+# rim's own cues repeated there instead, more agreement is expected.
 #
 # ## All pairs: score against true agreement
 
@@ -229,9 +231,10 @@ print(f"errors of more than 5 points: {np.mean(error > 5):.0%} too high, {np.mea
 
 # %% [markdown]
 # Compare the two pictures on the left of each row with the two on the right. Two things are beyond any cue of the
-# warp. Where the *segmentation itself* changes its mind (one surface is wall in one frame and building in the next),
-# warping is blamed for a difference that it did not make, and hardly anything in the warp shows it. And a thing that
-# was not in the key frame has nothing it could be warped from; the cues show the misfit, but not what it is.
+# warp. Where the *segmentation itself* changes its mind (on the drawn street above, a surface that was building is
+# traffic sign one frame later), warping is blamed for a difference that it did not make, and hardly anything in the
+# warp shows it. And a thing that was not in the key frame has nothing it could be warped from; the cues show the
+# misfit, but not what it is.
 #
 # ## A cut
 #

@@ -132,8 +132,8 @@ plt.show()
 
 # %% [markdown]
 # Look at how the lines lie, not at single points: 32 frames are few. On the drawn drives, on the right, expected
-# confidence lies a little above the fixed interval, accumulated loss between the two, and the oracle shows what is left
-# to gain by foretelling better. For 101 frames of real video, where the weights are at home,
+# confidence lies a little above the fixed interval, accumulated loss about on a level with both, and the oracle shows
+# what is left to gain by foretelling better. For 101 frames of real video, where the weights are at home,
 # [eval/README.md](../eval/README.md#policies) has the same with all policies and mIoU; there accumulated loss is ahead,
 # and it says why true agreement is not the same as being right. `python eval/policies.py --data … --report page.html`
 # makes it for your own.

@@ -148,7 +148,7 @@ plt.show()
 # %% [markdown]
 # ## Flow by taking the highest
 #
-# The simplest decoder: at each place the displacement that correlates best. FlowNetC learns one instead, thirty layers
+# The simplest decoder: at each place the displacement that correlates best. FlowNetC learns one instead, 21 layers
 # that know about smoothness, edges and places where every patch looks alike.
 
 # %%
@@ -174,7 +174,8 @@ plt.show()
 
 # %% [markdown]
 # On the drawn pair most places are right to a grid step, and yet the mean error is no better than no flow at all: in
-# the sky and along edges a patch looks like its neighbours, and what is taken there may be anything.
+# the sky and on the road, where nearly three quarters of the wrong places are, a patch looks like its neighbours, and
+# what is taken there may be anything.
 #
 # ## Correlation as matrix products
 #

@@ -73,7 +73,7 @@ for name in ("platforms", "frame_size", "streams", "precision", "policy", "calli
 with zipfile.ZipFile(path) as archive:
     sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
 weights = [name for name in sizes if name.startswith("weights/")]
-for name in sizes.keys() - set(weights):
+for name in sorted(sizes.keys() - set(weights)):
     print(f"{name:20s} {sizes[name]:>10,} bytes")
 print(f"{len(weights)} weights       {sum(sizes[name] for name in weights):>10,} bytes")
 
