@@ -145,7 +145,8 @@ def time_frame_step(
                 seconds.append(took)
     return [
         Timing(form, count, regions, tuple(seconds), spent, memory,
-               heavy if count is None else sum(light) + heavy * count // regions)
+               heavy if count is None else
+               sum(light) + heavy * (count if form.routing == "compact" else regions) // regions)
         for (form, count, _, spent, memory), seconds in zip(cases, runs, strict=True)
     ]  # fmt: skip
 
