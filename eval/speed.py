@@ -3,6 +3,7 @@
     python eval/speed.py                            # the frame step at 1024×2048 by regions segmented, and without
     python eval/speed.py --forms compact,prepared compact,trained dense,prepared compact,prepared,8 --json speed.jsonl
     python eval/speed.py --weights bundled --size 360x480                       # the bundled weights' networks
+    python eval/speed.py stages                     # where the time of a frame with nothing segmented goes
     python eval/speed.py region                     # one region of 576×1088 through DeepLab-Fast, beside PyTorch
     python eval/speed.py end-to-end --input frames/ drive.mp4 --weights bundled # reading, step, writing; each alone
     python eval/speed.py flow correlation           # FlowNet2's family at 512×384, correlation's forms
@@ -23,12 +24,12 @@ import jax
 
 from dvsnet_jax import DVSNetConfig, checkpoints
 from dvsnet_jax.checkpoints import seeded_params
-from dvsnet_jax.evaluation import end_to_end, flow_speed, region_speed, speed, speed_tables
+from dvsnet_jax.evaluation import end_to_end, flow_speed, region_speed, speed, speed_tables, stage_speed
 from dvsnet_jax.evaluation.markdown import markdown_table
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.training import command
 
-WHAT = ("frame-step", "region", "end-to-end", "flow", "correlation")
+WHAT = ("frame-step", "stages", "region", "end-to-end", "flow", "correlation")
 
 
 @command.one_line_errors
@@ -110,6 +111,13 @@ def frame_step(options: argparse.Namespace) -> list[Any]:
     return timings
 
 
+def stages(options: argparse.Namespace) -> list[Any]:
+    height, width = options.size
+    rows = stage_speed.time_stages(*weights(options), height=height, width=width, repeats=options.repeats)
+    print(markdown_table(stage_speed.table(rows)))
+    return rows
+
+
 def region(options: argparse.Namespace) -> list[Any]:
     rows = region_speed.time_region(repeats=options.repeats, peers=Path(__file__).parent / "peers", progress=say)
     print(markdown_table(region_speed.table(rows)))
@@ -134,7 +142,7 @@ def correlation(options: argparse.Namespace) -> list[Any]:
     return rows
 
 
-RUN = dict(zip(WHAT, (frame_step, region, whole_way, flow, correlation), strict=True))
+RUN = dict(zip(WHAT, (frame_step, stages, region, whole_way, flow, correlation), strict=True))
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -70,6 +70,15 @@ def test_tables_are_of_the_timings():
     assert "100.0 ms + 200.0 ms" in line and "residual of this line is 0.0 ms" in line
 
 
+def test_stages_are_timed_beside_the_whole_step(recipe, weights, tmp_path, capsys):  # noqa: F811
+    out = tmp_path / "stages.jsonl"
+    call = ["stages", "--weights", weights, "--size", "64x96", "--repeats", "1", "--json", str(out)]
+    assert recipe.main(call) == 0
+    names = [json.loads(line)["name"] for line in out.read_text().splitlines()]
+    assert names[1:3] == ["flow network", "decision network"] and names[-1] == "whole step, nothing segmented"
+    assert "whole step less the two networks" in capsys.readouterr().out
+
+
 def test_a_region_gives_pytorchs_scores():
     pytest.importorskip("torch")
     rows = region_speed.time_region(

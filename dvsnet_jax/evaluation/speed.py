@@ -134,7 +134,7 @@ def time_frame_step(
             started = time.perf_counter()
             program = _every_frame.lower(own, frames, config=measured).compile()
             spent = time.perf_counter() - started
-            cases.append((form, None, partial(_once, program, own, frames), spent, _memory(program)))
+            cases.append((form, None, partial(seconds_of, program, own, frames), spent, _memory(program)))
 
     runs: list[list[float]] = [[] for _ in cases]
     for repeat in range(repeats + 1):
@@ -173,7 +173,8 @@ def _memory(program: Any) -> int:
     return int(assigned - found.alias_size_in_bytes)
 
 
-def _once(program: Any, *arguments: Any) -> float:
+def seconds_of(program: Any, *arguments: Any) -> float:
+    """What one call of a compiled program takes, to its end."""
     started = time.perf_counter()
     jax.block_until_ready(program(*arguments))
     return time.perf_counter() - started
@@ -199,7 +200,7 @@ def matmul_rate(precision: networks.Precision = "float32", *, side: int = 4096, 
     """Multiply-adds a second of one large product of matrices on the default device: what a share is of."""
     factor = jnp.ones((side, side), precision)
     program = jax.jit(jnp.dot).lower(factor, factor).compile()
-    return side**3 / statistics.median(_once(program, factor, factor) for _ in range(repeats + 1))
+    return side**3 / statistics.median(seconds_of(program, factor, factor) for _ in range(repeats + 1))
 
 
 def linear_fit(timings: Iterable[Timing]) -> tuple[float, float, float]:
