@@ -15,7 +15,7 @@ import numpy as np
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.evaluation.markdown import Table
-from dvsnet_jax.evaluation.speed import Form, seconds_of, time_frame_step
+from dvsnet_jax.evaluation.speed import seconds_of, step_timer
 from dvsnet_jax.ops.regions import merge, split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
@@ -71,15 +71,15 @@ def time_stages(
         "merge": (partial(merge, grid=grid), (labels, maxima)),
     }  # fmt: skip
     programs = {name: jax.jit(call).lower(*given).compile() for name, (call, given) in calls.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    timers = {name: partial(seconds_of, programs[name], *given) for name, (_, given) in calls.items()}
+    timers[WHOLE] = partial(step_timer(params, config, frames), 0)
+    seconds: dict[str, list[float]] = {name: [] for name in timers}
     for repeat in range(repeats + 1):
-        for name, (_, given) in calls.items():
-            took = seconds_of(programs[name], *given)
+        for name, timer in timers.items():
+            took = timer()
             if repeat:
                 seconds[name].append(took)
-    step = time_frame_step(params, config, height=height, width=width, repeats=repeats, forms=(Form(),))
-    (nothing,) = (row for row in step if row.segmented == 0)
-    return [*(Stage(name, tuple(times)) for name, times in seconds.items()), Stage(WHOLE, nothing.seconds)]
+    return [Stage(name, tuple(times)) for name, times in seconds.items()]
 
 
 def table(stages: Sequence[Stage]) -> Table:
