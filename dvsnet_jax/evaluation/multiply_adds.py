@@ -41,8 +41,11 @@ def _count(jaxpr: jex.Jaxpr) -> int:
         else:
             inner = [leaf for leaf in jax.tree.leaves(parameters) if isinstance(leaf, jex.Jaxpr | jex.ClosedJaxpr)]
             counts = [_count(leaf.jaxpr if isinstance(leaf, jex.ClosedJaxpr) else leaf) for leaf in inner]
-            # of a conditional's branches one runs
-            inside = max(counts, default=0) if name == "cond" else sum(counts)
+            if name == "cond" and parameters.get("branches_platforms"):
+                # The same in forms for several platforms: what the leanest needs (shifted sums count nothing here).
+                inside = min(filter(None, counts), default=0)
+            else:  # of a conditional's branches one runs
+                inside = max(counts, default=0) if name == "cond" else sum(counts)
             total += inside * (parameters["length"] if name == "scan" else 1)
     return total
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
@@ -24,9 +25,36 @@ def upsample_argmax(
     Memory is 5 bytes a pixel, and the scores at full width but not yet at full height. The first class wins a tie, as
     in `argmax`.
     """
-    n, height, width, classes = scores.shape
+    _, height, width, classes = scores.shape
     if size[0] % height or size[1] % width or classes > _UNROLLED:
         return _class_by_class(scores, size)
+    return lax.platform_dependent(
+        scores, cpu=partial(_row_by_row, size=size), default=partial(_pixel_by_pixel, size=size)
+    )
+
+
+def _pixel_by_pixel(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+    """Everything worked out where it is needed, in one kernel of a GPU that stores nothing but its results."""
+    n, height, width, classes = scores.shape
+    rows, columns = size[0] // height, size[1] // width
+    planes = jnp.moveaxis(scores, -1, 0)
+    planes = jnp.concatenate([planes, planes[..., -1:]], -1)
+    planes = lax.optimization_barrier(jnp.concatenate([planes, planes[:, :, -1:]], 2))
+    down = (jnp.arange(rows, dtype=scores.dtype) / rows)[:, None, None]
+    right = jnp.arange(columns, dtype=scores.dtype) / columns
+    best, labels = jnp.full((n, height, rows, width, columns), -jnp.inf, scores.dtype), jnp.uint8(0)
+    for label in range(classes):
+        plane = planes[label, :, :, None, :, None]
+        left = plane[:, :, :, :-1] + (plane[:, :, :, 1:] - plane[:, :, :, :-1]) * right
+        values = left[:, :-1] + (left[:, 1:] - left[:, :-1]) * down
+        wins = values > best
+        best, labels = jnp.where(wins, values, best), jnp.where(wins, jnp.uint8(label), labels)
+    return labels.reshape(n, *size), best.reshape(n, *size)
+
+
+def _row_by_row(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+    """For a CPU, whose vector units want long rows."""
+    n, height, width, classes = scores.shape
     rows, columns = size[0] // height, size[1] // width
     planes = jnp.moveaxis(scores, -1, 0)
     planes = _between(planes, jnp.concatenate([planes[..., 1:], planes[..., -1:]], -1), columns)
