@@ -27,6 +27,7 @@ from dvsnet_jax.checkpoints import seeded_params
 from dvsnet_jax.evaluation import end_to_end, flow_speed, region_speed, speed, speed_tables, stage_speed
 from dvsnet_jax.evaluation.markdown import markdown_table
 from dvsnet_jax.media.json_lines import JsonLinesWriter
+from dvsnet_jax.policies import FixedInterval
 from dvsnet_jax.training import command
 
 WHAT = ("frame-step", "stages", "region", "end-to-end", "flow", "correlation")
@@ -41,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", help="a checkpoint's folder, or `bundled`; default: seeded ones of the paper's")
     parser.add_argument("--forms", type=form, nargs="+", default=[speed.Form()], help="as above")
     parser.add_argument("--input", nargs="+", default=[], help="videos or folders of frames for end-to-end")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of end-to-end")
+    parser.add_argument("--interval", type=command.positive(int), nargs="+", default=[], help="policies of end-to-end: "
+                        "segment every so many frames; default: the weights' own")  # fmt: skip
     parser.add_argument("--repeats", type=command.positive(int), default=5)
     parser.add_argument("--json", type=Path, help="write the rows here, one JSON object a line")
     options = command.parse(parser, argv)
@@ -104,7 +108,10 @@ def frame_step(options: argparse.Namespace) -> list[Any]:
     )  # fmt: skip
     rates = {precision: speed.matmul_rate(precision) for precision in {row.form.precision for row in timings}}
     said = ", ".join(f"{precision} {2 * rate / 1e9:,.0f} GFLOP/s" for precision, rate in sorted(rates.items()))
-    print(f"Frames of {options.size[0]}×{options.size[1]}; a large product of matrices reaches {said}.\n")
+    print(
+        f"Frames of {options.size[0]}×{options.size[1]}; a large product of matrices reaches {said}; "
+        f"a copy {speed.copy_rate() / 1e9:,.0f} GB/s, read and written.\n"
+    )
     print(markdown_table(speed_tables.step_table(timings, rates)), end="\n\n")
     print("\n".join(speed_tables.fit_lines(timings)), end="\n\n")
     print(markdown_table(speed_tables.gain_table(timings)))
@@ -125,7 +132,12 @@ def region(options: argparse.Namespace) -> list[Any]:
 
 
 def whole_way(options: argparse.Namespace) -> list[Any]:
-    rows = end_to_end.time_inputs(*weights(options), options.input, progress=say)
+    params, config = weights(options)
+    rows: list[Any] = []
+    for policy in [FixedInterval(interval) for interval in options.interval] or [config.policy]:
+        rows += end_to_end.time_inputs(
+            params, config.replace(policy=policy), options.input, precision=options.precision, progress=say
+        )
     print(markdown_table(end_to_end.table(rows)))
     return rows
 

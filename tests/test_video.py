@@ -153,7 +153,7 @@ def test_streams_do_not_touch_each_other():
 
 
 def test_compact_routing_skips_the_network():
-    """The loop runs ⌈segmented / chunk⌉ times: the number of calls that reach the host tells."""
+    """The loop runs ⌈segmented / chunk⌉ times, the last pass with what it needs: the host sees it."""
     from dvsnet_jax.routing import segment_where
 
     calls = []
@@ -163,12 +163,18 @@ def test_compact_routing_skips_the_network():
         return images[:, :1, :1].astype(jnp.float32)
 
     images, scores = jnp.ones((4, 2, 2, 3)), jnp.zeros((4, 1, 1, 3))
-    step = jax.jit(lambda mask: segment_where(mask, network, images, scores, routing="compact", chunk=1))
-    for segmented in range(5):
+    passes = {
+        1: ([], [1], [1, 1], [1, 1, 1], [1, 1, 1, 1]),
+        3: ([], [1], [3], [3], [3, 1]),
+        4: ([], [1], [2], [4], [4]),
+    }
+    for chunk, segmented in ((chunk, segmented) for chunk in passes for segmented in range(5)):
+        step = jax.jit(lambda mask, chunk=chunk: segment_where(
+            mask, network, images, scores, routing="compact", chunk=chunk))  # fmt: skip
         calls.clear()
         out = step(jnp.arange(4) >= 4 - segmented)
         jax.effects_barrier()
-        assert calls == [1] * segmented
+        assert calls == passes[chunk][segmented]
         assert np.asarray(out)[:, 0, 0, 0].tolist() == [0.0] * (4 - segmented) + [1.0] * segmented
 
 

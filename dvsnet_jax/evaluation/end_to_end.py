@@ -59,11 +59,13 @@ def time_inputs(
     inputs: Sequence[str],
     *,
     most_frames: int = 120,
+    precision: networks.Precision = "float32",
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[WholeWay]:
-    """Times each input, of which at most so many frames are taken. Raises InputError as reading does."""
-    segmenter = Segmenter(params, config)
-    whole = Segmenter(params, config.replace(routing="compact", policy=FixedInterval(1)))
+    """Times each input, of which at most so many frames are taken; `precision` as in `networks.prepare`. Raises
+    InputError as reading does."""
+    segmenter = Segmenter(params, config, precision=precision)
+    whole = Segmenter(params, config.replace(routing="compact", policy=FixedInterval(1)), precision=precision)
     return [_time(segmenter, whole, place, most_frames, progress) for place in inputs]
 
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Bool, Float, Int, UInt8
 
 
+_STEPS = 20
+"""Steps of an accelerator that are timed together."""
+
+
 @dataclass(frozen=True)
 class SegmentFirst:
     """A policy for measurements: of each stream's `regions` regions the first k are segmented, where k is its state,
@@ -190,26 +194,40 @@ def step_timer(
 
 
 def _timer(step: Any, params: networks.Params, state: Any, frames: Array) -> Callable[[int], float]:
-    """A function that runs one step with the first k regions segmented and says how long it took."""
+    """A function that takes steps with the first k regions segmented and says how long one took.
+
+    On a CPU one step, to its end. On an accelerator many, handed over while it works, as in a video.
+    """
     held = [step(params, state, frames)[0]]  # the first frame segments everything; from then on the policy decides
+    steps = 1 if jax.default_backend() == "cpu" else _STEPS
 
     def run(count: int) -> float:
         state = held[0]._replace(policy=jnp.full_like(held[0].policy, count))
         jax.block_until_ready(state)
         started = time.perf_counter()
-        held[0], result = jax.block_until_ready(step(params, state, frames))
+        for _ in range(steps):
+            state, result = step(params, state, frames)
+        held[0], result = jax.block_until_ready((state, result))
         seconds = time.perf_counter() - started
         assert int(result.segmented.sum()) == count * result.segmented.shape[0]
-        return seconds
+        return seconds / steps
 
     return run
 
 
-def matmul_rate(precision: networks.Precision = "float32", *, side: int = 4096, repeats: int = 5) -> float:
+def matmul_rate(precision: networks.Precision = "float32", *, repeats: int = 5) -> float:
     """Multiply-adds a second of one large product of matrices on the default device: what a share is of."""
-    factor = jnp.ones((side, side), precision)
+    side = 4096 if jax.default_backend() == "cpu" else 16384
+    factor = jax.random.normal(jax.random.key(0), (side, side), precision)
     program = jax.jit(jnp.dot).lower(factor, factor).compile()
     return side**3 / statistics.median(seconds_of(program, factor, factor) for _ in range(repeats + 1))
+
+
+def copy_rate(*, values: int = 2**28, repeats: int = 5) -> float:
+    """Bytes a second, read and written, of a pass over a large array on the default device."""
+    array = jnp.zeros(values, jnp.float32)
+    program = jax.jit(lambda array: array + 1).lower(array).compile()
+    return 8 * values / statistics.median(seconds_of(program, array) for _ in range(repeats + 1))
 
 
 def linear_fit(timings: Iterable[Timing]) -> tuple[float, float, float]:
