@@ -47,7 +47,10 @@ def test_the_table(tmp_path, capsys):
     assert elsewhere["run"] is None and elsewhere["memory"] is None and elsewhere["failed"] is None
     for row in (here, elsewhere):
         assert row["program_bytes"] > 10_000 and row["custom_calls"] == {} and row["refused"] is None
-        assert row["operations"]["while"] >= 1 and row["operations"]["convolution"] > 20
+        # A convolution of few channels is a matrix product, so the two together are the networks' layers.
+        operations = row["operations"]
+        assert operations["while"] >= 1 and operations["convolution"] > 10
+        assert operations["convolution"] + operations["dot_general"] > 20
         assert 0 < row["multiply_adds"][0] < row["multiply_adds"][1]
 
 
