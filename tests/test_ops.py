@@ -12,6 +12,7 @@ import pytest
 
 from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.ops.stored import stored
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp
 
@@ -222,3 +223,24 @@ def test_reader_equals_the_original(goldens):
         np.testing.assert_allclose(got, expected, atol=3e-5, err_msg=name)
         got = np.asarray(preprocessing.unit_bgr(preprocessing.half(regions)))[:, ::2, ::2]
         np.testing.assert_allclose(got, arrays[name.replace("image_s_", "image_f_")], atol=1e-6, err_msg=name)
+
+
+def test_stored_values_are_worked_out_once():
+    def twice_read(x, border):
+        y = border(3.25 * x + x[::-1])
+        return y[1:].sum(0), y[:-1].max(1)
+
+    x = jax.random.normal(jax.random.key(0), (100, 100))
+    products = []
+    for border in (stored, lambda values: values):
+        program = jax.jit(twice_read, static_argnums=1).lower(x, border).compile()
+        products.append(program.as_text().count(" multiply("))
+        for ours, expected in zip(program(x), twice_read(x, lambda values: values), strict=True):
+            np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+    assert products == [1, 2]
+
+
+def test_stored_values_have_gradients_and_batches():
+    x = {"a": jnp.arange(3.0)}
+    np.testing.assert_array_equal(jax.grad(lambda x: jnp.square(stored(x)["a"]).sum())(x)["a"], 2 * x["a"])
+    np.testing.assert_array_equal(jax.vmap(lambda a: 2 * stored(a))(x["a"]), 2 * x["a"])

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.ops.stored import stored
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, UInt8
@@ -61,7 +62,7 @@ def _row_by_row(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     planes = jnp.concatenate([planes, planes[:, :, -1:]], 2)
     # Stored, with the row past the last: the loop over the pixels then reads two neighbouring rows of every class, each
     # with one stride, and XLA:CPU vectorises it (17 times as fast as one class after the other; a third without this).
-    planes = lax.optimization_barrier(planes)
+    planes = stored(planes)
     fraction = (jnp.arange(rows, dtype=scores.dtype) / rows)[:, None]
     best, labels = None, jnp.zeros((n, height, rows, size[1]), jnp.int32)  # int32 vectorises with the scores
     for label in range(classes):
@@ -73,8 +74,8 @@ def _row_by_row(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
         wins = values > best
         best, labels = jnp.where(wins, values, best), jnp.where(wins, label, labels)
     assert best is not None
-    # Stored, or what reads them in pieces (`regions.merge`) has them worked out anew for each.
-    return lax.optimization_barrier((labels.astype(jnp.uint8).reshape(n, *size), best.reshape(n, *size)))
+    # What reads them in pieces is `regions.merge`.
+    return stored((labels.astype(jnp.uint8).reshape(n, *size), best.reshape(n, *size)))
 
 
 def _between(x: Array, after: Array, count: int) -> Array:
