@@ -136,8 +136,9 @@ def whole_way(options: argparse.Namespace) -> list[Any]:
     rows: list[Any] = []
     for policy in [FixedInterval(interval) for interval in options.interval] or [config.policy]:
         rows += end_to_end.time_inputs(
-            params, config.replace(policy=policy), options.input, precision=options.precision, progress=say
-        )
+            params, config.replace(policy=policy), options.input, precision=options.precision,
+            repeats=options.repeats, progress=say,
+        )  # fmt: skip
     print(markdown_table(end_to_end.table(rows)))
     return rows
 

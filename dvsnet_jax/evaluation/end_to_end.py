@@ -6,6 +6,8 @@ takes. Where all stages share a CPU's cores that cannot hold: what they take tog
 
 from __future__ import annotations
 
+import itertools
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +24,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.markdown import Table
 from dvsnet_jax.media.output_folder import OutputFolder
-from dvsnet_jax.media.sources import open_source
+from dvsnet_jax.media.sources import Source, open_source
 from dvsnet_jax.pipeline import Segmenter, segment_source
 from dvsnet_jax.policies import FixedInterval
 from dvsnet_jax.visualize import label_palette
@@ -30,7 +32,7 @@ from dvsnet_jax.visualize import label_palette
 
 @dataclass(frozen=True)
 class WholeWay:
-    """Seconds for all frames of one input; compiling is in none of them."""
+    """Seconds for all frames of one input, medians; compiling is in none of them."""
 
     input: str
     frames: int
@@ -60,13 +62,14 @@ def time_inputs(
     *,
     most_frames: int = 120,
     precision: networks.Precision = "float32",
+    repeats: int = 3,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[WholeWay]:
-    """Times each input, of which at most so many frames are taken; `precision` as in `networks.prepare`. Raises
-    InputError as reading does."""
+    """Times each input, of which at most so many frames are taken, in so many rounds; `precision` as in
+    `networks.prepare`. Raises InputError as reading does."""
     segmenter = Segmenter(params, config, precision=precision)
     whole = Segmenter(params, config.replace(routing="compact", policy=FixedInterval(1)), precision=precision)
-    return [_time(segmenter, whole, place, most_frames, progress) for place in inputs]
+    return [_time(segmenter, whole, place, most_frames, repeats, progress) for place in inputs]
 
 
 def table(rows: Sequence[WholeWay]) -> Table:
@@ -89,10 +92,50 @@ def table(rows: Sequence[WholeWay]) -> Table:
     )  # fmt: skip
 
 
-def _time(segmenter: Segmenter, every: Segmenter, place: str, most: int, progress: Callable[[str], None]) -> WholeWay:
+def _time(
+    segmenter: Segmenter, every: Segmenter, place: str, most: int, repeats: int, progress: Callable[[str], None]
+) -> WholeWay:
+    """Rounds of all stages and both runs, so that a machine whose speed drifts weighs on all alike; medians of them."""
     source = open_source(place)
     progress(f"{source.name}: reading")
-    started = time.perf_counter()
+    images = _read(source, place, most)
+    height, width = images[0].shape[:2]
+    palette = label_palette(segmenter.config.num_classes)
+    labels, segmented = _step(segmenter, images)  # compiled and warm before any clock starts
+    every.start(height, width)
+
+    with tempfile.TemporaryDirectory() as folder:
+        numbers = itertools.count()
+
+        def output() -> OutputFolder:
+            place = Path(folder) / str(next(numbers))
+            return OutputFolder(place, palette=palette, frame_rate=25, products=("labels",))
+
+        def write() -> None:
+            with closing(output()) as folder:
+                for index, each in enumerate(labels):
+                    folder.write_images(f"{index:06d}", each)
+
+        stages: dict[str, Callable[[], object]] = {
+            "read": lambda: _read(open_source(place), place, most),
+            "step": lambda: _step(segmenter, images),
+            "write": write,
+            "whole": lambda: segment_source(open_source(place), segmenter, output(), num_frames=most),
+            "every_frame": lambda: segment_source(open_source(place), every, output(), num_frames=most),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in stages}
+        for repeat in range(repeats):
+            for name, stage in stages.items():
+                progress(f"{source.name}: {name}, round {repeat + 1} of {repeats}")
+                started = time.perf_counter()
+                stage()
+                seconds[name].append(time.perf_counter() - started)
+    share = segmented / (len(images) * segmenter.config.num_regions)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    return WholeWay(source.name, len(images), height, width, share, **medians)
+
+
+def _read(source: Source, place: str, most: int) -> list[np.ndarray]:
     images: list[np.ndarray] = []
     with closing(source.frames()) as frames:  # type: ignore[type-var]
         for frame in frames:
@@ -101,36 +144,18 @@ def _time(segmenter: Segmenter, every: Segmenter, place: str, most: int, progres
             images.append(frame.image)
             if len(images) == most:
                 break
-    read = time.perf_counter() - started
     if not images:
         raise InputError(f"{place}: has no frame; name a video or a folder of frames")
+    return images
 
-    progress(f"{source.name}: the step alone")
-    height, width = images[0].shape[:2]
-    state, step = segmenter.start(height, width)
+
+def _step(segmenter: Segmenter, images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], int]:
+    """Labels of every frame, and how many regions were segmented; each result awaited before the next frame."""
+    state, step = segmenter.start(*images[0].shape[:2])
     labels, segmented = [], 0
-    started = time.perf_counter()
     for image in images:
         state, result = step(segmenter.params, state, image[None])
         labels.append(np.asarray(result.labels)[0])
         segmented += int(result.segmented.sum())
     jax.block_until_ready(state)
-    stepped = time.perf_counter() - started
-
-    with tempfile.TemporaryDirectory() as folder:
-        progress(f"{source.name}: writing alone")
-        palette = label_palette(segmenter.config.num_classes)
-        output = OutputFolder(Path(folder) / "alone", palette=palette, frame_rate=25, products=("labels",))
-        started = time.perf_counter()
-        for index, each in enumerate(labels):
-            output.write_images(f"{index:06d}", each)
-        written = time.perf_counter() - started
-        output.close()
-        seconds = []
-        for name, run in (("whole", segmenter), ("every", every)):
-            progress(f"{source.name}: {name}")
-            run.start(height, width)  # compiled before the clock starts
-            output = OutputFolder(Path(folder) / name, palette=palette, frame_rate=25, products=("labels",))
-            seconds.append(segment_source(open_source(place), run, output, num_frames=most).seconds)
-    share = segmented / (len(images) * segmenter.config.num_regions)
-    return WholeWay(source.name, len(images), height, width, share, read, stepped, written, *seconds)
+    return labels, segmented
