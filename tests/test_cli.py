@@ -59,6 +59,17 @@ def test_a_folder(tmp_path, weights, capsys):  # noqa: F811
     assert f"written to {tmp_path / 'out'}" in told
 
 
+def test_bfloat16_changes_few_labels(tmp_path, weights):  # noqa: F811
+    write_images(tmp_path / "drive", clip(2))
+    labels = []
+    for precision in ("float32", "bfloat16"):
+        out = tmp_path / precision
+        call = ["segment", str(tmp_path / "drive"), "--weights", weights, "--interval", "1", "--out", str(out)]
+        assert main([*call, "--precision", precision]) == 0
+        labels.append(np.stack([read_labels(path) for path in sorted((out / "labels").iterdir())]))
+    assert 0.9 < (labels[0] == labels[1]).mean() < 1
+
+
 def test_a_video_keeps_its_frame_rate(tmp_path, weights):  # noqa: F811
     video = write_video(tmp_path / "drive.mp4", clip(6))
     assert main(["segment", str(video), "--weights", weights, "--out", str(tmp_path / "out")]) == 0

@@ -264,6 +264,8 @@ def test_the_command_writes_tables_and_a_report_and_goes_on(folder, weights, tmp
     assert "5 of the clips were there before" in capsys.readouterr().err and lines(out) == before
     assert main(options(folder, weights, out, "--show", "1")) == 1
     assert "every_frame was true and is now false: this folder is of another run" in capsys.readouterr().err
+    assert main(options(folder, weights, out, "--every-frame", "--precision", "bfloat16")) == 1
+    assert 'precision was "float32" and is now "bfloat16"' in capsys.readouterr().err
 
 
 def test_a_corrupt_clip_is_reported_and_the_command_fails(folder, weights, tmp_path, capsys):  # noqa: F811

@@ -391,6 +391,7 @@ def test_export_and_segment_without_the_networks(tmp_path, weights, capsys):  # 
         (["export", "OUT", "--size", "64x96", "--platforms", "cpu,gpu"], 1, "'gpu' is not one of"),
         (["segment", "IN", "--program", "PROGRAM", "--target", "3"], 2, "--program holds its weights"),
         (["segment", "IN", "--program", "PROGRAM", "--weights", "w"], 2, "--program holds its weights"),
+        (["segment", "IN", "--program", "PROGRAM", "--precision", "bfloat16"], 2, "--program holds its weights"),
         (["segment", "IN", "--program", "nowhere"], 1, "nowhere: cannot be read"),
         (["segment", "IN", "--program", "PROGRAM"], 1, r"street_000\.png: is 80×96; the program takes .* 64, 96, 3"),
     ],

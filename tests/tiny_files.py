@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import av
+import jax
 import numpy as np
 import pytest
 from tiny import TINY, tiny_params, video
@@ -24,7 +25,8 @@ def compile_once(monkeypatch):
     start = Segmenter.start
 
     def shared(self, height, width):
-        self._compiled = _COMPILED.setdefault(self.config, {})
+        precisions = tuple(leaf.dtype for leaf in jax.tree.leaves(self.params))
+        self._compiled = _COMPILED.setdefault((self.config, precisions), {})
         return start(self, height, width)
 
     monkeypatch.setattr(Segmenter, "start", shared)

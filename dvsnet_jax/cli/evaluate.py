@@ -47,6 +47,8 @@ class Evaluate:
     """Checkpoint folder, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the segmentation network, as for 'dvsnet segment'."""
     out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "evaluated"
     """Folder for report.html, table.md, results.json, and clips.jsonl with a line for each clip."""
     streams: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 4
@@ -94,7 +96,7 @@ class Evaluate:
         clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)
         classes = self._classes(config)
         self._claim(folder, params, config)
-        params = prepare(params, config)
+        params = prepare(params, config, precision=self.precision)
         first = jax.process_index() == 0
         with _told_how_to_go_on(), clip_progress(len(clips), shown=first) as (on_frame, on_clip):
             found = evaluate(
@@ -123,7 +125,7 @@ class Evaluate:
             {
                 "data": self.data, "protocol": self.protocol, "only": self.only, "every_frame": self.every_frame,
                 "consistency": not self.no_consistency, "weights": fingerprint(params),
-                "config": to_json(config),
+                "precision": self.precision, "config": to_json(config),
             },
         )  # fmt: skip
 
@@ -147,7 +149,7 @@ class Evaluate:
         text = "\n\n".join(markdown_table(table) for table in tables if table.rows)
         facts = (
             ("Data", " ".join(self.data)), ("Protocol", self.protocol), ("Weights", self.weights or "bundled"),
-            ("Policy", str(config.policy)), ("Device", jax.devices()[0].device_kind),
+            ("Policy", str(config.policy)), ("Device", jax.devices()[0].device_kind), ("Precision", self.precision),
             ("Date", datetime.date.today().isoformat()),
         )  # fmt: skip
         page = reports.evaluation_report(

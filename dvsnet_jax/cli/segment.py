@@ -59,6 +59,9 @@ class Segment:
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
     program: OptionalPath = None
     """A program that 'dvsnet export' wrote, in place of --weights and of everything that is settled in it."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the segmentation network. bfloat16 is faster on GPU and TPU, slower on a CPU, and changes a few labels of a
+    thousand."""
     data_list: OptionalPath = None
     """An image list as a further input, as the original takes it: one path a line, below --data-dir."""
     data_dir: OptionalPath = None
@@ -77,9 +80,10 @@ class Segment:
         if self.num_steps is not None and self.num_steps < 1:
             raise UsageError(f"--num-steps is {self.num_steps}, but it counts frames: 1 or more")
 
-        if self.program is not None and (self.weights, self.decision_from, self.settings) != (None, None, Settings()):
+        settled = (self.weights, self.decision_from, self.precision, self.settings)
+        if self.program is not None and settled != (None, None, "float32", Settings()):
             raise UsageError(
-                "--program holds its weights, and its policy and sizes are settled; leave out --weights, "
+                "--program holds its weights, and its policy, precision and sizes are settled; leave out --weights, "
                 "--decision-from, --policy and the like, or export another with 'dvsnet export'"
             )
 
@@ -109,7 +113,7 @@ class Segment:
         from dvsnet_jax.pipeline import Segmenter
 
         params, config = load_weights(self.weights, self.decision_from)
-        return Segmenter(params, self.settings.apply(config))
+        return Segmenter(params, self.settings.apply(config), precision=self.precision)
 
 
 def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
