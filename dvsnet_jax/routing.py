@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float
+    from jaxtyping import Array, Bool
+
+Values = TypeVar("Values")
 
 
 def segment_where(
     segment: Bool[Array, "regions"],
-    network: Callable[[Array], Array],
+    network: Callable[[Array], Values],
     images: Array,
-    scores: Float[Array, "regions ..."],
+    values: Values,
     *,
     routing: str,
     chunk: int | None,
-) -> Float[Array, "regions ..."]:
-    """`scores`, with those of the regions that `segment` names replaced by `network` of their `images`.
+) -> Values:
+    """`values`, with those of the regions that `segment` names replaced by `network` of their `images`. They are an
+    array or a tree of arrays, whose leading axis is the regions.
 
     `compact` takes the masked regions first and runs the network on at most `chunk` of them at a time in a
     `lax.while_loop`, so time follows their number: never `vmap` it, a vmapped loop runs everything. The last pass takes
@@ -31,8 +34,7 @@ def segment_where(
     the reference, and the form that reverse-mode gradients can pass.
     """
     if routing == "dense":
-        mask = segment.reshape(-1, *[1] * (scores.ndim - 1))
-        return jnp.where(mask, network(images), scores)
+        return where(segment, network(images), values)
 
     regions = images.shape[0]
     chunk = chunk or default_chunk(regions)
@@ -42,26 +44,31 @@ def segment_where(
     order = jnp.concatenate([jnp.argsort(~segment, stable=True), jnp.full(padding, regions)])
     count = segment.sum()
 
-    def more(carry: tuple[Array, Array]) -> Array:
+    def more(carry: tuple[Array, Values]) -> Array:
         return carry[0] < count
 
     sizes = [chunk]
     while sizes[-1] > 1:
         sizes.append(sizes[-1] // 2)
 
-    def segment_some(size: int, carry: tuple[Array, Array]) -> tuple[Array, Array]:
-        done, scores = carry
+    def segment_some(size: int, carry: tuple[Array, Values]) -> tuple[Array, Values]:
+        done, values = carry
         chosen = lax.dynamic_slice(order, (done,), (size,))
         new = network(images.at[chosen].get(mode="clip"))
         kept = jnp.where(done + jnp.arange(size) < count, chosen, regions)
-        return done + size, scores.at[kept].set(new, mode="drop")
+        return done + size, jax.tree.map(lambda old, new: old.at[kept].set(new, mode="drop"), values, new)
 
-    def segment_chunk(carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    def segment_chunk(carry: tuple[Array, Values]) -> tuple[Array, Values]:
         enough = sum((count - carry[0] <= size).astype(jnp.int32) for size in sizes[1:])
         return lax.switch(enough, [partial(segment_some, size) for size in sizes], carry)
 
-    _, scores = lax.while_loop(more, segment_chunk, (jnp.zeros_like(count), scores))
-    return scores
+    _, values = lax.while_loop(more, segment_chunk, (jnp.zeros_like(count), values))
+    return values
+
+
+def where(mask: Bool[Array, "regions"], chosen: Values, other: Values) -> Values:
+    """`jnp.where` along the leading axis, over the leaves of two equal trees."""
+    return jax.tree.map(lambda a, b: jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b), chosen, other)
 
 
 def default_chunk(regions: int, platform: str | None = None) -> int:

@@ -26,19 +26,21 @@ from dvsnet_jax.ops.stored import stored
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.policies import Evidence
-from dvsnet_jax.routing import segment_where
+from dvsnet_jax.routing import segment_where, where
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Bool, Float, Shaped, UInt8
 
 
 class VideoState(NamedTuple):
-    """What is carried from frame to frame. Key images and scores change only where a region is segmented."""
+    """What is carried from frame to frame. What is of the key frame changes only where a region is segmented."""
 
     key_images: Shaped[Array, "regions h/2 w/2 3"]
     """RGB, 0..255, at half size: uint8, or float32 where frames are resized first (`config.input_size`)."""
     key_scores: Float[Array, "regions h2 w2 classes"]
     """The segmentation network's raw output, on its own grid (1⁄16 for DeepLab-Fast)."""
+    key_features: Float[Array, "regions h/4 w/4 c"] | None
+    """What the flow network made of the key images alone (`networks.key_features`); None where it keeps nothing."""
     policy: Any
     """The policy's own state, a pytree."""
     started: Bool[Array, "streams"]
@@ -61,11 +63,13 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
     grid = region_grid(config, *frames.shape[1:3])
     regions = frames.shape[0] * grid.num_regions
     h, w = grid.region_height, grid.region_width
-    images = jax.ShapeDtypeStruct((regions, h, w, 3), jnp.float32)
-    scores = jax.eval_shape(partial(networks.segmentation_scores, config=config), params, images)
+    images = jax.ShapeDtypeStruct((regions, h, w, 3), jnp.float32 if config.input_size else jnp.uint8)
+    kept = jax.eval_shape(partial(_key, config=config), params, images)
+    scores, features = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), kept)
     return VideoState(
-        key_images=jnp.zeros((regions, h // 2, w // 2, 3), jnp.float32 if config.input_size else jnp.uint8),
-        key_scores=jnp.zeros(scores.shape, scores.dtype),
+        key_images=jnp.zeros((regions, h // 2, w // 2, 3), images.dtype),
+        key_scores=scores,
+        key_features=features,
         policy=config.policy.init(regions),
         started=jnp.zeros(frames.shape[0], bool),
     )
@@ -120,7 +124,7 @@ def _step(
         small = preprocessing.half(images)
 
     with jax.named_scope("flow"):
-        flow = stored(networks.flow_and_feature(params, small, state.key_images, config))
+        flow = stored(networks.flow_and_feature(params, small, state.key_images, config, state.key_features))
 
     with jax.named_scope("decision"):
         evidence = Evidence(
@@ -130,27 +134,27 @@ def _step(
         )
         fresh = ~state.started if restart is None else ~state.started | restart
         fresh = jnp.repeat(fresh, grid.num_regions)
-        policy = _where(fresh, config.policy.init(images.shape[0]), state.policy)
+        policy = where(fresh, config.policy.init(images.shape[0]), state.policy)
         targets = config.policy.targets(policy)
         segment, decided = config.policy.decide(policy, evidence)
         segment = segment | fresh
-        policy = _where(fresh, policy, decided)
+        policy = where(fresh, policy, decided)
 
     with jax.named_scope("segmentation"):
-        key_scores = segment_where(
+        key_scores, key_features = segment_where(
             segment,
-            partial(networks.segmentation_scores, params, config=config),
+            partial(_key, params, config=config),
             images,
-            state.key_scores,
+            (state.key_scores, state.key_features),
             routing=config.routing,
             chunk=config.chunk,
         )
-        key_images = _where(segment, small, state.key_images)
+        key_images = where(segment, small, state.key_images)
 
     with jax.named_scope("warp"):
         # A region just segmented goes the same way with no flow and no scale, which leaves its scores as they are.
-        motion = _where(segment, jnp.zeros_like(flow.flow), flow.flow)
-        scale = _where(segment, jnp.ones_like(flow.scale), flow.scale)
+        motion = where(segment, jnp.zeros_like(flow.flow), flow.flow)
+        scale = where(segment, jnp.ones_like(flow.scale), flow.scale)
         scores = stored(warp_scores(key_scores, motion, scale))
 
     with jax.named_scope("upsample"):
@@ -165,12 +169,14 @@ def _step(
         targets=targets.reshape(per_stream),
         segmented=segment.reshape(per_stream),
     )
-    return VideoState(key_images, key_scores, policy, jnp.ones(streams, bool)), result
+    return VideoState(key_images, key_scores, key_features, policy, jnp.ones(streams, bool)), result
 
 
-def _where(mask: Bool[Array, "regions"], chosen: Any, other: Any) -> Any:
-    """`jnp.where` along the leading axis, over the leaves of two equal pytrees."""
-    return jax.tree.map(lambda a, b: jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b), chosen, other)
+def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[Array, Array | None]:
+    """What is kept of regions that become key regions: their scores, and what the flow network makes of them alone."""
+    with jax.named_scope("key_features"):
+        features = networks.key_features(params, preprocessing.half(images), config)
+    return networks.segmentation_scores(params, images, config), features
 
 
 def _check_frames(shape: tuple[int, ...], dtype: Any) -> None:

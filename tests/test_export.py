@@ -64,8 +64,11 @@ def assert_equal_to_direct(path, params, config, frames, restarts=None):
             assert got.dtype == wanted.dtype
             np.testing.assert_array_equal(got, wanted)
         routes.append(np.asarray(result.segmented))
-    for got, wanted in zip(named.values(), jax.tree.leaves(state), strict=True):
-        np.testing.assert_array_equal(got, wanted)
+    leaves = jax.tree_util.tree_leaves_with_path(state)
+    assert len(named) == len(leaves)
+    for path, wanted in leaves:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        np.testing.assert_array_equal(named[name], wanted, err_msg=name)
     return np.stack(routes)
 
 

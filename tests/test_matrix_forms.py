@@ -53,6 +53,15 @@ def test_first_convolution(kernel, padding):
     assert multiply_adds(layer.apply, params, x) == 2 * 6 * 9 * kernel**2 * 3 * 4
 
 
+@pytest.mark.parametrize("size", [(12, 18), (13, 19), (12, 19)])
+@pytest.mark.parametrize(("channels", "features"), [(3, 32), (3, 33), (6, 4)])
+def test_first_convolution_of_any_size_and_width(size, channels, features):
+    x, weights = normal(2, *size, channels), normal(7, 7, channels, features)
+    plain = lax.conv_general_dilated(x, weights, (2, 2), [(3, 3)] * 2, dimension_numbers=NHWC)
+    layer = Convolution(features, 7, 2, padding=3, use_bias=False)
+    np.testing.assert_allclose(layer.apply({"params": {"weights": weights}}, x), plain, atol=2e-5)
+
+
 @pytest.mark.parametrize("classes", [1, 19])
 def test_both_forms_of_upsampling_agree_to_the_bit(classes):
     scores = normal(2, 5, 7, classes).round(1)  # with ties

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import TINY
+from tiny import TINY, tiny_params
 
 from dvsnet_jax import DecisionConfig, DeepLabFastConfig, DVSNetConfig, FlowNet2sConfig, networks, preprocessing
 from dvsnet_jax.checkpoints import seeded_params
@@ -16,6 +16,7 @@ from dvsnet_jax.checkpoints.seeded import seeded_array
 from dvsnet_jax.config import DeepLabV2Config
 from dvsnet_jax.networks.deeplab_fast import residual_units
 from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.protocols import FlowOutput
 
 
 @pytest.fixture(scope="module")
@@ -165,11 +166,25 @@ def test_class_count_depth_and_width_are_free():
 
 def test_fresh_parameters_change_nothing_by_scale():
     """The scale head starts at weights 0 and biases 1, so that training begins from plain warping."""
-    params = networks.init_params(jax.random.key(1), TINY)
-    pair = jax.random.uniform(jax.random.key(2), (1, 32, 48, 3), maxval=255.0)
-    out = networks.flow_and_feature(params, pair, pair[:, ::-1], TINY)
+
+    @jax.jit
+    def of_fresh(key, pair):
+        return networks.flow_and_feature(networks.init_params(key, TINY), pair, pair[:, ::-1], TINY)
+
+    out = of_fresh(jax.random.key(1), jax.random.uniform(jax.random.key(2), (1, 32, 48, 3), maxval=255.0))
     np.testing.assert_array_equal(out.scale, 1.0)
     assert np.abs(np.asarray(out.flow)).max() > 0
+
+
+@pytest.mark.parametrize("size", [(32, 48), (35, 47)])
+def test_flow_is_the_same_with_what_was_kept_of_the_key_image(size):
+    params = tiny_params()
+    current, key = jnp.asarray(np.random.default_rng(2).uniform(0, 255, (2, 3, *size, 3)), jnp.float32)
+    features = networks.key_features(params, key, TINY)
+    flow = jax.jit(lambda *given: networks.flow_and_feature(params, current, key, TINY, *given))
+    for name, a, b in zip(FlowOutput._fields, flow(), flow(features), strict=True):
+        assert np.abs(a).max() > 0, name
+        np.testing.assert_allclose(b, a, atol=1e-5 * np.abs(a).max(), err_msg=name)
 
 
 def test_deeplab_v2_equals_the_original(goldens):

@@ -212,9 +212,25 @@ def test_key_frame_changes_only_where_segmented():
     before, _ = segment_frame(params, init_state(params, clip[0], config=config), clip[0], config=config)
     old = jax.device_get(before)
     after = jax.device_get(segment_frame(params, before, clip[1], config=config)[0])
-    for name in ("key_images", "key_scores"):
+    for name in ("key_images", "key_scores", "key_features"):
         changed = [not np.array_equal(a, b) for a, b in zip(getattr(old, name), getattr(after, name), strict=True)]
         assert changed == [True, False, False, False], name
+
+
+@pytest.mark.parametrize("routing", ["compact", "dense"])
+def test_what_is_kept_of_the_key_image_is_that_key_images(routing):
+    """With regions becoming key regions at different times, in two streams of which one begins anew."""
+    from dvsnet_jax import networks
+
+    some, others, none = ((True, False, False, True), (False, True, False, False), (False,) * 4)
+    routes = Routes(((*some, *none), (*others, *some), (*none, *others)))
+    config, params, clip = TINY.replace(policy=routes, routing=routing), tiny_params(), video(4, streams=2)
+    state = init_state(params, clip[0], config=config)
+    for index, frames in enumerate(clip):
+        state, result = segment_frame(params, state, frames, jnp.array([False, index == 2]), config=config)
+        expected = networks.key_features(params, state.key_images, config)
+        np.testing.assert_allclose(state.key_features, expected, atol=1e-5)
+        assert index == 0 or 0 < result.segmented.sum() < 8
 
 
 def test_an_unchanged_frame_segmented_or_not_depends_on_flow_alone():

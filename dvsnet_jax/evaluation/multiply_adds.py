@@ -76,7 +76,9 @@ class NetworkCost(NamedTuple):
 def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Params | None = None) -> list[NetworkCost]:
     """The three networks of a configuration, for one region of a frame of this size: segmentation, flow, decision.
 
-    `params` are wanted where a network is the user's own, whose parameters are not to be foreseen.
+    Each is counted whole, as the paper does; the frame step needs a little less for the flow, of which it keeps what
+    comes of the key image alone. `params` are wanted where a network is the user's own, whose parameters are not to be
+    foreseen.
     """
     grid = region_grid(config, height, width)
     h, w = grid.region_height, grid.region_width

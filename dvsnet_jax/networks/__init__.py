@@ -4,12 +4,7 @@ from dvsnet_jax.networks.decision import DecisionNetwork as DecisionNetwork
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast as DeepLabFast
 from dvsnet_jax.networks.deeplab_lite import DeepLabLite as DeepLabLite
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2 as DeepLabV2
-from dvsnet_jax.networks.dispatch import Params as Params
 from dvsnet_jax.networks.dispatch import abstract_params as abstract_params
-from dvsnet_jax.networks.dispatch import decision_input as decision_input
-from dvsnet_jax.networks.dispatch import decision_network as decision_network
-from dvsnet_jax.networks.dispatch import expected_confidence as expected_confidence
-from dvsnet_jax.networks.dispatch import flow_and_feature as flow_and_feature
 from dvsnet_jax.networks.dispatch import init_params as init_params
 from dvsnet_jax.networks.dispatch import is_head as is_head
 from dvsnet_jax.networks.dispatch import segmentation_scores as segmentation_scores
@@ -17,6 +12,12 @@ from dvsnet_jax.networks.dispatch import training_scores as training_scores
 from dvsnet_jax.networks.flow_predictions import flow_predictions as flow_predictions
 from dvsnet_jax.networks.flow_predictions import full_size_flow as full_size_flow
 from dvsnet_jax.networks.flownet2s import FlowNet2s as FlowNet2s
+from dvsnet_jax.networks.light_path import decision_input as decision_input
+from dvsnet_jax.networks.light_path import decision_network as decision_network
+from dvsnet_jax.networks.light_path import expected_confidence as expected_confidence
+from dvsnet_jax.networks.light_path import flow_and_feature as flow_and_feature
+from dvsnet_jax.networks.light_path import key_features as key_features
 from dvsnet_jax.networks.local_decision import LocalDecisionNetwork as LocalDecisionNetwork
+from dvsnet_jax.networks.preparation import Params as Params
 from dvsnet_jax.networks.preparation import Precision as Precision
 from dvsnet_jax.networks.preparation import prepare as prepare

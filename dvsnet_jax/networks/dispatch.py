@@ -1,8 +1,6 @@
-"""The networks as pure functions of their parameters, chosen by the configuration; all the frame step ever calls.
+"""The slow path, the segmentation network, as pure functions of its parameters; and fresh parameters for all three.
 
-`params` is a plain nested dict `{"segmentation": …, "flow": …, "decision": …}` of float32 arrays, whose inner names are
-the originals' variable names split at '/'; or what `prepare` makes of them. For a network of the user's own the room
-holds whatever pytree it takes.
+Which network is which is chosen by the configuration. The other path is `light_path`.
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import jax.numpy as jnp
 
 from dvsnet_jax import preprocessing
 from dvsnet_jax.config import (
-    AnyDecisionConfig,
     DeepLabFastConfig,
     DeepLabLiteConfig,
     DeepLabV2Config,
@@ -27,22 +24,20 @@ from dvsnet_jax.config import (
     SegmentationConfig,
 )
 from dvsnet_jax.flownet_config import FlowNet2Config
-from dvsnet_jax.networks.decision import DecisionNetwork
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast
 from dvsnet_jax.networks.deeplab_lite import DeepLabLite
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
-from dvsnet_jax.networks.flownet2_in_video import flow_of_regions, init_region_flow_params
+from dvsnet_jax.networks.flownet2_in_video import init_region_flow_params
 from dvsnet_jax.networks.flownet2s import FlowNet2s
-from dvsnet_jax.networks.local_decision import LocalDecisionNetwork
+from dvsnet_jax.networks.light_path import decision_network
 from dvsnet_jax.networks.preparation import is_prepared
-from dvsnet_jax.ops.resize import resize_legacy
-from dvsnet_jax.ops.warp_cues import CUES, warp_cues
-from dvsnet_jax.protocols import FlowFunction, FlowOutput, SegmentationFunction
+from dvsnet_jax.ops.warp_cues import CUES
+from dvsnet_jax.protocols import SegmentationFunction
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, Shaped
 
-Params = dict[str, Any]
+    from dvsnet_jax.networks.preparation import Params
 
 _DEEPLABS: dict[type, type[nn.Module]] = {
     DeepLabFastConfig: DeepLabFast,
@@ -114,64 +109,6 @@ def _inputs(images: Shaped[Array, "n h w 3"], network: Any) -> Float[Array, "n h
     if isinstance(network, DeepLabLiteConfig):
         return preprocessing.centred_rgb(images)
     return preprocessing.bgr_minus_mean(images, network.mean)
-
-
-def flow_and_feature(
-    params: Params, current: Shaped[Array, "n h/2 w/2 3"], key: Shaped[Array, "n h/2 w/2 3"], config: DVSNetConfig
-) -> FlowOutput:
-    """Flow, scale field and decision feature of pairs of half-size RGB images, 0..255. The light path."""
-    network = config.flow
-    if isinstance(network, FlowNet2Config):
-        return flow_of_regions(params["flow"], current, key, network, config.num_classes)
-    if isinstance(network, FlowFunction):
-        out = FlowOutput(*network.function(params["flow"], current.astype(jnp.float32), key.astype(jnp.float32)))
-        n, height, width, _ = current.shape
-        if out.flow.shape != (n, height // 4, width // 4, 2) or out.feature.shape[-1:] != (network.feature_channels,):
-            raise ValueError(
-                f"{network.function} returned flow {out.flow.shape} and feature {out.feature.shape} for images "
-                f"{current.shape}; expected flow {(n, height // 4, width // 4, 2)} and {network.feature_channels} "
-                "feature channels (see FlowFunction.feature_channels)"
-            )
-        return out
-    pair = jnp.concatenate([preprocessing.unit_bgr(current), preprocessing.unit_bgr(key)], axis=-1)
-    flow, seen = FlowNet2s(network, config.num_classes).apply({"params": params["flow"]}, pair)
-    return FlowOutput(flow, seen["predict_scale"], seen[network.feature])
-
-
-def decision_input(
-    current: Shaped[Array, "n h/2 w/2 3"],
-    key: Shaped[Array, "n h/2 w/2 3"],
-    key_scores: Float[Array, "n h2 w2 classes"],
-    out: FlowOutput,
-    config: DVSNetConfig,
-) -> Float[Array, "n gh gw c"]:
-    """What the decision network reads, on its grid: the flow network's feature, resized (legacy bilinear); or, for the
-    local one, cues of the warp, to which half-size images (RGB, 0..255) and the key frame's scores are needed too.
-    """
-    if isinstance(config.decision, LocalDecisionConfig):
-        return warp_cues(current, key, key_scores, out.flow, out.scale, config.decision.grid)
-    return resize_legacy(out.feature, config.decision.grid)
-
-
-def decision_network(config: AnyDecisionConfig, *, dropout: float = 0.0) -> nn.Module:
-    """The linen module: `decision_input` → expected confidence scores, percent, and its activations by name."""
-    if isinstance(config, LocalDecisionConfig):
-        return LocalDecisionNetwork(config, dropout=dropout)
-    return DecisionNetwork(config, dropout=dropout)
-
-
-def expected_confidence(
-    params: Params,
-    current: Shaped[Array, "n h/2 w/2 3"],
-    key: Shaped[Array, "n h/2 w/2 3"],
-    key_scores: Float[Array, "n h2 w2 classes"],
-    out: FlowOutput,
-    config: DVSNetConfig,
-) -> Float[Array, "n"]:
-    """Expected confidence scores, percent, of warping the key frame's scores; all arguments as `decision_input`'s."""
-    read = decision_input(current, key, key_scores, out, config)
-    score, _ = decision_network(config.decision).apply({"params": params["decision"]}, read)
-    return score
 
 
 def init_params(key: Array, config: DVSNetConfig) -> Params:

@@ -45,12 +45,18 @@ def deep_layers(features: tuple[int, int, int, int]) -> tuple[Layer, ...]:
     return first, *(layer for name, c in strided for layer in (Layer(name, 3, 2, c), Layer(f"{name}_1", 3, 1, c)))
 
 
-def contract(x: Float[Array, "n h w c"], layers: Iterable[Layer]) -> dict[str, Float[Array, "n h2 w2 c2"]]:
-    """The layers one after another, as layers of the module that calls this; each output by its layer's name."""
-    seen = {}
+def contract(
+    x: Float[Array, "n h w c"], layers: Iterable[Layer], *, known: Float[Array, "n h2 w2 c2"] | None = None
+) -> dict[str, Float[Array, "n h2 w2 c2"]]:
+    """The layers one after another, as layers of the module that calls this; each output by its layer's name.
+
+    `known` is added to the first convolution: what came of other channels, worked out before.
+    """
+    seen: dict[str, Array] = {}
     for layer in layers:
         convolution = Convolution(
             layer.features, layer.kernel, layer.stride, padding=(layer.kernel - 1) // 2, name=layer.name
         )
-        x = seen[layer.name] = leaky_relu(convolution(x))
+        x = convolution(x) if known is None or seen else convolution(x) + known
+        x = seen[layer.name] = leaky_relu(x)
     return seen

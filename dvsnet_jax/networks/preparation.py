@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 
     Layers = Mapping[str, Mapping[str, Any]]
 
+Params = dict[str, Any]
+"""A plain nested dict `{"segmentation": …, "flow": …, "decision": …}` of float32 arrays, whose inner names are the
+originals' variable names split at '/'; or what `prepare` makes of them. For a network of the user's own the room holds
+whatever pytree it takes."""
 Precision = Literal["float32", "bfloat16"]
 _PYRAMID = tuple(f"fc1_voc12_c{index}" for index in range(4))
 _LITE_SHARED = {f"up{stride}": f"skip{stride}_bn" for stride in (16, 8, 4)}
 """Convolutions of DeepLab-Lite whose result is added to another's before that one's norm."""
 
 
-def prepare(params: dict[str, Any], config: DVSNetConfig, *, precision: Precision = "float32") -> dict[str, Any]:
+def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "float32") -> Params:
     """`params` as inference is fastest with them, on the default device; the same scores up to rounding.
 
     - Batch norms are folded into the convolutions before them.

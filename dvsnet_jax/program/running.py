@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jaxtyping import Array, Bool, UInt8
 
 State = dict[str, Any]
-"""Arrays by name, as the manifest lists them; `key_images`, `key_scores`, `started` and the policy's own."""
+"""Arrays by name, as the manifest lists them; `key_images`, `key_scores`, `started`, … and the policy's own."""
 
 
 class Program:
