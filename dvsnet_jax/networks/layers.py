@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 _NARROW, _TAPS = 32, 3
 """A 3×3 convolution to fewer features than the first, and to at most one for this many input channels, is
 `narrow_convolution`: more would write more columns than they save."""
-_FEW = 32
-"""From three channels to so few features XLA:CPU takes two to nine times as long as with a fourth channel of zeros."""
 
 
 def he_normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, *, fan_in: float | None = None) -> Array:
@@ -68,14 +66,12 @@ class Convolution(nn.Module):
             y = pointwise_convolution(x[:, :: self.stride, :: self.stride], weights[0, 0])
         elif self._narrow(x.shape[-1]):
             y = narrow_convolution(x, weights)
-        elif self._first(x.shape[-1]):
-            deep = self._plain
-            if x.shape[1] % 2 == x.shape[2] % 2 == 0:
-                before = self.padding if isinstance(self.padding, int) else self.kernel // 2 - 1  # SAME, an even size
-                deep = partial(space_to_depth_convolution, before=before)
+        elif self._first(x):
+            before = self.padding if isinstance(self.padding, int) else self.kernel // 2 - 1  # SAME, of an even size
             # On a CPU the plain one takes three quarters of the time.
-            few = self._with_a_fourth if x.shape[-1] == 3 and self.features <= _FEW else self._plain
-            y = lax.platform_dependent(x, weights, cpu=few, cuda=deep, rocm=deep, tpu=deep, default=self._plain)
+            y = lax.platform_dependent(
+                x, weights, cpu=self._plain, default=partial(space_to_depth_convolution, before=before)
+            )
         else:
             y = self._plain(x, weights)
             if self.dilation > 8:
@@ -96,16 +92,11 @@ class Convolution(nn.Module):
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 
-    def _with_a_fourth(self, x: Array, weights: Array) -> Array:
-        """Of three channels, with a fourth of zeros."""
-        return self._plain(
-            jnp.pad(x, [(0, 0), (0, 0), (0, 0), (0, 1)]), jnp.pad(weights, [(0, 0), (0, 0), (0, 1), (0, 0)])
-        )
-
-    def _first(self, channels: int) -> bool:
+    def _first(self, x: Array) -> bool:
         """Whether this is as a network's first convolution: of stride 2, over images."""
+        even = x.shape[1] % 2 == x.shape[2] % 2 == 0
         same = self.padding in ("SAME", self.kernel // 2)
-        return same and self.kernel % 2 == 1 and self.stride == 2 and channels <= 8
+        return even and same and self.kernel % 2 == 1 and self.stride == 2 and x.shape[-1] <= 8
 
     def _narrow(self, channels: int) -> bool:
         same = self.padding in ("SAME", self.kernel // 2)
