@@ -24,6 +24,7 @@ import jax
 
 from dvsnet_jax import DVSNetConfig, checkpoints
 from dvsnet_jax.checkpoints import seeded_params
+from dvsnet_jax.cli.freed_memory import keep_freed_memory
 from dvsnet_jax.evaluation import end_to_end, flow_speed, region_speed, speed, speed_tables, stage_speed
 from dvsnet_jax.evaluation.markdown import markdown_table
 from dvsnet_jax.media.json_lines import JsonLinesWriter
@@ -35,6 +36,8 @@ WHAT = ("frame-step", "stages", "region", "end-to-end", "flow", "correlation")
 
 @command.one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
+    if argv is None:
+        keep_freed_memory()  # as the commands do
     parser = command.parser(__doc__)
     parser.add_argument("what", nargs="*", default=["frame-step"], help=", ".join(WHAT))
     parser.add_argument("--size", type=size, default=(1024, 2048), help="height x width of the frame step's frames")

@@ -17,6 +17,7 @@ from dvsnet_jax.cli.evaluate import Evaluate
 from dvsnet_jax.cli.export import Export
 from dvsnet_jax.cli.failures import UsageError, one_line
 from dvsnet_jax.cli.flow import Flow
+from dvsnet_jax.cli.freed_memory import keep_freed_memory
 from dvsnet_jax.cli.import_weights import Import
 from dvsnet_jax.cli.info import Info
 from dvsnet_jax.cli.segment import Segment
@@ -37,6 +38,8 @@ _SUBCOMMANDS: dict[str, Callable[..., Any]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+    if argv is None:  # a process of its own
+        keep_freed_memory()
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments or os.environ.get("DVSNET_DEBUG", "") not in ("", "0")
     try:

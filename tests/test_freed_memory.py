@@ -1,0 +1,54 @@
+"""What a command frees it keeps: a program's temporaries come without the kernel's help."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource, sys
+from dvsnet_jax.cli.freed_memory import keep_freed_memory
+kept = keep_freed_memory() if sys.argv[1] == "keep" else None
+import jax, jax.numpy as jnp
+from jax import lax
+
+def step(x):  # a temporary of 64 MiB, and a small result
+    y = lax.optimization_barrier(jnp.sin(x))
+    return lax.optimization_barrier(y[::-1] + 1).sum()
+
+x = jnp.ones(1 << 24)
+program = jax.jit(step).lower(x).compile()
+assert program.memory_analysis().temp_size_in_bytes >= 1 << 26
+def call(times):
+    for _ in range(times):
+        program(x).block_until_ready()
+    return resource.getrusage(resource.RUSAGE_SELF)
+before, after = call(3), call(10)
+print(kept, (after.ru_minflt - before.ru_minflt) // 10)
+"""
+
+
+def faults(what: str, **environment: str) -> tuple[str, int]:
+    """What it says, and the page faults of a call."""
+    run = subprocess.run(
+        [sys.executable, "-c", FAULTS, what], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    kept, count = run.stdout.split()
+    return kept, int(count)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc is not glibc's")
+def test_temporaries_cause_no_page_faults():
+    kept, with_it = faults("keep")
+    _, without = faults("leave")
+    assert kept == "True" and with_it < without / 10
+    assert without > 1 << 12, "nothing to be gained: leave malloc as it is"
+
+
+def test_what_the_user_set_stays():
+    kept, _ = faults("keep", MALLOC_ARENA_MAX="2")
+    assert kept == "False"
