@@ -24,6 +24,7 @@ from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_nearest, warp_scores
 from dvsnet_jax.policies import DynamicTarget, TargetMoves, accumulated_loss, moved_target
+from dvsnet_jax.routing import where
 from dvsnet_jax.video import VideoState, init_state, region_grid, segment_frame
 
 if TYPE_CHECKING:
@@ -233,8 +234,8 @@ def _step(
     new = _Keys(
         frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves, *_carried(frame, warping)
     )
-    keys = jax.tree.map(partial(_choose, segment), new, keys._replace(loss=loss, moves=moves))
-    labels = merge(_choose(segment, frame.labels, warped), _choose(segment, frame.maxima, maxima), grid)[0]
+    keys = where(segment, new, keys._replace(loss=loss, moves=moves))
+    labels = merge(*where(segment, (frame.labels, frame.maxima), (warped, maxima)), grid)[0]
     return keys._replace(age=keys.age + 1), labels, segment, urgency
 
 
@@ -250,7 +251,3 @@ def _within_frame(grid: RegionGrid) -> Bool[np.ndarray, "regions h w"]:
     """The pixels of the regions that are not padding."""
     rows, columns = np.arange(grid.region_height), np.arange(grid.region_width)
     return np.stack([(top + rows < grid.height)[:, None] & (left + columns < grid.width) for top, left in grid.corners])
-
-
-def _choose(mask: Bool[Array, "regions"], chosen: Array, other: Array) -> Array:
-    return jnp.where(mask.reshape(-1, *[1] * (chosen.ndim - 1)), chosen, other)

@@ -56,15 +56,17 @@ def time_stages(
         return images, preprocessing.half(images)
 
     small = jax.jit(halved)(frames)[1]
-    flow = partial(networks.flow_and_feature, config=config)
+
+    def flow(params: Any, current: Any, key: Any, features: Any) -> Any:
+        return networks.flow_and_feature(params, current, key, config, features)
+
     features = jax.jit(partial(networks.key_features, config=config))(params, small)
-    out = jax.jit(flow)(params, small, small, features=features)
+    out = jax.jit(flow)(params, small, small, features)
     size = (grid.region_height, grid.region_width)
     labels, maxima = jax.jit(partial(upsample_argmax, size=size))(scores)
     calls: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         "split, half size": (halved, (frames,)),
-        "flow network": (lambda params, small, key, features: flow(params, small, key, features=features),
-                         (params, small, small, features)),
+        "flow network": (flow, (params, small, small, features)),
         "decision network": (
             partial(networks.expected_confidence, config=config), (params, small, small, scores, out)
         ),

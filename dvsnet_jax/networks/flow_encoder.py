@@ -45,6 +45,12 @@ def deep_layers(features: tuple[int, int, int, int]) -> tuple[Layer, ...]:
     return first, *(layer for name, c in strided for layer in (Layer(name, 3, 2, c), Layer(f"{name}_1", 3, 1, c)))
 
 
+def convolution(layer: Layer, *, use_bias: bool = True) -> Convolution:
+    """The module of a layer, without its LeakyReLU."""
+    padding = (layer.kernel - 1) // 2
+    return Convolution(layer.features, layer.kernel, layer.stride, padding=padding, use_bias=use_bias, name=layer.name)
+
+
 def contract(
     x: Float[Array, "n h w c"], layers: Iterable[Layer], *, known: Float[Array, "n h2 w2 c2"] | None = None
 ) -> dict[str, Float[Array, "n h2 w2 c2"]]:
@@ -54,9 +60,8 @@ def contract(
     """
     seen: dict[str, Array] = {}
     for layer in layers:
-        convolution = Convolution(
-            layer.features, layer.kernel, layer.stride, padding=(layer.kernel - 1) // 2, name=layer.name
-        )
-        x = convolution(x) if known is None or seen else convolution(x) + known
+        x = convolution(layer)(x)
+        if known is not None and not seen:
+            x += known
         x = seen[layer.name] = leaky_relu(x)
     return seen

@@ -8,7 +8,7 @@ import flax.linen as nn
 
 from dvsnet_jax.config import FlowNet2sConfig
 from dvsnet_jax.networks.flow_decoder import refine
-from dvsnet_jax.networks.flow_encoder import coarse_layers, contract, deep_layers
+from dvsnet_jax.networks.flow_encoder import coarse_layers, contract, convolution, deep_layers
 from dvsnet_jax.networks.layers import Convolution
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def key_half(
     """
     weights = params["conv1"]["weights"][:, :, 3:]
     first, *_ = coarse_layers(config.channels[:3])
-    convolution = Convolution(first.features, first.kernel, first.stride, padding=first.kernel // 2, use_bias=False)
-    return convolution.apply({"params": {"weights": weights}}, key)
+    return convolution(first, use_bias=False).apply({"params": {"weights": weights}}, key)
 
 
 def for_current(params: dict[str, Any]) -> dict[str, Any]:
