@@ -19,7 +19,7 @@ test-slow: $(VENV)/.dev  ## the heavier tests
 	$(BIN)/python -m pytest -m slow
 
 test-notebooks: $(VENV)/.dev  ## runs every notebook, and leaves the files as they are
-	$(BIN)/python -m pytest -m slow tests/test_notebooks.py
+	$(BIN)/python -m pytest -m slow tests/project/test_notebooks.py
 
 notebooks: $(VENV)/.dev  ## makes notebooks/*.ipynb from their texts: runs them and keeps what they show
 	$(BIN)/python notebooks/execute.py

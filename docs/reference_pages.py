@@ -18,6 +18,9 @@ PAGES = {
     "media": "Images and video",
     "training": "Training",
     "evaluation": "Evaluation",
+    "benchmarks": "Benchmarks",
+    "inference": "Files in, labels out",
+    "metrics": "Measures",
     "export": "Export",
     "program": "Exported programs",
 }
@@ -30,9 +33,11 @@ def on_files(files: Files, config: Any) -> Files:
     """Adds the pages."""
     for room, title in PAGES.items():
         folder = PACKAGE if room == "frame_step" else PACKAGE / room
-        names = [path.stem for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
-        prefix = "dvsnet_jax" if room == "frame_step" else f"dvsnet_jax.{room}"
-        text = "\n".join([f"# {title}", "", *(f"::: {prefix}.{name}\n" for name in names)])
+        paths = folder.glob("*.py") if room == "frame_step" else folder.rglob("*.py")
+        names = [
+            path.relative_to(PACKAGE.parent).with_suffix("").parts for path in sorted(paths) if path.stem[0] != "_"
+        ]
+        text = "\n".join([f"# {title}", "", *(f"::: {'.'.join(name)}\n" for name in names)])
         files.append(File.generated(config, f"reference/{room}.md", content=text))
     for name, place in BESIDE.items():
         files.append(File.generated(config, name, content=(PACKAGE.parent / place).read_text(encoding="utf-8")))

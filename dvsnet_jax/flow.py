@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from dvsnet_jax.flownet_config import FLOWNET2_TF, FlowConvention, FlowNet2Config, FlowNetwork
-from dvsnet_jax.networks.flownet2 import abstract_flow_params as abstract_flow_params
-from dvsnet_jax.networks.flownet2 import init_flow_params as init_flow_params
-from dvsnet_jax.networks.flownet2 import pair_flow
+from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params as abstract_flow_params
+from dvsnet_jax.networks.flownet.flownet2 import init_flow_params as init_flow_params
+from dvsnet_jax.networks.flownet.flownet2 import pair_flow
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, UInt8
@@ -32,7 +32,7 @@ def estimate_flow(
     """Where each pixel of the first image is in the second: pixel (x, y) moves to (x + flow[0], y + flow[1]).
 
     Compiled once for each size and configuration. Any size from 2×2 goes: images are enlarged to multiples of 64, as
-    Caffe's FlowNet2 does, and the flow is brought back (`networks.flownet2.pair_flow`).
+    Caffe's FlowNet2 does, and the flow is brought back (`networks.flownet.flownet2.pair_flow`).
 
     Args:
       params: the network's parameters: `init_flow_params`, `checkpoints.from_nvidia`, `checkpoints.from_flownet2_tf`.

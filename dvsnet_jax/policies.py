@@ -174,7 +174,8 @@ class FrameRateState(NamedTuple):
     credit: Float[Array, "regions"]
     """Regions that may be segmented, not yet used; the same for all regions of a stream."""
     share: Float[Array, "regions"]
-    """Of all regions, that there is time for: what `pacing.Pacer` writes from frame to frame; the same everywhere."""
+    """Of all regions, that there is time for: what `inference.pacing.Pacer` writes from frame to frame.
+    The same everywhere."""
 
 
 @dataclass(frozen=True)
@@ -182,9 +183,9 @@ class FrameRate:
     """Segment as many regions as a rate of `fps` frames a second leaves time for, those first that have lost the most
     (`AccumulatedLoss`) since their key frame.
 
-    How many that are is told from outside, as a share of all regions: `pacing.Pacer` works it out from the time that
-    frames take, and `dvsnet segment` and `pipeline.segment_source` do so by themselves. Where nobody does, it stays at
-    `least`. n frames of a stream never segment more than n × share × regions + 1 (a token bucket), whatever the
+    How many that are is told from outside, as a share of all regions: `inference.pacing.Pacer` works it out from the
+    time that frames take, and `dvsnet segment` and `inference.segment_source` do so by themselves. Where nobody does, it
+    stays at `least`. n frames of a stream never segment more than n × share × regions + 1 (a token bucket), whatever the
     content: after a cut the regions are renewed as fast as the rate allows, one after the other, and there is nothing
     to settle afterwards. What has lost less than a point is left alone.
     """

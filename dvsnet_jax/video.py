@@ -20,9 +20,9 @@ from jax import lax
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_result import FrameResult
+from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
-from dvsnet_jax.ops.stored import stored
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.policies import Evidence
@@ -124,7 +124,7 @@ def _step(
         small = preprocessing.half(images)
 
     with jax.named_scope("flow"):
-        flow = stored(networks.flow_and_feature(params, small, state.key_images, config, state.key_features))
+        flow = materialized(networks.flow_and_feature(params, small, state.key_images, config, state.key_features))
 
     with jax.named_scope("decision"):
         evidence = Evidence(
@@ -155,7 +155,7 @@ def _step(
         # A region just segmented goes the same way with no flow and no scale, which leaves its scores as they are.
         motion = where(segment, jnp.zeros_like(flow.flow), flow.flow)
         scale = where(segment, jnp.ones_like(flow.scale), flow.scale)
-        scores = stored(warp_scores(key_scores, motion, scale))
+        scores = materialized(warp_scores(key_scores, motion, scale))
 
     with jax.named_scope("upsample"):
         labels, maxima = upsample_argmax(scores, (grid.region_height, grid.region_width))

@@ -5,7 +5,9 @@ r"""The paper's ablations: the frame step with one thing changed, on labelled vi
 
 `overlap`: regions reach 0, 32, 64 or 128 pixels over their border. `regions`: a frame cut into 1×1, 1×2, 2×2, 4×4.
 `warping`: the key frame's scores with and without the scale field, or its labels. Weights stay as they are (the bundled
-ones, or --weights); each variant is swept over --policy's range to the --shares (dvsnet_jax.evaluation.ablations).
+ones, or --weights); each variant is swept over --policy's range to the --shares
+(`evaluation.policies.ablations`).
+
 Prints a markdown table for each; --json gets a line for every run and every row. Which layer of the flow network the
 paper's decision network should read takes training: eval/feature_ablation.py.
 """
@@ -21,12 +23,19 @@ from pathlib import Path
 from typing import Any
 
 from dvsnet_jax import DVSNetConfig, checkpoints, networks
-from dvsnet_jax.evaluation.ablations import ablation_table, check_sizes, grids, overlaps, sweep_variant, sweep_warpings
-from dvsnet_jax.evaluation.labelled_clips import LabelledClip, labelled_clips, snippets
-from dvsnet_jax.evaluation.markdown import markdown_table
-from dvsnet_jax.evaluation.policy_measurement import Measured, segment_clips
-from dvsnet_jax.evaluation.policy_simulation import POLICIES
-from dvsnet_jax.evaluation.policy_sweep import TITLES, Sweep
+from dvsnet_jax.evaluation.clips.labelled import LabelledClip, labelled_clips, snippets
+from dvsnet_jax.evaluation.policies.ablations import (
+    ablation_table,
+    check_sizes,
+    grids,
+    overlaps,
+    sweep_variant,
+    sweep_warpings,
+)
+from dvsnet_jax.evaluation.policies.measurement import Measured, segment_clips
+from dvsnet_jax.evaluation.policies.simulation import POLICIES
+from dvsnet_jax.evaluation.policies.sweep import TITLES, Sweep
+from dvsnet_jax.markdown import markdown_table
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.training import command
 

@@ -20,15 +20,15 @@ from pathlib import Path
 from dvsnet_jax import checkpoints, networks
 from dvsnet_jax.config import FLOW_FEATURES, DecisionConfig
 from dvsnet_jax.datasets.clips import clip_set
-from dvsnet_jax.evaluation.labelled_clips import labelled_clips
-from dvsnet_jax.evaluation.markdown import markdown_table
-from dvsnet_jax.evaluation.policy_measurement import Measured, segment_clips
-from dvsnet_jax.evaluation.policy_sweep import sweep
+from dvsnet_jax.evaluation.clips.labelled import labelled_clips
+from dvsnet_jax.evaluation.policies.measurement import Measured, segment_clips
+from dvsnet_jax.evaluation.policies.sweep import sweep
+from dvsnet_jax.markdown import markdown_table
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.training import command
 from dvsnet_jax.training.accelerate import Acceleration
-from dvsnet_jax.training.decision import DecisionTraining
-from dvsnet_jax.training.feature_ablation import feature_table, learn_from_layers
+from dvsnet_jax.training.decision.feature_ablation import feature_table, learn_from_layers
+from dvsnet_jax.training.decision.network import DecisionTraining
 
 DEFAULT = DecisionConfig()
 

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from dvsnet_jax import checkpoints
 from dvsnet_jax.datasets.clips import clip_set
-from dvsnet_jax.datasets.flow_sets import flow_set
+from dvsnet_jax.datasets.flow.sets import flow_set
 from dvsnet_jax.training import command
-from dvsnet_jax.training.flow_validation import agreement_at_gaps, endpoint_errors
+from dvsnet_jax.training.flow.validation import agreement_at_gaps, endpoint_errors
 from dvsnet_jax.training.restoring import restore
 
 

@@ -8,7 +8,7 @@ r"""When to segment a region anew: policies compared on labelled video at equal 
 Consecutive labelled frames are a clip, whose first frame is segmented whole and counts (--protocol every). The paper's
 protocol (snippets): frames 1 to 20, of which the first does not count and the last alone has labels. Every frame is
 segmented once; then each policy's threshold is searched for with runs that only warp, and what is printed at a share is
-interpolated between the nearest runs (dvsnet_jax.evaluation.policy_sweep). `oracle` knows how many warped labels are
+interpolated between the nearest runs (dvsnet_jax.evaluation.policies.sweep). `oracle` knows how many warped labels are
 right. CamVid is measured in its own 11 classes. Prints markdown tables: mIoU, outlines, temporal consistency (along
 flow that dense inverse search finds), settings, multiply-adds and time a frame, and the Pareto front. --json gets a
 line for every run and every cell, --report is a page with plots and a player.
@@ -24,18 +24,18 @@ from math import isfinite
 from pathlib import Path
 
 from dvsnet_jax import DVSNetConfig, checkpoints, networks
-from dvsnet_jax.datasets.found_flow import find_flow
+from dvsnet_jax.benchmarks.step_time import step_time
+from dvsnet_jax.datasets.flow.dis import find_flow
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.labelled_clips import LabelledClip, labelled_clips, snippets
-from dvsnet_jax.evaluation.markdown import markdown_table
-from dvsnet_jax.evaluation.policy_measurement import Measured, segment_clips
-from dvsnet_jax.evaluation.policy_report import policy_report
-from dvsnet_jax.evaluation.policy_simulation import POLICIES
-from dvsnet_jax.evaluation.policy_sweep import sweep
-from dvsnet_jax.evaluation.policy_tables import front_table, table
-from dvsnet_jax.evaluation.report import write_report
+from dvsnet_jax.evaluation.clips.labelled import LabelledClip, labelled_clips, snippets
+from dvsnet_jax.evaluation.policies.measurement import Measured, segment_clips
+from dvsnet_jax.evaluation.policies.report import policy_report
+from dvsnet_jax.evaluation.policies.simulation import POLICIES
+from dvsnet_jax.evaluation.policies.sweep import sweep
+from dvsnet_jax.evaluation.policies.tables import front_table, table
+from dvsnet_jax.evaluation.reports.page import write_report
 from dvsnet_jax.evaluation.segmentation import Counting
-from dvsnet_jax.evaluation.step_time import step_time
+from dvsnet_jax.markdown import markdown_table
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.training import command
 from dvsnet_jax.training.own_network import make_network

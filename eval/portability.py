@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import jax
 
 from dvsnet_jax import DVSNetConfig, checkpoints
-from dvsnet_jax.evaluation import portability
-from dvsnet_jax.evaluation.program_run import read_clip
+from dvsnet_jax.benchmarks import portability
+from dvsnet_jax.benchmarks.exported_program import read_clip
 from dvsnet_jax.export import PLATFORMS
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 

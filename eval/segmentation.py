@@ -19,8 +19,8 @@ from dvsnet_jax import checkpoints
 from dvsnet_jax.datasets import camvid, cityscapes
 from dvsnet_jax.datasets.labelled_sets import labelled_set
 from dvsnet_jax.evaluation.segmentation import in_regions, whole
+from dvsnet_jax.metrics.segmentation import class_ious, mean_iou, pixel_accuracy
 from dvsnet_jax.networks import prepare
-from dvsnet_jax.segmentation_metrics import class_ious, mean_iou, pixel_accuracy
 from dvsnet_jax.training import command
 from dvsnet_jax.training.restoring import restore
 

@@ -23,10 +23,14 @@ from typing import Any
 import jax
 
 from dvsnet_jax import DVSNetConfig, checkpoints
+from dvsnet_jax.benchmarks import end_to_end, tables
+from dvsnet_jax.benchmarks import flow as flow_speed
+from dvsnet_jax.benchmarks import frame_step as speed
+from dvsnet_jax.benchmarks import region as region_speed
+from dvsnet_jax.benchmarks import stages as stages_speed
 from dvsnet_jax.checkpoints import seeded_params
 from dvsnet_jax.cli.freed_memory import keep_freed_memory
-from dvsnet_jax.evaluation import end_to_end, flow_speed, region_speed, speed, speed_tables, stage_speed
-from dvsnet_jax.evaluation.markdown import markdown_table
+from dvsnet_jax.markdown import markdown_table
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.policies import FixedInterval
 from dvsnet_jax.training import command
@@ -115,16 +119,16 @@ def frame_step(options: argparse.Namespace) -> list[Any]:
         f"Frames of {options.size[0]}×{options.size[1]}; a large product of matrices reaches {said}; "
         f"a copy {speed.copy_rate() / 1e9:,.0f} GB/s, read and written.\n"
     )
-    print(markdown_table(speed_tables.step_table(timings, rates)), end="\n\n")
-    print("\n".join(speed_tables.fit_lines(timings)), end="\n\n")
-    print(markdown_table(speed_tables.gain_table(timings)))
+    print(markdown_table(tables.step_table(timings, rates)), end="\n\n")
+    print("\n".join(tables.fit_lines(timings)), end="\n\n")
+    print(markdown_table(tables.gain_table(timings)))
     return timings
 
 
 def stages(options: argparse.Namespace) -> list[Any]:
     height, width = options.size
-    rows = stage_speed.time_stages(*weights(options), height=height, width=width, repeats=options.repeats)
-    print(markdown_table(stage_speed.table(rows)))
+    rows = stages_speed.time_stages(*weights(options), height=height, width=width, repeats=options.repeats)
+    print(markdown_table(stages_speed.table(rows)))
     return rows
 
 

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 
 from dvsnet_jax import DVSNetConfig, checkpoints
+from dvsnet_jax.benchmarks.trace import trace_steps
 from dvsnet_jax.checkpoints import seeded_params
-from dvsnet_jax.evaluation.step_trace import trace_steps
 from dvsnet_jax.training import command
 
 

@@ -36,11 +36,11 @@ import numpy as np
 from dvsnet_jax import FixedInterval, init_state, prepare, segment_frame, visualize
 from dvsnet_jax.checkpoints import load_bundled
 from dvsnet_jax.datasets.cityscapes import CLASSES
-from dvsnet_jax.datasets.street import draw_street
+from dvsnet_jax.datasets.street.scene import draw_street
+from dvsnet_jax.inference.segment_source import Segmenter, segment_source
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import open_source
 from dvsnet_jax.media.video_writer import VideoWriter
-from dvsnet_jax.pipeline import Segmenter, segment_source
 
 folder = tempfile.TemporaryDirectory()  # what this notebook writes; gone when it is closed
 

@@ -27,10 +27,10 @@ import numpy as np
 from dvsnet_jax import networks, visualize
 from dvsnet_jax.checkpoints import load_bundled
 from dvsnet_jax.datasets.clips import clip_set
-from dvsnet_jax.datasets.street import StreetScene
-from dvsnet_jax.evaluation.calibration import bins, line_through, mean_absolute_error, rank_correlation
+from dvsnet_jax.datasets.street.scene import StreetScene
+from dvsnet_jax.metrics.calibration import bins, line_through, mean_absolute_error, rank_correlation
 from dvsnet_jax.ops.warp_cues import CUES
-from dvsnet_jax.training.agreement import pair_samples
+from dvsnet_jax.training.decision.examples import pair_samples
 
 params, config = load_bundled()
 palette = visualize.label_palette(config.num_classes)

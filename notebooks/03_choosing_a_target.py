@@ -24,13 +24,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dvsnet_jax import Budget, init_state, prepare, segment_frame
+from dvsnet_jax.benchmarks.multiply_adds import costs
 from dvsnet_jax.checkpoints import load_bundled
 from dvsnet_jax.datasets.samples import LabelledImage
-from dvsnet_jax.datasets.street import StreetScene, draw_street
-from dvsnet_jax.evaluation.labelled_clips import LabelledClip, labelled_clips
-from dvsnet_jax.evaluation.multiply_adds import costs
-from dvsnet_jax.evaluation.policy_measurement import measure, segment_clips
-from dvsnet_jax.evaluation.policy_simulation import threshold
+from dvsnet_jax.datasets.street.scene import StreetScene, draw_street
+from dvsnet_jax.evaluation.clips.labelled import LabelledClip, labelled_clips
+from dvsnet_jax.evaluation.policies.measurement import measure, segment_clips
+from dvsnet_jax.evaluation.policies.simulation import threshold
 
 loaded, config = load_bundled()
 params = prepare(loaded, config)

@@ -27,16 +27,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dvsnet_jax import FlowNet2Config, networks
+from dvsnet_jax.benchmarks.multiply_adds import flow_cost
 from dvsnet_jax.checkpoints import load_bundled
-from dvsnet_jax.datasets.street import StreetScene
-from dvsnet_jax.evaluation.multiply_adds import flow_cost
+from dvsnet_jax.datasets.street.scene import StreetScene
 from dvsnet_jax.flow import init_flow_params
 from dvsnet_jax.flow_colors import flow_to_rgb, wheel_legend
-from dvsnet_jax.flow_metrics import endpoint_error
 from dvsnet_jax.flownet_config import FLOW_NETWORKS
 from dvsnet_jax.media.flow_files import read_flo
 from dvsnet_jax.media.images import read_image
-from dvsnet_jax.networks.flownet2 import pair_flow
+from dvsnet_jax.metrics.flow import endpoint_error
+from dvsnet_jax.networks.flownet.flownet2 import pair_flow
 from dvsnet_jax.ops.correlation import correlation
 from dvsnet_jax.ops.flow_warp import flow_warp
 

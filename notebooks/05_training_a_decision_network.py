@@ -30,10 +30,10 @@ import optax
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints import load_bundled
 from dvsnet_jax.datasets.clips import clip_set
-from dvsnet_jax.datasets.street import StreetScene
-from dvsnet_jax.evaluation.calibration import line_through, mean_absolute_error, rank_correlation
+from dvsnet_jax.datasets.street.scene import StreetScene
+from dvsnet_jax.metrics.calibration import line_through, mean_absolute_error, rank_correlation
 from dvsnet_jax.ops.warp_cues import CUES
-from dvsnet_jax.training.agreement import pair_samples
+from dvsnet_jax.training.decision.examples import pair_samples
 
 params, config = load_bundled()
 

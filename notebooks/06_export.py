@@ -31,13 +31,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from dvsnet_jax import AccumulatedLoss, init_state, prepare, segment_frame
+from dvsnet_jax.benchmarks.exported_program import read_clip
 from dvsnet_jax.checkpoints import load_bundled
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.program_run import read_clip
 from dvsnet_jax.export import export_program
 from dvsnet_jax.export.custom_calls import custom_calls, operations
 from dvsnet_jax.export.lowering import lowered_text
-from dvsnet_jax.export.named_step import named_step
+from dvsnet_jax.export.step_by_name import named_step
 from dvsnet_jax.program import load_program
 
 HEIGHT, WIDTH, FRAMES = 128, 256, 8

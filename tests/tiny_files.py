@@ -12,9 +12,9 @@ import pytest
 from tiny import TINY, tiny_params, video
 
 from dvsnet_jax import checkpoints
+from dvsnet_jax.inference.segment_source import Segmenter
 from dvsnet_jax.media.images import read_image, read_labels, write_png
 from dvsnet_jax.media.video_reader import decode_video
-from dvsnet_jax.pipeline import Segmenter
 
 _COMPILED: dict = {}
 

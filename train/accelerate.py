@@ -22,13 +22,13 @@ from pathlib import Path
 import jax
 
 from dvsnet_jax import DecisionConfig, DVSNetConfig, LocalDecisionConfig, checkpoints, networks
-from dvsnet_jax.datasets.augment import LabelledAugmentation
+from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
 from dvsnet_jax.datasets.clips import Clip, Part, clip_sets
 from dvsnet_jax.training import command
 from dvsnet_jax.training.accelerate import Acceleration, accelerate
-from dvsnet_jax.training.decision import DecisionTraining
-from dvsnet_jax.training.decision_report import table
-from dvsnet_jax.training.joint import JointTraining
+from dvsnet_jax.training.decision.network import DecisionTraining
+from dvsnet_jax.training.decision.report import table
+from dvsnet_jax.training.flow.joint import JointTraining
 from dvsnet_jax.training.own_network import make_network
 from dvsnet_jax.training.parallel import is_first
 from dvsnet_jax.training.restoring import restore

@@ -20,10 +20,10 @@ from typing import Any
 
 from dvsnet_jax import DecisionConfig, checkpoints, networks
 from dvsnet_jax.training import command
-from dvsnet_jax.training.decision import DecisionTraining
-from dvsnet_jax.training.decision_loop import train
-from dvsnet_jax.training.decision_report import report, table
-from dvsnet_jax.training.decision_set import read_set
+from dvsnet_jax.training.decision.example_set import read_set
+from dvsnet_jax.training.decision.loop import train
+from dvsnet_jax.training.decision.network import DecisionTraining
+from dvsnet_jax.training.decision.report import report, table
 from dvsnet_jax.training.parallel import is_first
 from dvsnet_jax.training.restoring import restore
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from dvsnet_jax.datasets.pair_lists import read_pairs
 from dvsnet_jax.training import command
-from dvsnet_jax.training.decision_data import make_set
+from dvsnet_jax.training.decision.example_files import make_set
 from dvsnet_jax.training.restoring import restore
 
 

@@ -26,18 +26,20 @@ from typing import Any
 import jax
 
 from dvsnet_jax import checkpoints, networks
-from dvsnet_jax.datasets.augment import LabelledAugmentation
-from dvsnet_jax.datasets.augment_flow import FlowAugmentation, augment_flow
+from dvsnet_jax.datasets.augment.flow import FlowAugmentation, augment_flow
+from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
+from dvsnet_jax.datasets.batches import Batches
 from dvsnet_jax.datasets.clips import clip_sets
-from dvsnet_jax.datasets.flow_sets import flow_sets
-from dvsnet_jax.datasets.pipeline import Batches
+from dvsnet_jax.datasets.flow.sets import flow_sets
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flow import init_flow_params
 from dvsnet_jax.flownet_config import FLOW_NETWORKS, FlowNet2Config
 from dvsnet_jax.protocols import FlowFunction
-from dvsnet_jax.training import command, flow, joint, loop
-from dvsnet_jax.training.flow_validation import endpoint_errors
-from dvsnet_jax.training.joint_run import fine_tune
+from dvsnet_jax.training import command, loop
+from dvsnet_jax.training.flow import joint
+from dvsnet_jax.training.flow import supervised as flow
+from dvsnet_jax.training.flow.joint_run import fine_tune
+from dvsnet_jax.training.flow.validation import endpoint_errors
 from dvsnet_jax.training.parallel import is_first, local_batch
 from dvsnet_jax.training.restoring import restore
 from dvsnet_jax.training.run_folder import fingerprint
@@ -69,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     a.add_argument(
         "--jitter", type=command.not_negative, default=1.0, help="times what the second picture is moved on its own"
     )
-    a.add_argument("--schedule", choices=tuple(flow.SCHEDULES), default=flow.FlowTraining.schedule)
+    a.add_argument("--schedule", choices=tuple(flow.SCHEDULES), default=supervised.FlowTraining.schedule)
     a.add_argument("--weight-decay", type=command.not_negative, default=flow.FlowTraining.weight_decay)
     a.add_argument("--exponent", type=command.positive(float), help="of a pixel's error; 0.4 for CSS-ft-sd")
     a.add_argument("--whole-stack", action="store_true", help="the networks below the last learn too")

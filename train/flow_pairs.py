@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from dvsnet_jax.datasets.clips import clip_sets
-from dvsnet_jax.datasets.found_flow import find_flow
+from dvsnet_jax.datasets.flow.dis import find_flow
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
 from dvsnet_jax.media.flow_files import write_kitti_flow

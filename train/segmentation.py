@@ -21,12 +21,12 @@ from pathlib import Path
 import jax
 
 from dvsnet_jax import checkpoints
-from dvsnet_jax.datasets.augment import LabelledAugmentation, augment_labelled
+from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation, augment_labelled
+from dvsnet_jax.datasets.batches import Batches
 from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_sets
-from dvsnet_jax.datasets.pipeline import Batches
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.segmentation import whole
-from dvsnet_jax.segmentation_metrics import summary
+from dvsnet_jax.metrics.segmentation import summary
 from dvsnet_jax.training import command, loop
 from dvsnet_jax.training.parallel import is_first, local_batch
 from dvsnet_jax.training.run_folder import fingerprint

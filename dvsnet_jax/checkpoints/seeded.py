@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dvsnet_jax import networks
+from dvsnet_jax.checkpoints.foreign.original_names import to_original
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
-from dvsnet_jax.checkpoints.original_names import to_original
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

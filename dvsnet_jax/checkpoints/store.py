@@ -21,15 +21,15 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints import checksums
-from dvsnet_jax.checkpoints.agreement import check_agreement
 from dvsnet_jax.checkpoints.atomic_folder import replacing, standing
+from dvsnet_jax.checkpoints.compatibility import check_agreement
 from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
 from dvsnet_jax.checkpoints.record import NAME, make_record, read_record, recorded_config, recorded_shapes
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.config_json import StoredConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
-from dvsnet_jax.networks.flownet2 import abstract_flow_params
+from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params
 
 _CONTENTS = {"config", "params", "_CHECKPOINT_METADATA", "commit_success.txt", checksums.NAME}
 """What a folder of ours may hold; with anything else in it, it is not ours to replace."""

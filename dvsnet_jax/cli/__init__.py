@@ -12,15 +12,15 @@ from typing import Any
 
 import tyro
 
-from dvsnet_jax.cli.demo import Demo
-from dvsnet_jax.cli.evaluate import Evaluate
-from dvsnet_jax.cli.export import Export
+from dvsnet_jax.cli.commands.demo import Demo
+from dvsnet_jax.cli.commands.evaluate import Evaluate
+from dvsnet_jax.cli.commands.export import Export
+from dvsnet_jax.cli.commands.flow import Flow
+from dvsnet_jax.cli.commands.import_weights import Import
+from dvsnet_jax.cli.commands.info import Info
+from dvsnet_jax.cli.commands.segment import Segment
 from dvsnet_jax.cli.failures import UsageError, one_line
-from dvsnet_jax.cli.flow import Flow
 from dvsnet_jax.cli.freed_memory import keep_freed_memory
-from dvsnet_jax.cli.import_weights import Import
-from dvsnet_jax.cli.info import Info
-from dvsnet_jax.cli.segment import Segment
 
 _DESCRIPTION = """Dynamic Video Segmentation Network: the expensive network only where a frame needs it.
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from dvsnet_jax.pipeline import Summary
+    from dvsnet_jax.inference.segment_source import Summary
 
 _SHOWN = 5  # skipped frames told one by one
 

@@ -23,7 +23,7 @@ from dvsnet_jax.datasets import camvid, cityscapes, folders
 from dvsnet_jax.datasets.labelled_sets import Scaled
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage
 from dvsnet_jax.datasets.specs import parse
-from dvsnet_jax.datasets.street import StreetScene
+from dvsnet_jax.datasets.street.scene import StreetScene
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import UnreadableFrame, resize_image
 from dvsnet_jax.media.sources import open_source
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 
 class Places(Sequence[Place]):
-    """Every frame of every clip: a source for `datasets.pipeline`, whose augmentation reads."""
+    """Every frame of every clip: a source for `datasets.batches`, whose augmentation reads."""
 
     def __init__(self, clips: Iterable[Clip]) -> None:
         self.clips = tuple(clips)

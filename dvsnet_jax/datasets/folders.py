@@ -82,7 +82,7 @@ class FlowFile(NamedTuple):
 
 
 class FlowFiles(Sequence[FlowPair]):
-    """Flow pairs in order, each read anew whenever it is asked for: a data source for `datasets.pipeline`."""
+    """Flow pairs in order, each read anew whenever it is asked for: a data source for `datasets.batches`."""
 
     def __init__(self, files: Iterable[FlowFile]) -> None:
         self.files = tuple(files)

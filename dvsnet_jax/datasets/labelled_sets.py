@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from dvsnet_jax.datasets import camvid, cityscapes, folders
+from dvsnet_jax.datasets.combined import Concatenated, Remembered
 from dvsnet_jax.datasets.samples import LabelledFile, LabelledFiles, LabelledImage
-from dvsnet_jax.datasets.several import Concatenated, Remembered
 from dvsnet_jax.datasets.specs import parse
-from dvsnet_jax.datasets.street_sources import StreetFrames
+from dvsnet_jax.datasets.street.sources import StreetFrames
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import resize_image, resize_labels
 

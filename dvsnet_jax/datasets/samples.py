@@ -52,7 +52,7 @@ class LabelledFile(NamedTuple):
 
 
 class LabelledFiles(Sequence[LabelledImage]):
-    """Labelled pictures in order, each read anew whenever it is asked for: a data source for `datasets.pipeline`."""
+    """Labelled pictures in order, each read anew whenever it is asked for: a data source for `datasets.batches`."""
 
     def __init__(self, files: Iterable[LabelledFile]) -> None:
         self.files = tuple(files)

@@ -12,15 +12,15 @@ import jax
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.clip_log import ClipLog
-from dvsnet_jax.evaluation.clip_scores import ClipRecord, ClipScores
-from dvsnet_jax.evaluation.clip_sources import NamedClip
-from dvsnet_jax.evaluation.kept_labels import LabelKeeper
-from dvsnet_jax.evaluation.policy_measurement import Motion
+from dvsnet_jax.evaluation.clips.kept_labels import LabelKeeper
+from dvsnet_jax.evaluation.clips.log import ClipLog
+from dvsnet_jax.evaluation.clips.scores import ClipRecord, ClipScores
+from dvsnet_jax.evaluation.clips.sources import NamedClip
+from dvsnet_jax.evaluation.policies.measurement import Motion
 from dvsnet_jax.evaluation.processes import gather, own_part
 from dvsnet_jax.evaluation.segmentation import Counting
-from dvsnet_jax.evaluation.stream_steps import Stepping
-from dvsnet_jax.evaluation.streams import ClipEnd, SegmentedFrame, stream_clips
+from dvsnet_jax.inference.stream_steps import Stepping
+from dvsnet_jax.inference.streams import ClipEnd, SegmentedFrame, stream_clips
 
 
 @dataclass(frozen=True)

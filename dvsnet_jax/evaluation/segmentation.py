@@ -14,8 +14,8 @@ from dvsnet_jax.config import DVSNetConfig, SegmentationConfig
 from dvsnet_jax.datasets.camvid import CLASSES, to_camvid
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.metrics.segmentation import confusion_matrix
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
-from dvsnet_jax.segmentation_metrics import confusion_matrix
 from dvsnet_jax.video import init_state, segment_frame
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import jax.export
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.export.custom_calls import RUNS_ON, cannot_run
-from dvsnet_jax.export.named_step import NamedStep
+from dvsnet_jax.export.step_by_name import NamedStep
 
 
 def check_platforms(platforms: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from dvsnet_jax.config_json import to_json
 from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.export.lowering import check_platforms, first_line, lower, lowered_text
-from dvsnet_jax.export.named_step import named_step
+from dvsnet_jax.export.step_by_name import named_step
 from dvsnet_jax.program.container import CONFIG, PROGRAM, check_replaceable, write_container
 from dvsnet_jax.video import region_grid
 from dvsnet_jax.visualize import label_palette

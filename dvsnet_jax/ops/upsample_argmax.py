@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jax import lax
 
+from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.resize import resize_legacy
-from dvsnet_jax.ops.stored import stored
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, UInt8
@@ -62,7 +62,7 @@ def _row_by_row(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     planes = jnp.concatenate([planes, planes[:, :, -1:]], 2)
     # Stored, with the row past the last: the loop over the pixels then reads two neighbouring rows of every class, each
     # with one stride, and XLA:CPU vectorises it (17 times as fast as one class after the other; a third without this).
-    planes = stored(planes)
+    planes = materialized(planes)
     fraction = (jnp.arange(rows, dtype=scores.dtype) / rows)[:, None]
     best, labels = None, jnp.zeros((n, height, rows, size[1]), jnp.int32)  # int32 vectorises with the scores
     for label in range(classes):
@@ -75,7 +75,7 @@ def _row_by_row(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
         best, labels = jnp.where(wins, values, best), jnp.where(wins, label, labels)
     assert best is not None
     # What reads them in pieces is `regions.merge`.
-    return stored((labels.astype(jnp.uint8).reshape(n, *size), best.reshape(n, *size)))
+    return materialized((labels.astype(jnp.uint8).reshape(n, *size), best.reshape(n, *size)))
 
 
 def _between(x: Array, after: Array, count: int) -> Array:

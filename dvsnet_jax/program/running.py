@@ -87,7 +87,7 @@ class Program:
         return state, FrameResult(**result)
 
     def start(self, height: int, width: int) -> tuple[State, Callable[..., tuple[State, FrameResult]]]:
-        """State and step of one stream, for `pipeline.segment_source`. Raises ValueError for frames of another size."""
+        """State and step of one stream, for `segment_source`. Raises ValueError for frames of another size."""
         if (height, width) != self.frame_size:
             raise ValueError(f"is {height}×{width}; {self._takes()}")
         state = self.init_state()

@@ -18,16 +18,16 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.datasets.augment import LabelledAugmentation
+from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
 from dvsnet_jax.datasets.clips import Clip
 from dvsnet_jax.datasets.pair_lists import FramePair
-from dvsnet_jax.training.decision import DecisionTraining
-from dvsnet_jax.training.decision_data import make_set
-from dvsnet_jax.training.decision_loop import train as train_decision
-from dvsnet_jax.training.decision_report import Row, report
-from dvsnet_jax.training.decision_set import read_set
-from dvsnet_jax.training.joint import JointTraining
-from dvsnet_jax.training.joint_run import CROPS, fine_tune
+from dvsnet_jax.training.decision.example_files import make_set
+from dvsnet_jax.training.decision.example_set import read_set
+from dvsnet_jax.training.decision.loop import train as train_decision
+from dvsnet_jax.training.decision.network import DecisionTraining
+from dvsnet_jax.training.decision.report import Row, report
+from dvsnet_jax.training.flow.joint import JointTraining
+from dvsnet_jax.training.flow.joint_run import CROPS, fine_tune
 from dvsnet_jax.training.loop import Metrics, Schedule
 
 

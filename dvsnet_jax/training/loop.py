@@ -31,7 +31,7 @@ Metrics = dict[str, Any]
 
 
 class Data(Protocol):
-    """Endless batches that know where they are: `datasets.pipeline.Batches`."""
+    """Endless batches that know where they are: `datasets.batches.Batches`."""
 
     def __next__(self) -> Any: ...
     def state(self) -> dict[str, Any]: ...

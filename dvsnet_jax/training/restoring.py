@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from dvsnet_jax import checkpoints, networks
+from dvsnet_jax.checkpoints.foreign.original_names import config_from_shapes
 from dvsnet_jax.checkpoints.matching import flatten
-from dvsnet_jax.checkpoints.original_names import config_from_shapes
 from dvsnet_jax.config import AnyDecisionConfig, DVSNetConfig
 from dvsnet_jax.errors import InputError
 

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from dvsnet_jax import networks
-from dvsnet_jax.checkpoints.efficientnet import imagenet_file, read_efficientnet_trunk, with_trunk
+from dvsnet_jax.checkpoints.foreign.efficientnet import imagenet_file, read_efficientnet_trunk, with_trunk
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
 from dvsnet_jax.config import DeepLabV2Config, DVSNetConfig
 from dvsnet_jax.errors import InputError

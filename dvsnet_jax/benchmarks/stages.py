@@ -1,0 +1,95 @@
+"""Where the time of a frame with nothing segmented goes: each stage of the step, compiled alone, beside the whole."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dvsnet_jax import networks, preprocessing
+from dvsnet_jax.benchmarks.frame_step import seconds_of, step_timer
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.markdown import Table
+from dvsnet_jax.ops.regions import merge, split
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
+from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.video import init_state, region_grid
+
+NETWORKS = ("flow network", "decision network")
+WHOLE = "whole step, nothing segmented"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Seconds of one stage for all regions of a frame."""
+
+    name: str
+    seconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    def as_json(self) -> dict[str, Any]:
+        return {"what": "stage", **asdict(self)}
+
+
+def time_stages(
+    params: networks.Params, config: DVSNetConfig, *, height: int, width: int, repeats: int = 5
+) -> list[Stage]:
+    """Times of the light path's stages, and of the whole step with nothing segmented (last), one stream, prepared
+    parameters. Stages alone are compiled without their neighbours, so their sum is not quite the whole."""
+    params = networks.prepare(params, config)
+    grid = region_grid(config, height, width)
+    rng = np.random.default_rng(0)
+    frames = jnp.asarray(rng.integers(0, 256, (1, height, width, 3), np.uint8))
+    scores = init_state(params, frames, config=config).key_scores + jnp.asarray(rng.random(), jnp.float32)
+
+    def halved(frames: Any) -> Any:
+        images = split(frames, grid)
+        return images, preprocessing.half(images)
+
+    small = jax.jit(halved)(frames)[1]
+
+    def flow(params: Any, current: Any, key: Any, features: Any) -> Any:
+        return networks.flow_and_feature(params, current, key, config, features)
+
+    features = jax.jit(partial(networks.key_features, config=config))(params, small)
+    out = jax.jit(flow)(params, small, small, features)
+    size = (grid.region_height, grid.region_width)
+    labels, maxima = jax.jit(partial(upsample_argmax, size=size))(scores)
+    calls: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+        "split, half size": (halved, (frames,)),
+        "flow network": (flow, (params, small, small, features)),
+        "decision network": (
+            partial(networks.expected_confidence, config=config), (params, small, small, scores, out)
+        ),
+        "warp": (warp_scores, (scores, out.flow, out.scale)),
+        "upsample, arg max": (partial(upsample_argmax, size=size), (scores,)),
+        "merge": (partial(merge, grid=grid), (labels, maxima)),
+    }  # fmt: skip
+    programs = {name: jax.jit(call).lower(*given).compile() for name, (call, given) in calls.items()}
+    timers = {name: partial(seconds_of, programs[name], *given) for name, (_, given) in calls.items()}
+    timers[WHOLE] = partial(step_timer(params, config, frames), 0)
+    seconds: dict[str, list[float]] = {name: [] for name in timers}
+    for repeat in range(repeats + 1):
+        for name, timer in timers.items():
+            took = timer()
+            if repeat:
+                seconds[name].append(took)
+    return [Stage(name, tuple(times)) for name, times in seconds.items()]
+
+
+def table(stages: Sequence[Stage]) -> Table:
+    """Each stage's part of the whole step, and what the networks leave of it."""
+    whole = stages[-1].median
+    rest = whole - sum(stage.median for stage in stages if stage.name in NETWORKS)
+    rows = [(stage.name, f"{1e3 * stage.median:,.1f}", f"{stage.median / whole:.1%}") for stage in stages]
+    rows.append(("whole step less the two networks", f"{1e3 * rest:,.1f}", f"{rest / whole:.1%}"))
+    return Table(("stage", "ms a frame", "of the whole step"), tuple(rows))

@@ -1,0 +1,1 @@
+"""Weights from other programs: TensorFlow and PyTorch files, as parameters of ours."""

@@ -1,0 +1,1 @@
+"""One module for each subcommand of `dvsnet`: a dataclass of its options with a `run`."""

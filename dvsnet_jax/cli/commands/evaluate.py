@@ -1,0 +1,176 @@
+"""`dvsnet evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from dvsnet_jax.cli.compile_cache import keep_compiled
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import OptionalPath, option
+from dvsnet_jax.cli.screen import clip_progress, tell
+from dvsnet_jax.cli.settings import Settings
+from dvsnet_jax.cli.weights import load_weights
+
+if TYPE_CHECKING:
+    from dvsnet_jax.config import DVSNetConfig
+    from dvsnet_jax.evaluation.clips.sources import NamedClip
+    from dvsnet_jax.evaluation.evaluate import Evaluation
+    from dvsnet_jax.evaluation.segmentation import Counting
+
+_DATA = (
+    "cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, clips:CLIPS[:LABELS] (a folder of clips, each a folder of "
+    "frames or a video; LABELS has a folder for each with label PNGs of any of its frames) or street:COUNT:SEED; "
+    "@0.5 after it makes frames half as high and wide."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure on labelled clips: mIoU, outlines, temporal consistency, share of regions segmented. Writes a report.
+
+    Started again with the same options it does only what is left.
+    """
+
+    data: Annotated[tyro.conf.Positional[tuple[str, ...]], option("DATA …", help=_DATA)] = ()
+    protocol: Literal["all", "snippets"] = "all"
+    """all: every frame and every label counts. snippets: the paper's, frames 1 to 20 of each Cityscapes snippet; the
+    first is the key frame and costs nothing, the last alone has labels."""
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
+    """Beginnings of clips' names; the others are left out."""
+    weights: Annotated[str | None, option("PATH", "--restore-from")] = None
+    """Checkpoint folder, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
+    decision_from: OptionalPath = None
+    """TensorFlow checkpoint of the decision network, where --weights is one without."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the segmentation network, as for 'dvsnet segment'."""
+    out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "evaluated"
+    """Folder for report.html, table.md, results.json, and clips.jsonl with a line for each clip."""
+    streams: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 4
+    """Clips that step together, dealt out over the devices."""
+    step: Literal["auto", "together", "apart"] = "auto"
+    """How they step. together: one program over all of them, on every device its part; auto on accelerators. apart: a
+    program for each, as many at once as there are cores; auto on CPUs."""
+    every_frame: bool = False
+    """Segment every frame whole besides, to compare with: what is kept of its mIoU, and how good the decisions are."""
+    no_consistency: bool = False
+    """Leave out temporal consistency, which takes optical flow (needs OpenCV)."""
+    show: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 4
+    """How many clips the report has a player for."""
+    keep_labels: bool = False
+    """Write the labels of all clips, not only of those shown."""
+    distributed: bool = False
+    """One of several processes, started by SLURM, a TPU pod or GKE (jax.distributed.initialize)."""
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
+
+    def run(self) -> int:
+        if not self.data:
+            raise UsageError(f"nothing to evaluate; name {_DATA}")
+        if self.streams < 1 or self.show < 0:
+            raise UsageError(f"--streams is {self.streams} and --show {self.show}; expected 1 or more, and 0 or more")
+
+        import jax
+
+        keep_compiled()
+        if self.distributed:
+            jax.distributed.initialize()
+
+        from dvsnet_jax.datasets.flow.dis import find_flow
+        from dvsnet_jax.datasets.opencv import opencv
+        from dvsnet_jax.evaluation.clips.sources import evaluated_clips
+        from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
+        from dvsnet_jax.media.output_folder import make_folder
+        from dvsnet_jax.networks import prepare
+
+        folder = make_folder(self.out)
+        if not self.no_consistency:
+            opencv("temporal consistency (--no-consistency leaves it out)")
+        params, config = load_weights(self.weights, self.decision_from)
+        config = self.settings.apply(config)
+        check_policy(config)
+        clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)
+        classes = self._classes(config)
+        self._claim(folder, params, config)
+        params = prepare(params, config, precision=self.precision)
+        first = jax.process_index() == 0
+        with _told_how_to_go_on(), clip_progress(len(clips), shown=first) as (on_frame, on_clip):
+            found = evaluate(
+                params, clips, config=config, folder=folder, streams=self.streams, classes=classes,
+                first_counts=self.protocol == "all", motion=None if self.no_consistency else find_flow,
+                every_frame=self.every_frame, stepping=self.step,
+                keep={clip.name for clip in (clips if self.keep_labels else clips[: self.show])},
+                on_frame=on_frame, on_clip=on_clip,
+            )  # fmt: skip
+        if first:
+            self._write(folder, found, clips[: self.show], params, config, classes)
+        return 1 if found.failures else 0
+
+    def _classes(self, config: DVSNetConfig) -> Counting:
+        camvid = {spec.startswith("camvid:") for spec in self.data}
+        if len(camvid) > 1 and config.num_classes == 19:
+            raise UsageError("CamVid is counted in its own 11 classes and the rest in 19: evaluate one after the other")
+        return "camvid" if camvid == {True} else "own"
+
+    def _claim(self, folder: Path, params: Any, config: DVSNetConfig) -> None:
+        from dvsnet_jax.config_json import to_json
+        from dvsnet_jax.training.run_folder import claim, fingerprint
+
+        claim(
+            folder,
+            {
+                "data": self.data, "protocol": self.protocol, "only": self.only, "every_frame": self.every_frame,
+                "consistency": not self.no_consistency, "weights": fingerprint(params),
+                "precision": self.precision, "config": to_json(config),
+            },
+        )  # fmt: skip
+
+    def _write(
+        self, folder: Path, found: Evaluation, shown: list[NamedClip], params: Any, config: DVSNetConfig,
+        classes: Counting,
+    ) -> None:  # fmt: skip
+        import datetime
+
+        import jax
+
+        from dvsnet_jax.evaluation.reports import evaluation as reports
+        from dvsnet_jax.evaluation.reports.page import write_report
+        from dvsnet_jax.markdown import markdown_table
+        from dvsnet_jax.media.atomic import atomic_path
+        from dvsnet_jax.training.run_folder import write_json
+
+        numbers = reports.results(found, params, config)
+        names = reports.class_names(config.num_classes, classes)
+        tables = [reports.headline(numbers), reports.class_table(numbers, names), reports.clip_table(found)]
+        text = "\n\n".join(markdown_table(table) for table in tables if table.rows)
+        facts = (
+            ("Data", " ".join(self.data)), ("Protocol", self.protocol), ("Weights", self.weights or "bundled"),
+            ("Policy", str(config.policy)), ("Device", jax.devices()[0].device_kind), ("Precision", self.precision),
+            ("Date", datetime.date.today().isoformat()),
+        )  # fmt: skip
+        page = reports.evaluation_report(
+            found, numbers, shown, config=config, folder=folder, classes=classes, title="Evaluation", facts=facts
+        )
+        write_json(folder / "results.json", numbers)
+        with atomic_path(folder / "table.md") as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+        write_report(folder / "report.html", page)
+        print(text)
+        if found.resumed:
+            tell(f"{found.resumed} of the clips were there before")
+        for name, error in found.failures.items():
+            tell(f"dvsnet: {name} does not count: {error}")
+        tell(f"written to {folder}: report.html, table.md, results.json, clips.jsonl")
+
+
+@contextmanager
+def _told_how_to_go_on() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell("dvsnet: interrupted; the same command does only what is left")
+        raise

@@ -1,0 +1,153 @@
+"""`dvsnet flow`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, option
+from dvsnet_jax.cli.screen import progress_bar, tell
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Float
+
+_VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """Optical flow of a pair of images, as .flo, KITTI PNG or picture; or of a video or folder, as a flow video."""
+
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], option("FIRST SECOND | INPUT")] = ()
+    """Two images; or one video, folder or list, whose flow from each frame to the next is drawn as a video."""
+    weights: Annotated[str | None, option("PATH")] = None
+    """Weights of a FlowNet2 network: a folder made by 'dvsnet import', flownet2-tf's checkpoint, NVIDIA's .pth.tar."""
+    network: Annotated[str | None, option("NAME")] = None
+    """FlowNet2, FlowNetCSS, FlowNetCS, FlowNetC, FlowNetS or FlowNetSD; needed where --weights is a foreign file."""
+    out: OptionalPath = None
+    """x.flo or x.png (KITTI's 16-bit form) for a pair, x.mp4 for a video."""
+    picture: OptionalPath = None
+    """Draw the pair's flow here with Middlebury's colour wheel (PNG)."""
+    truth: OptionalPath = None
+    """The pair's true flow, .flo or KITTI PNG: prints the end-point error and Fl-all."""
+    max_length: Annotated[float | None, option("PIXELS")] = None
+    """Length of flow that gets full colour; the longest vector of the pair, or 20 in a video, if not given."""
+    num_steps: OptionalCount = None
+    """Stop after so many frames of a video."""
+
+    def run(self) -> int:
+        if len(self.inputs) not in (1, 2):
+            raise UsageError(f"{len(self.inputs)} inputs; name two images, or one video, folder or list")
+        return self._pair() if len(self.inputs) == 2 else self._video()
+
+    def _pair(self) -> int:
+        if not (self.out or self.picture or self.truth):
+            raise UsageError("nothing to do with the flow; add --out x.flo, --picture x.png or --truth y.flo")
+        if self.out and Path(self.out).suffix.lower() not in (".flo", ".png"):
+            raise UsageError(f"--out {self.out}: a pair's flow is written as .flo or .png (KITTI)")
+
+        from dvsnet_jax.errors import InputError
+        from dvsnet_jax.media.flow_files import read_flow, write_flow
+        from dvsnet_jax.media.images import read_image, write_png
+
+        first, second = (read_image(path) for path in self.inputs)
+        if first.shape != second.shape:
+            raise InputError(
+                f"{self.inputs[1]}: is {second.shape[0]}×{second.shape[1]}, but {self.inputs[0]} is "
+                f"{first.shape[0]}×{first.shape[1]}; the images of a pair have one size"
+            )
+        truth = read_flow(self.truth) if self.truth else None
+        if truth is not None and truth.shape[:2] != first.shape[:2]:
+            raise InputError(
+                f"{self.truth}: is {truth.shape[0]}×{truth.shape[1]}, but the images are "
+                f"{first.shape[0]}×{first.shape[1]}; the true flow has the size of its images"
+            )
+        estimate = self._estimator()
+        flow = estimate(first, second, str(self.inputs[0]))
+        if self.out:
+            write_flow(self.out, flow)
+        if self.picture:
+            from dvsnet_jax.flow_colors import flow_to_rgb
+
+            write_png(self.picture, flow_to_rgb(flow, self.max_length))
+        if truth is not None:
+            import jax.numpy as jnp
+
+            from dvsnet_jax.metrics.flow import endpoint_error, outlier_share
+
+            estimated, true = jnp.asarray(flow), jnp.asarray(truth)
+            print(f"end-point error {float(endpoint_error(estimated, true)):.3f} px")
+            print(f"Fl-all {float(outlier_share(estimated, true)):.2%}")
+        return 0
+
+    def _video(self) -> int:
+        if self.picture or self.truth:
+            raise UsageError("--picture and --truth are for a pair of images; name two")
+        if not self.out or Path(self.out).suffix.lower() not in _VIDEO_SUFFIXES:
+            raise UsageError(
+                f"--out is {self.out}; the flow of a video is written as {', '.join(_VIDEO_SUFFIXES)}, and for the "
+                "flow of a pair two images are needed"
+            )
+
+        from contextlib import closing
+        from itertools import islice
+
+        from dvsnet_jax.errors import InputError
+        from dvsnet_jax.flow_colors import flow_to_rgb
+        from dvsnet_jax.media.sources import open_source
+        from dvsnet_jax.media.video_writer import VideoWriter
+        from dvsnet_jax.visualize import beside
+
+        source = open_source(self.inputs[0])
+        estimate = self._estimator()
+        before = None
+        with (
+            VideoWriter(Path(self.out), frame_rate=source.frame_rate or 25) as video,
+            progress_bar(source.name, source.count) as on_progress,
+            closing(source.frames()) as frames,  # type: ignore[type-var]
+        ):
+            for count, frame in enumerate(islice(frames, self.num_steps)):
+                if frame.image is None:
+                    raise InputError(f"{frame.error}; the frames before it are in {self.out}") from frame.error
+                if before is not None and before.shape != frame.image.shape:
+                    raise InputError(f"{frame.where}: is of another size than the frame before it; cut the video there")
+                if before is not None:
+                    flow = estimate(before, frame.image, frame.where)
+                    video.write(beside(before, flow_to_rgb(flow, self.max_length or 20.0)))
+                before = frame.image
+                on_progress("flow", count + 1)
+        tell(f"written to {self.out}")
+        return 0
+
+    def _estimator(self) -> Any:
+        """A function (first, second, where) → flow, from uint8 images `[h, w, 3]`, with the weights loaded once."""
+        if self.weights is None:
+            raise UsageError(
+                "no weights given, and no FlowNet2 weights come with the package; pass --weights PATH "
+                "(NVIDIA's .pth.tar, flownet2-tf's checkpoint, or a folder made by 'dvsnet import')"
+            )
+
+        import jax
+        import jax.numpy as jnp
+        import numpy as np
+
+        from dvsnet_jax.checkpoints import load_flow
+        from dvsnet_jax.errors import InputError
+        from dvsnet_jax.flow import estimate_flow
+
+        params, config = load_flow(self.weights, network=self.network)
+        params = jax.device_put(params)
+
+        def estimate(first: np.ndarray, second: np.ndarray, where: str) -> Float[np.ndarray, "h w 2"]:
+            try:
+                pair = (jnp.asarray(image[None]) for image in (first, second))
+                return np.asarray(estimate_flow(params, *pair, config=config))[0]
+            except ValueError as error:
+                raise InputError(f"{where}: {error}") from error
+
+        return estimate

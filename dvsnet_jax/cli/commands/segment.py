@@ -1,0 +1,173 @@
+"""`dvsnet segment`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from dvsnet_jax.cli.compile_cache import keep_compiled
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.interrupts import stop_on_interrupt
+from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, option
+from dvsnet_jax.cli.screen import closing_table, progress_bar, tell, tell_pace, tell_skipped
+from dvsnet_jax.cli.settings import Settings
+from dvsnet_jax.cli.weights import load_weights
+
+if TYPE_CHECKING:
+    from dvsnet_jax.inference.segment_source import FrameStep, Summary
+    from dvsnet_jax.media.sources import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What is written, and how."""
+
+    out: Annotated[str, tyro.conf.arg(metavar="DIR", aliases=["--save-dir"])] = "segmented"
+    """Folder to write to; with several inputs, each gets a folder of its own in it."""
+    palette: Literal["cityscapes", "original"] = "cityscapes"
+    """Colours: Cityscapes' own, or the original's, of which eleven are one off."""
+    no_labels: bool = False
+    """Leave out labels/, the train ids."""
+    no_color: bool = False
+    """Leave out color/, the colour masks."""
+    no_overlay: bool = False
+    """Leave out overlay.mp4."""
+    no_routes: bool = False
+    """Leave out routes.jsonl."""
+    frame_rate: OptionalNumber = None
+    """Of overlay.mp4; as the input's, or 25 for images."""
+
+    @property
+    def products(self) -> set[str]:
+        return {name for name in ("labels", "color", "overlay", "routes") if not getattr(self, f"no_{name}")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Segment videos: label ids, colour masks, an overlay video, and how each region of each frame was routed."""
+
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], option("INPUT …")] = ()
+    """A video file, a folder of images, a list of images (.txt), images, a stream (rtsp://…) or a camera."""
+    weights: Annotated[str | None, option("PATH", "--restore-from")] = None
+    """Checkpoint folder, or a TensorFlow checkpoint of the original."""
+    decision_from: OptionalPath = None
+    """TensorFlow checkpoint of the decision network, where --weights is one without."""
+    program: OptionalPath = None
+    """A program that 'dvsnet export' wrote, in place of --weights and of everything that is settled in it."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the segmentation network. bfloat16 is faster on GPU and TPU, slower on a CPU, and changes a few labels of a
+    thousand."""
+    data_list: OptionalPath = None
+    """An image list as a further input, as the original takes it: one path a line, below --data-dir."""
+    data_dir: OptionalPath = None
+    """Folder that image lists are relative to; their own if not given."""
+    num_steps: OptionalCount = None
+    """Stop after so many frames of each input."""
+    skip_unreadable: bool = False
+    """Pass over frames that cannot be read or change size, and report them; else the first of them ends the run."""
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
+    outputs: Annotated[Outputs, tyro.conf.arg(name="")] = field(default_factory=Outputs)
+
+    def run(self) -> int:
+        locations = [*self.inputs, *([self.data_list] if self.data_list is not None else [])]
+        if not locations:
+            raise UsageError("nothing to segment; name a video, a folder or a list of images, or --data-list")
+        if self.num_steps is not None and self.num_steps < 1:
+            raise UsageError(f"--num-steps is {self.num_steps}, but it counts frames: 1 or more")
+
+        settled = (self.weights, self.decision_from, self.precision, self.settings)
+        if self.program is not None and settled != (None, None, "float32", Settings()):
+            raise UsageError(
+                "--program holds its weights, and its policy, precision and sizes are settled; leave out --weights, "
+                "--decision-from, --policy and the like, or export another with 'dvsnet export'"
+            )
+
+        from dvsnet_jax.media.output_folder import make_folder
+        from dvsnet_jax.media.sources import open_sources
+
+        # All that can be wrong is looked at before the weights are read, which takes longest.
+        sources = open_sources(locations, data_dir=self.data_dir)
+        folders = output_folders(sources, self.outputs.out)
+        for folder in folders:
+            make_folder(folder)
+        return segment_all(
+            sources,
+            folders,
+            self._segmenter(),
+            self.outputs,
+            skip_unreadable=self.skip_unreadable,
+            num_frames=self.num_steps,
+        )
+
+    def _segmenter(self) -> FrameStep:
+        if self.program is not None:
+            from dvsnet_jax.program import load_program
+
+            return load_program(self.program)
+
+        from dvsnet_jax.inference.segment_source import Segmenter
+
+        params, config = load_weights(self.weights, self.decision_from)
+        return Segmenter(params, self.settings.apply(config), precision=self.precision)
+
+
+def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
+    """One folder per source: `out` itself for a single one, else below it, by name."""
+    return [Path(out)] if len(sources) == 1 else [Path(out) / source.name for source in sources]
+
+
+def segment_all(
+    sources: Sequence[Source],
+    folders: Sequence[Path],
+    segmenter: FrameStep,
+    outputs: Outputs,
+    *,
+    skip_unreadable: bool = False,
+    num_frames: int | None = None,
+) -> int:
+    """Segments one source after the other and prints the closing table; returns the exit status."""
+    keep_compiled()
+
+    from dvsnet_jax.inference.segment_source import segment_source
+    from dvsnet_jax.media.output_folder import OutputFolder
+    from dvsnet_jax.visualize import label_palette
+
+    if outputs.frame_rate is not None and not (math.isfinite(outputs.frame_rate) and outputs.frame_rate > 0):
+        raise UsageError(f"--frame-rate is {outputs.frame_rate}, but it counts frames per second: more than 0")
+    palette = label_palette(segmenter.num_classes, outputs.palette)
+    done: list[tuple[str, Summary]] = []
+    try:
+        with stop_on_interrupt() as stop:
+            for source, folder in zip(sources, folders, strict=True):
+                if stop.is_set():
+                    break
+                rate = outputs.frame_rate or source.frame_rate or 25
+                output = OutputFolder(folder, palette=palette, frame_rate=rate, products=outputs.products)
+                total = min(filter(None, (source.count, num_frames)), default=None)
+                with progress_bar(source.name, total) as on_progress:
+                    summary = segment_source(
+                        source,
+                        segmenter,
+                        output,
+                        skip_unreadable=skip_unreadable,
+                        num_frames=num_frames,
+                        stop=stop,
+                        on_progress=on_progress,
+                    )
+                done.append((source.name, summary))
+                tell_skipped(summary)
+            interrupted = stop.is_set()
+    finally:
+        if done:
+            closing_table(done)
+            for name, summary in done:
+                tell_pace(name, summary)
+            tell(f"written to {outputs.out}")
+    if interrupted:
+        tell("dvsnet: interrupted; everything until here is written")
+    return 130 if interrupted else 0

@@ -1,0 +1,38 @@
+"""Flow found by a classical method, for real video, whose true flow nobody knows: DIS with a check from both sides.
+
+Dense inverse search (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016) as OpenCV has it. Where
+the flow there and the flow back do not meet (Sundaram et al., ECCV 2010: hidden points, smooth surfaces, mistakes) the
+flow counts as unknown. What is left teaches a network, and needs no labels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dvsnet_jax.datasets.folders import FlowPair
+from dvsnet_jax.datasets.opencv import opencv
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.metrics.temporal import visible_both_ways
+
+if TYPE_CHECKING:
+    from jaxtyping import UInt8
+
+
+def find_flow(first: UInt8[np.ndarray, "h w 3"], second: UInt8[np.ndarray, "h w 3"]) -> FlowPair:
+    """Flow first → second of two RGB pictures, valid where the way back ends where it began.
+
+    Two identical pictures have no flow, valid everywhere. Raises InputError where OpenCV is not installed, and for
+    pictures of different sizes or below 16 pixels.
+    """
+    if first.shape != second.shape or min(first.shape[:2]) < 16:
+        raise InputError(f"pictures of {first.shape} and {second.shape}: two of one size, at least 16×16, are expected")
+    if np.array_equal(first, second):
+        return FlowPair(first, second, np.zeros((*first.shape[:2], 2), np.float32), np.ones(first.shape[:2], bool))
+    cv2 = opencv("finding flow")
+    one, two = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (first, second))
+    there = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(one, two, None)
+    back = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(two, one, None)
+    valid = np.asarray(visible_both_ways(there, back))
+    return FlowPair(first, second, np.where(valid[..., None], there, np.float32(0)), valid)

@@ -1,0 +1,97 @@
+"""Labels and routes of some clips of an evaluation, kept on disk for its report.
+
+FOLDER/labels/CLIP/000000.png …     train ids, of the frames in order
+FOLDER/labels/CLIP/routes.jsonl     a line per frame: scores, targets and routes of its regions
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dvsnet_jax.datasets import camvid
+from dvsnet_jax.datasets.samples import VOID
+from dvsnet_jax.evaluation.clips.sources import NamedClip
+from dvsnet_jax.evaluation.reports.player import Frame
+from dvsnet_jax.evaluation.segmentation import Counting
+from dvsnet_jax.inference.streams import SegmentedFrame
+from dvsnet_jax.media.images import read_labels, resize_image, resize_labels, write_png
+from dvsnet_jax.media.json_lines import JsonLinesWriter
+from dvsnet_jax.media.output_folder import make_folder
+from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou
+
+_ROUTES = "routes.jsonl"
+
+
+class LabelKeeper:
+    """Writes those of one clip; the routes appear when it is closed."""
+
+    def __init__(self, folder: Path, clip: str) -> None:
+        self.folder = make_folder(folder / "labels" / clip)
+        self._routes = JsonLinesWriter(self.folder / _ROUTES)
+
+    def add(self, frame: SegmentedFrame) -> None:
+        write_png(self.folder / f"{frame.number:06d}.png", frame.labels)
+        self._routes.write(
+            {
+                "scores": [_finite(score) for score in frame.scores.tolist()],
+                "targets": [_finite(target) for target in frame.targets.tolist()],
+                "segmented": frame.segmented.tolist(),
+            }
+        )
+
+    def close(self) -> None:
+        self._routes.close()
+
+    def discard(self) -> None:
+        """Removes what was written of a clip that does not count."""
+        self._routes.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def kept(folder: Path, clip: str) -> bool:
+    """Whether the labels of a clip are there."""
+    return (folder / "labels" / clip / _ROUTES).is_file()
+
+
+@dataclass(frozen=True)
+class KeptFrames:
+    """The frames of a kept clip for the report's player, in order; the clip is read once more for them."""
+
+    folder: Path
+    clip: NamedClip
+    num_classes: int
+    classes: Counting = "own"
+    scores_are_targets: bool = True
+    """Whether the policy holds the scores against its targets, so that both can be drawn over each other."""
+
+    def __iter__(self) -> Iterator[Frame]:
+        folder = self.folder / "labels" / self.clip.name
+        lines = (folder / _ROUTES).read_text(encoding="utf-8").splitlines()
+        for index, (text, (image, truth)) in enumerate(zip(lines, self.clip.frames, strict=True)):
+            line = json.loads(text)
+            labels = read_labels(folder / f"{index:06d}.png")
+            if self.classes == "camvid":  # one of Cityscapes' classes for each of CamVid's, so that colours stay
+                labels = np.array(camvid.TRAIN_IDS, np.uint8)[camvid.to_camvid(labels)]
+            truth = resize_labels(truth, labels.shape) if truth.shape != labels.shape else truth
+            right = mean_iou(np.asarray(confusion_matrix(labels, truth, self.num_classes)))
+            yield Frame(
+                name=f"{self.clip.name} + {index}",
+                image=resize_image(image, labels.shape),
+                labels=labels,
+                segmented=line["segmented"],
+                scores=line["scores"],
+                targets=line["targets"] if index and self.scores_are_targets else [None] * len(line["targets"]),
+                truth=truth if (truth != VOID).any() else None,
+                mean_iou=right if math.isfinite(right) else None,
+            )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,246 @@
+"""What an evaluation counts of a clip, as a record that JSON holds and that adds up with those of other clips.
+
+    scores = ClipScores("drive_1", config, ...)
+    for frame in frames: scores.add(frame)
+    record = scores.record(frames=30)
+    total = pooled([record, ...])
+    print(total.mean_iou, total.share)
+
+Everything is a sum (confusion matrix, outline pixels, regions), so the metrics of all clips are those of their sums,
+whatever the order, the streams, the processes and the number of times that the evaluation was interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.datasets.samples import VOID
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.policies.measurement import Motion
+from dvsnet_jax.evaluation.segmentation import Counting, counting
+from dvsnet_jax.inference.streams import SegmentedFrame
+from dvsnet_jax.media.images import resize_image, resize_labels
+from dvsnet_jax.metrics.boundary import BoundaryCounts, boundary_counts, mean_boundary_f, pool_counts, tolerance_of
+from dvsnet_jax.metrics.segmentation import confusion_matrix
+from dvsnet_jax.metrics.temporal import consistency_counts
+from dvsnet_jax.ops.regions import RegionGrid
+from dvsnet_jax.video import region_grid
+
+if TYPE_CHECKING:
+    from jaxtyping import Int, UInt8
+
+Matrix = list[list[int]]
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """What one way of labelling a clip's frames gave."""
+
+    confusion: Matrix
+    """True class (rows) by predicted class, all labelled frames together."""
+    outlines: Matrix
+    """The four fields of `boundary_metrics.BoundaryCounts`, of the labelled frames."""
+    carried: Matrix
+    """`temporal_metrics.consistency_counts` over all frames; zeros where no motion was asked for."""
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """Sums over one clip, or over several."""
+
+    clip: str
+    frames: int
+    labelled: int
+    """Frames with a label that counts."""
+    height: int
+    width: int
+    """Of its frames."""
+    regions: int
+    """Of the frames whose cost counts."""
+    segmented: int
+    """Of those regions, how many were segmented anew."""
+    timed: int
+    """Frames whose time counts."""
+    seconds: float
+    """What the frame step took for those, reading and compiling not included."""
+    dvsnet: LabelCounts
+    every_frame: LabelCounts | None
+    """With every region of every frame segmented, if that was asked for."""
+    same: int
+    """Pixels whose label is the one that segmenting every frame gives."""
+    pixels: int
+    """Those that were compared; 0 where it was not asked for."""
+    predicted: list[float]
+    """Of each region that was warped: expected confidence score, percent. With `every_frame` only."""
+    agreement: list[float]
+    """And its pixels whose label is the one that segmenting it gives, percent."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(record: dict[str, Any]) -> ClipRecord:
+        """The inverse. Raises KeyError or TypeError for a record of another form."""
+        every = record["every_frame"]
+        parts = {"dvsnet": LabelCounts(**record["dvsnet"]), "every_frame": LabelCounts(**every) if every else None}
+        return ClipRecord(**{**record, **parts})
+
+
+@dataclass
+class ClipScores:
+    """Counts the frames of one clip, as they come."""
+
+    clip: str
+    config: DVSNetConfig
+    classes: Counting = "own"
+    first_counts: bool = True
+    """Whether the first frame is in the share of regions segmented."""
+    motion: Motion | None = None
+    """For temporal consistency."""
+    labelled: int = 0
+    regions: int = 0
+    segmented: int = 0
+    timed: int = 0
+    seconds: float = 0.0
+    same: int = 0
+    pixels: int = 0
+    predicted: list[float] = field(default_factory=list)
+    agreement: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._merged, self._count = counting(self.config.num_classes, self.classes)
+        self._ways = (_Way(self._count), _Way(self._count))
+        self._size: tuple[int, ...] = ()
+        self._picture: np.ndarray | None = None
+
+    def add(self, frame: SegmentedFrame) -> None:
+        """Counts the clip's next frame. Raises InputError for labels that are no class of the network's, and for those
+        whose sides are in another proportion than the frame's."""
+        labels, truth = frame.labels, frame.sample.labels
+        known = truth[truth != VOID]
+        if known.size and (largest := int(known.max())) >= self.config.num_classes:
+            raise InputError(
+                f"frame {frame.number} has the label {largest}, but these weights know the classes 0 to "
+                f"{self.config.num_classes - 1}; take weights for the classes of this data set"
+            )
+        self._size = frame.sample.image.shape
+        if self.first_counts or frame.number:
+            self.regions += frame.segmented.size
+            self.segmented += int(frame.segmented.sum())
+        if frame.seconds is not None:
+            self.timed += 1
+            self.seconds += frame.seconds
+        ways = [(self._ways[0], labels)]
+        if frame.whole is not None:
+            ways.append((self._ways[1], frame.whole))
+            self.same += int((labels == frame.whole).sum())
+            self.pixels += labels.size
+            self._compare(frame, region_grid(self.config, *frame.sample.image.shape[:2]))
+        if known.size:
+            self.labelled += 1
+            for way, found in ways:
+                way.count_truth(self._merged(_at_size(found, truth.shape, frame.number)), self._merged(truth))
+        if self.motion:
+            picture = resize_image(frame.sample.image, (labels.shape[0], labels.shape[1]))
+            step = self.motion(picture, self._picture) if self._picture is not None else None
+            for way, found in ways:
+                way.count_steady(self._merged(found), step)
+            self._picture = picture
+
+    def _compare(self, frame: SegmentedFrame, grid: RegionGrid) -> None:
+        """Expected against true confidence of the regions that were warped; regions overlap, so these are the labels
+        that the frame has there in the end."""
+        assert frame.whole is not None
+        right = frame.labels == frame.whole
+        for region, (top, left) in enumerate(grid.corners):
+            if not frame.segmented[region]:
+                part = right[top : top + grid.region_height, left : left + grid.region_width]
+                self.predicted.append(round(float(frame.scores[region]), 4))
+                self.agreement.append(round(100 * float(part.mean()), 4))
+
+    def record(self, frames: int) -> ClipRecord:
+        """What was counted until now."""
+        dvsnet, every = (way.counts() for way in self._ways)
+        return ClipRecord(
+            self.clip, frames, self.labelled, self._size[0], self._size[1], self.regions, self.segmented,
+            self.timed, self.seconds, dvsnet, every if self.pixels else None, self.same, self.pixels, self.predicted,
+            self.agreement,
+        )  # fmt: skip
+
+
+class _Way:
+    """Sums over one way of labelling."""
+
+    def __init__(self, count: int) -> None:
+        self.confusion, self.carried = np.zeros((2, count, count), np.int64)
+        self.outlines = BoundaryCounts(*np.zeros((4, count), np.int64))
+        self._before: np.ndarray | None = None
+
+    def count_truth(self, labels: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"]) -> None:
+        count = len(self.confusion)
+        self.confusion += np.asarray(confusion_matrix(labels, truth, count))
+        found = boundary_counts(labels, truth, count, tolerance=tolerance_of(*truth.shape))
+        self.outlines = pool_counts([self.outlines, found])
+
+    def count_steady(self, labels: UInt8[np.ndarray, "h w"], step: Any) -> None:
+        if step is not None:
+            count = len(self.carried)
+            found = consistency_counts(labels, self._before, step.flow, count, visible=step.valid)
+            self.carried += np.asarray(found)
+        self._before = labels
+
+    def counts(self) -> LabelCounts:
+        outlines = [np.asarray(each).tolist() for each in self.outlines]
+        return LabelCounts(self.confusion.tolist(), outlines, self.carried.tolist())
+
+
+def pooled(records: Iterable[ClipRecord], name: str = "all clips") -> ClipRecord:
+    """The sum over clips. Raises InputError for none, and where only some have every frame segmented."""
+    parts = list(records)
+    if not parts or len({part.every_frame is None for part in parts}) > 1:
+        raise InputError(f"{len(parts)} records to add up: at least one is needed, all of one kind")
+
+    def total(name: str) -> Any:
+        return sum(getattr(part, name) for part in parts)
+
+    whole = [part.every_frame for part in parts if part.every_frame]
+    return ClipRecord(
+        name, total("frames"), total("labelled"), parts[0].height, parts[0].width, total("regions"),
+        total("segmented"), total("timed"), total("seconds"),
+        _sum(part.dvsnet for part in parts), _sum(whole) if whole else None, total("same"), total("pixels"),
+        [score for part in parts for score in part.predicted], [score for part in parts for score in part.agreement],
+    )  # fmt: skip
+
+
+def boundary_score(counts: LabelCounts) -> float:
+    """Mean boundary F-score, 0..1, of outlines counted."""
+    fields: list[Any] = [np.asarray(each, np.int64) for each in counts.outlines]
+    return mean_boundary_f(BoundaryCounts(*fields))
+
+
+def _sum(parts: Iterable[LabelCounts]) -> LabelCounts:
+    stacked = zip(*((part.confusion, part.outlines, part.carried) for part in parts), strict=True)
+    return LabelCounts(*(np.sum(np.asarray(each, np.int64), 0).tolist() for each in stacked))
+
+
+def _at_size(labels: UInt8[np.ndarray, "h w"], size: tuple[int, ...], index: int) -> UInt8[np.ndarray, "height width"]:
+    """Labels at the truth's size, so that every labelled pixel counts once."""
+    if labels.shape == size:
+        return labels
+    height, width = labels.shape
+    if abs(size[0] / size[1] * width / height - 1) > 0.02:
+        raise InputError(
+            f"frame {index}: its labels are {size[0]}×{size[1]}, which is no larger or smaller {height}×{width}; "
+            "labels of the frame's own proportions are needed"
+        )
+    return resize_labels(labels, (size[0], size[1]))
+
+
+def truth_matrix(counts: LabelCounts) -> Int[np.ndarray, "classes classes"]:
+    """The confusion matrix as numpy has it."""
+    return np.asarray(counts.confusion, np.int64)

@@ -1,0 +1,95 @@
+"""Clips to evaluate, by name and protocol: frames in order, any of which may have labels.
+
+- `all`: every frame of every clip counts, and so do all labels there are. A clip's first frame is segmented whole, and
+  that is in its share.
+- `snippets`: the paper's (section 4.1), frames 1 to 20 of each Cityscapes snippet. The first is the key frame, whose
+  cost does not count; of the others the last has labels, and mIoU is over these alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from dvsnet_jax.datasets.clip_folders import folder_clips
+from dvsnet_jax.datasets.clips import named_clips
+from dvsnet_jax.datasets.samples import LabelledImage
+from dvsnet_jax.datasets.specs import parse
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.clips.labelled import snippets
+from dvsnet_jax.media.images import resize_image
+
+Protocol = Literal["all", "snippets"]
+FORMS = (
+    "clips:CLIPS[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT or street:COUNT:SEED[:HxW], then @SCALE"
+)
+
+_KINDS = ("clips", "frames", "video", "cityscapes", "camvid", "street")
+
+
+class NamedClip(NamedTuple):
+    """A clip, read anew whenever its frames are iterated over."""
+
+    name: str
+    """Unique among the clips of an evaluation."""
+    frames: Iterable[LabelledImage]
+    """All of one size. Labels are void where there are none, and may be larger or smaller than the frames."""
+
+
+def evaluated_clips(
+    specs: Iterable[str], *, protocol: Protocol = "all", only: Collection[str] = (), num_classes: int = 19
+) -> list[NamedClip]:
+    """The clips that the specs name, of which `only` keeps those whose names begin so.
+
+    `clips:` is `datasets.clip_folders`, whose frames alone are resized by @SCALE, since the labels count at their own
+    size; the other forms are `datasets.clips`. A name that is there twice gets a number. Raises InputError for a spec
+    of another form, where no clip is left, and as the readers do.
+    """
+    found: list[NamedClip] = []
+    for spec in specs:
+        kind = spec.partition(":")[0]
+        if kind not in _KINDS:
+            hint = f"; for a folder of clips write clips:{spec}" if Path(spec).is_dir() else ""
+            raise InputError(f"{spec!r} names no clips; expected {FORMS}{hint}")
+        if protocol == "snippets":
+            found += [NamedClip(clip.name, clip.frames) for clip in snippets(spec, only=only)]
+        elif kind in ("clips", "frames"):
+            found += _folders(spec, only, num_classes)
+        else:
+            found += [NamedClip(name, clip) for name, clip in named_clips([spec], only=only)]
+    taken: set[str] = set()
+    unique = []
+    for name, frames in found:
+        number, own = 1, name
+        while own in taken:
+            number += 1
+            own = f"{name}-{number}"
+        taken.add(own)
+        unique.append(NamedClip(own, frames))
+    return unique
+
+
+@dataclass(frozen=True)
+class _Resized:
+    """Frames made larger or smaller, labels left as they are."""
+
+    frames: Iterable[LabelledImage]
+    scale: float
+
+    def __iter__(self) -> Iterator[LabelledImage]:
+        for image, labels in self.frames:
+            height, width = (max(1, round(side * self.scale)) for side in image.shape[:2])
+            yield LabelledImage(resize_image(image, (height, width)), labels)
+
+
+def _folders(spec: str, only: Collection[str], num_classes: int) -> list[NamedClip]:
+    _, rest, scale = parse(spec, FORMS)
+    place, _, labels = rest.partition(":")
+    clips = folder_clips(place, labels or None, num_classes=num_classes)
+    kept = [clip for clip in clips if clip.name.startswith(tuple(only) or "")]
+    if not kept:
+        names = ", ".join(clip.name for clip in clips[:5])
+        raise InputError(f"{spec}: none of its {len(clips)} clips begins with {', '.join(only)}; they are {names} …")
+    return [NamedClip(clip.name, clip if scale == 1 else _Resized(clip, scale)) for clip in kept]

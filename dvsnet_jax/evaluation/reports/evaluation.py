@@ -1,0 +1,198 @@
+"""What an evaluation found: one number for each metric, as a table, as JSON, and as a page to look at."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dvsnet_jax import networks
+from dvsnet_jax.benchmarks.multiply_adds import costs
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.datasets import camvid, cityscapes
+from dvsnet_jax.evaluation.clips.kept_labels import KeptFrames, kept
+from dvsnet_jax.evaluation.clips.scores import LabelCounts, boundary_score, pooled, truth_matrix
+from dvsnet_jax.evaluation.clips.sources import NamedClip
+from dvsnet_jax.evaluation.evaluate import Evaluation
+from dvsnet_jax.evaluation.reports.page import Clip, Report
+from dvsnet_jax.evaluation.segmentation import Counting
+from dvsnet_jax.markdown import Table
+from dvsnet_jax.metrics.calibration import bins, mean_absolute_error, rank_correlation
+from dvsnet_jax.metrics.segmentation import class_ious, mean_iou, pixel_accuracy
+from dvsnet_jax.policies import AccumulatedLoss, Budget, DynamicTarget, ExpectedConfidence
+from dvsnet_jax.visualize import label_palette
+
+_BY_SCORE = (ExpectedConfidence, DynamicTarget, AccumulatedLoss, Budget)
+"""Policies whose targets are percents of expected confidence."""
+
+
+def class_names(num_classes: int, classes: Counting) -> tuple[str, ...]:
+    """What the classes that are counted are called."""
+    if classes == "camvid":
+        return camvid.CLASSES
+    return cityscapes.CLASSES if num_classes == 19 else tuple(map(str, range(num_classes)))
+
+
+def results(evaluation: Evaluation, params: networks.Params, config: DVSNetConfig) -> dict[str, Any]:
+    """All metrics by name, JSON values: shares 0..1, None for what was not measured or cannot be said.
+
+    `dvsnet` and (where it was asked for) `every_frame` have `mean_iou`, over the classes that occur, `mean_iou_all`,
+    over all classes with 0 for those that do not, `accuracy`, `boundary_f`, `temporal_consistency` and `class_ious`.
+    """
+    total = pooled(evaluation.records)
+    frames: Counter[tuple[int, int]] = Counter()
+    for record in evaluation.records:
+        frames[record.height, record.width] += record.frames
+    light = heavy = 0.0
+    for size, count in frames.items():
+        segmentation, *others = (cost.multiply_adds for cost in costs(config, *size, params=params))
+        light += config.num_regions * sum(others) * count / total.frames
+        heavy += config.num_regions * segmentation * count / total.frames
+    share = total.segmented / total.regions if total.regions else None
+    found = {
+        "clips": len(evaluation.records),
+        "failed": evaluation.failures,
+        "frames": total.frames,
+        "labelled": total.labelled,
+        "share": share,
+        "multiply_adds": light + share * heavy if share is not None else None,
+        "multiply_adds_every_frame": light + heavy,
+        "ms_per_frame": 1000 * total.seconds / total.timed if total.timed else None,
+        "dvsnet": _metrics(total.dvsnet),
+        "every_frame": _metrics(total.every_frame) if total.every_frame else None,
+        "agreement": total.same / total.pixels if total.pixels else None,
+        "decision_mae": None,
+        "decision_rank_correlation": None,
+    }
+    if total.predicted:
+        predicted, true = np.asarray(total.predicted), np.asarray(total.agreement)
+        found["decision_mae"] = mean_absolute_error(predicted, true)
+        found["decision_rank_correlation"] = rank_correlation(predicted, true)
+    return found
+
+
+def headline(found: dict[str, Any]) -> Table:
+    """The metrics, one a row; a second column has those of every frame segmented, if that was asked for."""
+    ours, theirs = found["dvsnet"], found["every_frame"]
+
+    def percents(name: str) -> list[str]:
+        return [_percent(each[name]) for each in (ours, theirs) if each]
+
+    rows = [
+        ("mIoU, over the classes that occur", *percents("mean_iou")),
+        ("mIoU, over all classes", *percents("mean_iou_all")),
+        ("pixel accuracy", *percents("accuracy")),
+        ("boundary F-score", *percents("boundary_f")),
+        ("temporal consistency", *percents("temporal_consistency")),
+        ("regions segmented", _percent(found["share"]), *(["100.0%"] if theirs else [])),
+        ("G multiply-adds a frame", _giga(found["multiply_adds"]),
+         *([_giga(found["multiply_adds_every_frame"])] if theirs else [])),
+        ("ms a frame, frame step alone", _plain(found["ms_per_frame"], ".1f"), *(["–"] if theirs else [])),
+    ]  # fmt: skip
+    if theirs:
+        rows += [
+            ("mIoU kept", _percent(_ratio(ours["mean_iou"], theirs["mean_iou"])), "100.0%"),
+            ("pixels labelled as with every frame segmented", _percent(found["agreement"]), "100.0%"),
+            ("error of expected confidence, points", _plain(found["decision_mae"], ".2f"), "–"),
+            ("its rank correlation with the true one", _plain(found["decision_rank_correlation"], ".3f"), "–"),
+        ]
+    return Table(("", "DVSNet", *(["every frame"] if theirs else [])), tuple(rows))
+
+
+def class_table(found: dict[str, Any], names: Sequence[str]) -> Table:
+    """IoU of each class that occurs."""
+    ours, theirs = found["dvsnet"]["class_ious"], (found["every_frame"] or {}).get("class_ious")
+    rows = [
+        (name, _percent(ours[index]), *([_percent(theirs[index])] if theirs else []))
+        for index, name in enumerate(names)
+        if ours[index] is not None or (theirs and theirs[index] is not None)
+    ]
+    return Table(("IoU", "DVSNet", *(["every frame"] if theirs else [])), tuple(rows))
+
+
+def clip_table(evaluation: Evaluation) -> Table:
+    """A row for each clip, the failed ones too."""
+    rows = [
+        (record.clip, str(record.frames), str(record.labelled),
+         _percent(_finite(mean_iou(truth_matrix(record.dvsnet)))),
+         _percent(record.segmented / record.regions if record.regions else None), "")
+        for record in evaluation.records
+    ]  # fmt: skip
+    rows += [(name, "–", "–", "–", "–", error) for name, error in evaluation.failures.items()]
+    columns = ("clip", "frames", "labelled", "mIoU", "regions segmented", "failed")
+    return Table(columns, tuple(rows)) if evaluation.failures else Table(columns[:-1], tuple(row[:-1] for row in rows))
+
+
+def evaluation_report(
+    evaluation: Evaluation,
+    found: dict[str, Any],
+    clips: Sequence[NamedClip],
+    *,
+    config: DVSNetConfig,
+    folder: Path,
+    classes: Counting,
+    title: str,
+    facts: Sequence[tuple[str, str]] = (),
+) -> Report:
+    """The report, with a player for the clips whose labels are kept in `folder`."""
+    total = pooled(evaluation.records)
+    failed = [(f"Failed: {name}", error) for name, error in evaluation.failures.items()]
+    ways = (("DVSNet", found["dvsnet"]), ("every frame", found["every_frame"]))
+    done = {record.clip for record in evaluation.records}
+    counts = f"{total.frames} in {len(evaluation.records)} clips, {total.labelled} with labels"
+    return Report(
+        title=title,
+        facts=(*facts, ("Frames", counts), *failed),
+        headline=headline(found),
+        classes=class_names(config.num_classes, classes),
+        class_ious=tuple((name, tuple(metrics["class_ious"])) for name, metrics in ways if metrics),
+        calibration=tuple(bins(np.asarray(total.predicted), np.asarray(total.agreement))) if total.predicted else (),
+        clips=tuple(
+            Clip(
+                name=clip.name,
+                grid=config.regions,
+                frames=KeptFrames(folder, clip, config.num_classes, classes, isinstance(config.policy, _BY_SCORE)),
+                palette=label_palette(config.num_classes),
+                classes=cityscapes.CLASSES if config.num_classes == 19 else (),
+            )
+            for clip in clips
+            if clip.name in done and kept(folder, clip.name)
+        ),
+    )
+
+
+def _metrics(counts: LabelCounts) -> dict[str, Any]:
+    matrix, carried = truth_matrix(counts), np.asarray(counts.carried)
+    labelled = bool(matrix.sum())
+    return {
+        "mean_iou": _finite(mean_iou(matrix)),
+        "mean_iou_all": mean_iou(matrix, absent="zero") if labelled else None,
+        "accuracy": _finite(pixel_accuracy(matrix)),
+        "boundary_f": _finite(boundary_score(counts)),
+        "temporal_consistency": _finite(mean_iou(carried)),
+        "class_ious": [_finite(value) for value in class_ious(matrix).tolist()],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def _plain(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2%}"
+
+
+def _giga(value: float | None) -> str:
+    return "–" if value is None else f"{value / 1e9:.3g}"

@@ -1,0 +1,252 @@
+"""Many clips as streams: they step together, of any lengths, and where one ends the next takes its place.
+
+    for event in stream_clips(params, clips, config=config, streams=8):
+        match event:
+            case SegmentedFrame(): ...
+            case ClipEnd(): ...
+
+How they step, together or apart, is `inference.stream_steps`. Frames are read ahead in threads; while the devices work
+on a frame, the caller is given the one before it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dvsnet_jax import networks
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.datasets.samples import LabelledImage
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.inference.stream_steps import Apart, Stepped, Stepping, Together, choose
+from dvsnet_jax.media.prefetch import run_ahead
+from dvsnet_jax.video import init_state
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, UInt8
+
+_AHEAD = 2  # frames of each stream that are read before they are needed
+
+
+class SegmentedFrame(NamedTuple):
+    """A frame of a clip, and what became of it."""
+
+    clip: int
+    """The clip's place in the list."""
+    number: int
+    """The frame's place in the clip."""
+    sample: LabelledImage
+    labels: UInt8[np.ndarray, "height width"]
+    """This and the next are as in `FrameResult`, of this frame alone."""
+    scores: Float[np.ndarray, "regions"]
+    targets: Float[np.ndarray, "regions"]
+    segmented: Bool[np.ndarray, "regions"]
+    whole: UInt8[np.ndarray, "height width"] | None
+    """Labels where every region is segmented, if that was asked for."""
+    seconds: float | None
+    """Its part of what the devices' work on this step took, without reading, compiling and `whole`. None where the step
+    does not count."""
+
+
+class ClipEnd(NamedTuple):
+    """A clip has no further frame, or cannot be read on."""
+
+    clip: int
+    frames: int
+    """That were segmented."""
+    error: str | None
+    """What was wrong with it, one line."""
+
+
+@dataclass
+class _Slot:
+    """A stream and the clip that it is at."""
+
+    clip: int = -1
+    number: int = 0
+    frames: Iterator[LabelledImage] | None = None
+    sample: LabelledImage | None = None
+    """The next to be segmented; None where the stream is idle."""
+
+
+class _UnderWay(NamedTuple):
+    """A step on its way."""
+
+    who: list[tuple[int, int, int, LabelledImage]]
+    """Of each frame in it: stream, clip, number, sample."""
+    stepped: Future[Stepped]
+    whole: Stepped | None
+    counts: bool
+    """Whether its time does."""
+    ends: list[ClipEnd]
+    """Of clips whose last frame this was."""
+
+
+def stream_clips(
+    params: networks.Params,
+    clips: Sequence[Iterable[LabelledImage]],
+    *,
+    config: DVSNetConfig,
+    streams: int,
+    devices: Sequence[Any] | None = None,
+    every_frame: bool = False,
+    first_counts: bool = True,
+    stepping: Stepping = "auto",
+) -> Iterator[SegmentedFrame | ClipEnd]:
+    """Segments every frame of every clip; the frames of a clip come in order, those of several clips mixed.
+
+    Args:
+      clips: each is iterated over once, in a thread. A clip of another size than those before it waits until they are
+        through: the frame step is compiled once for each size.
+      streams: how many step together; rounded up to a multiple of the devices, and down to what the clips need.
+      devices: of this process; default all of them.
+      every_frame: segment every frame whole besides, for comparison.
+      stepping: together on accelerators, apart on CPUs, if not told; see `stream_steps`.
+      first_counts: whether steps in which a clip begins have `seconds`; by the paper's protocol they have none.
+
+    What is wrong with a clip (InputError, OSError: a damaged file, a frame of another size) ends this clip with an
+    error and no other. A clip's results are the same whatever the streams and devices, but for the rounding of float32.
+    Raises InputError for less than one stream.
+    """
+    if streams < 1:
+        raise InputError(f"{streams} streams: expected 1 or more")
+    local = list(devices or jax.local_devices())
+    waiting = deque(range(len(clips)))
+    while waiting:
+        count = min(streams, len(waiting))
+        rounded = -(-count // len(local)) * len(local)
+        group = _Group(params, clips, config, rounded, local, every_frame, first_counts, choose(stepping, local))
+        yield from group.run(waiting)
+        waiting = group.later
+
+
+@dataclass
+class _Group:
+    """Clips of one frame size."""
+
+    params: networks.Params
+    clips: Sequence[Iterable[LabelledImage]]
+    config: DVSNetConfig
+    streams: int
+    devices: list[Any]
+    every_frame: bool
+    first_counts: bool
+    steps: type[Together] | type[Apart]
+    later: deque[int] = field(default_factory=deque)
+    """Clips of other sizes."""
+    size: tuple[int, ...] = ()
+    _steps: Together | Apart | None = None
+    _whole: Together | Apart | None = None
+
+    def run(self, waiting: deque[int]) -> Iterator[SegmentedFrame | ClipEnd]:
+        slots = [_Slot() for _ in range(self.streams)]
+        before: _UnderWay | None = None
+        try:
+            while True:
+                for slot in slots:
+                    yield from self._refill(slot, waiting)
+                if not any(slot.sample for slot in slots):
+                    break
+                begun = self._step(slots)
+                if before:
+                    yield from self._delivered(before)
+                before = begun
+            if before:
+                yield from self._delivered(before)
+        finally:
+            for slot in slots:
+                _close(slot)
+            for steps in (self._steps, self._whole):
+                if steps:
+                    steps.close()
+
+    def _refill(self, slot: _Slot, waiting: deque[int]) -> Iterator[ClipEnd]:
+        """Gives an idle stream the next clip of this size, if there is one."""
+        while slot.sample is None and waiting:
+            slot.clip, slot.number = waiting.popleft(), 0
+            slot.frames = run_ahead(iter(self.clips[slot.clip]), window=_AHEAD)
+            try:
+                slot.sample = next(slot.frames, None)
+                if slot.sample is None:
+                    raise InputError("has no frame")
+                if not self.size:
+                    self._start(slot.sample.image)
+            except (InputError, OSError) as error:
+                _close(slot)
+                yield ClipEnd(slot.clip, 0, str(error))
+                continue
+            if slot.sample.image.shape != self.size:
+                _close(slot)
+                self.later.append(slot.clip)
+
+    def _start(self, image: UInt8[np.ndarray, "h w 3"]) -> None:
+        """State and step for the size of this first frame."""
+        try:
+            init_state(self.params, image[None], config=self.config)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        self.size = image.shape
+        self._steps = self.steps(self.params, self.config, self.streams, self.size, self.devices)
+        if self.every_frame:
+            self._whole = self.steps(self.params, self.config, self.streams, self.size, self.devices)
+
+    def _step(self, slots: list[_Slot]) -> _UnderWay:
+        assert self._steps
+        frames = np.zeros((self.streams, *self.size), np.uint8)
+        restart = np.zeros(self.streams, bool)
+        who = []
+        for stream, slot in enumerate(slots):
+            if slot.sample is not None:
+                frames[stream] = slot.sample.image
+                restart[stream] = slot.number == 0
+                who.append((stream, slot.clip, slot.number, slot.sample))
+        active = [slot.sample is not None for slot in slots]
+        stepped, whole = self._steps.step(frames, restart, active), None
+        if self._whole:  # one after the other, else one would be in the other's time
+            stepped.result()
+            whole = self._whole.step(frames, np.ones(self.streams, bool), active).result()
+        ends = [end for slot in slots if slot.sample is not None and (end := self._advance(slot))]
+        return _UnderWay(who, stepped, whole, self.first_counts or not restart.any(), ends)
+
+    def _advance(self, slot: _Slot) -> ClipEnd | None:
+        """Reads a stream's next frame; what it tells of, if there is none."""
+        slot.number += 1
+        error = None
+        assert slot.frames is not None
+        try:
+            slot.sample = next(slot.frames, None)
+            if slot.sample is not None and slot.sample.image.shape != self.size:
+                height, width = slot.sample.image.shape[:2]
+                raise InputError(
+                    f"frame {slot.number} is {height}×{width}, but those before it are {self.size[0]}×{self.size[1]}"
+                )
+        except (InputError, OSError) as problem:
+            error = str(problem)
+        if slot.sample is not None and error is None:
+            return None
+        _close(slot)
+        return ClipEnd(slot.clip, slot.number, error)
+
+    def _delivered(self, under_way: _UnderWay) -> Iterator[SegmentedFrame | ClipEnd]:
+        done = under_way.stepped.result()
+        seconds = done.seconds / len(under_way.who) if under_way.counts else None
+        for stream, clip, number, sample in under_way.who:
+            own, whole = done.results[stream], under_way.whole and under_way.whole.results[stream]
+            assert own is not None
+            labels, scores, targets, segmented = (np.asarray(values) for values in own)
+            every = None if whole is None else np.asarray(whole.labels)
+            yield SegmentedFrame(clip, number, sample, labels, scores, targets, segmented, every, seconds)
+        yield from under_way.ends
+
+
+def _close(slot: _Slot) -> None:
+    slot.sample = None
+    if slot.frames is not None:
+        slot.frames.close()  # type: ignore[attr-defined]
+        slot.frames = None

@@ -1,0 +1,1 @@
+"""How good labels, flow and predicted confidences are: measures as counts that add up over pictures and processes."""

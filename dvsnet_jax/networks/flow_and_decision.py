@@ -1,0 +1,105 @@
+"""The light path, flow and decision network, as pure functions of their parameters, chosen by the configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from dvsnet_jax import preprocessing
+from dvsnet_jax.config import AnyDecisionConfig, DVSNetConfig, FlowNet2sConfig, LocalDecisionConfig
+from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.networks.decision import DecisionNetwork
+from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s, for_current, key_half
+from dvsnet_jax.networks.flownet.in_video import flow_of_regions
+from dvsnet_jax.networks.local_decision import LocalDecisionNetwork
+from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.ops.warp_cues import warp_cues
+from dvsnet_jax.protocols import FlowFunction, FlowOutput
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Shaped
+
+    from dvsnet_jax.networks.preparation import Params
+
+
+def key_features(
+    params: Params, key: Shaped[Array, "n h/2 w/2 3"], config: DVSNetConfig
+) -> Float[Array, "n h/4 w/4 c"] | None:
+    """What `flow_and_feature` can use again for every frame that is compared with these key images (RGB, 0..255).
+
+    For FlowNet2-s the key image's half of its first convolution; None for networks that want both images at once.
+    """
+    if isinstance(config.flow, FlowNet2sConfig):
+        return key_half(params["flow"], preprocessing.unit_bgr(key), config.flow)
+    return None
+
+
+def flow_and_feature(
+    params: Params,
+    current: Shaped[Array, "n h/2 w/2 3"],
+    key: Shaped[Array, "n h/2 w/2 3"],
+    config: DVSNetConfig,
+    features: Float[Array, "n h/4 w/4 c"] | None = None,
+) -> FlowOutput:
+    """Flow, scale field and decision feature of pairs of half-size RGB images, 0..255. The light path.
+
+    `features`, if given, are the `key_features` of `key`: the same flow up to rounding, for less work.
+    """
+    network = config.flow
+    if isinstance(network, FlowNet2Config):
+        return flow_of_regions(params["flow"], current, key, network, config.num_classes)
+    if isinstance(network, FlowFunction):
+        out = FlowOutput(*network.function(params["flow"], current.astype(jnp.float32), key.astype(jnp.float32)))
+        n, height, width, _ = current.shape
+        if out.flow.shape != (n, height // 4, width // 4, 2) or out.feature.shape[-1:] != (network.feature_channels,):
+            raise ValueError(
+                f"{network.function} returned flow {out.flow.shape} and feature {out.feature.shape} for images "
+                f"{current.shape}; expected flow {(n, height // 4, width // 4, 2)} and {network.feature_channels} "
+                "feature channels (see FlowFunction.feature_channels)"
+            )
+        return out
+    module, layers, images = FlowNet2s(network, config.num_classes), params["flow"], preprocessing.unit_bgr(current)
+    if features is None:
+        pair = jnp.concatenate([images, preprocessing.unit_bgr(key)], axis=-1)
+        flow, seen = module.apply({"params": layers}, pair)
+    else:
+        flow, seen = module.apply({"params": for_current(layers)}, images, features)
+    return FlowOutput(flow, seen["predict_scale"], seen[network.feature])
+
+
+def decision_input(
+    current: Shaped[Array, "n h/2 w/2 3"],
+    key: Shaped[Array, "n h/2 w/2 3"],
+    key_scores: Float[Array, "n h2 w2 classes"],
+    out: FlowOutput,
+    config: DVSNetConfig,
+) -> Float[Array, "n gh gw c"]:
+    """What the decision network reads, on its grid: the flow network's feature, resized (legacy bilinear); or, for the
+    local one, cues of the warp, to which half-size images (RGB, 0..255) and the key frame's scores are needed too.
+    """
+    if isinstance(config.decision, LocalDecisionConfig):
+        return warp_cues(current, key, key_scores, out.flow, out.scale, config.decision.grid)
+    return resize_legacy(out.feature, config.decision.grid)
+
+
+def decision_network(config: AnyDecisionConfig, *, dropout: float = 0.0) -> nn.Module:
+    """The linen module: `decision_input` → expected confidence scores, percent, and its activations by name."""
+    if isinstance(config, LocalDecisionConfig):
+        return LocalDecisionNetwork(config, dropout=dropout)
+    return DecisionNetwork(config, dropout=dropout)
+
+
+def expected_confidence(
+    params: Params,
+    current: Shaped[Array, "n h/2 w/2 3"],
+    key: Shaped[Array, "n h/2 w/2 3"],
+    key_scores: Float[Array, "n h2 w2 classes"],
+    out: FlowOutput,
+    config: DVSNetConfig,
+) -> Float[Array, "n"]:
+    """Expected confidence scores, percent, of warping the key frame's scores; all arguments as `decision_input`'s."""
+    read = decision_input(current, key, key_scores, out, config)
+    score, _ = decision_network(config.decision).apply({"params": params["decision"]}, read)
+    return score

@@ -1,0 +1,162 @@
+"""The slow path, the segmentation network, as pure functions of its parameters; and fresh parameters for all three.
+
+Which network is which is chosen by the configuration. The other path is `light_path`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dvsnet_jax import preprocessing
+from dvsnet_jax.config import (
+    DeepLabFastConfig,
+    DeepLabLiteConfig,
+    DeepLabV2Config,
+    DVSNetConfig,
+    FlowNet2sConfig,
+    LocalDecisionConfig,
+    OwnSegmentationConfig,
+    SegmentationConfig,
+)
+from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.networks.deeplab_fast import DeepLabFast
+from dvsnet_jax.networks.deeplab_lite import DeepLabLite
+from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
+from dvsnet_jax.networks.flow_and_decision import decision_network
+from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s
+from dvsnet_jax.networks.flownet.in_video import init_region_flow_params
+from dvsnet_jax.networks.preparation import is_prepared
+from dvsnet_jax.ops.warp_cues import CUES
+from dvsnet_jax.protocols import SegmentationFunction
+
+if TYPE_CHECKING:
+    from jaxtyping import Array, Float, Shaped
+
+    from dvsnet_jax.networks.preparation import Params
+
+_DEEPLABS: dict[type, type[nn.Module]] = {
+    DeepLabFastConfig: DeepLabFast,
+    DeepLabV2Config: DeepLabV2,
+    DeepLabLiteConfig: DeepLabLite,
+}
+
+
+def segmentation_scores(
+    params: Params, images: Shaped[Array, "n h w 3"], config: DVSNetConfig
+) -> Float[Array, "n h2 w2 classes"]:
+    """Class scores (logits) of RGB images, 0..255, on the network's own grid: 1⁄16 for DeepLab-Fast. The slow path."""
+    network = config.segmentation
+    if isinstance(network, SegmentationFunction):
+        scores = network.function(params["segmentation"], images.astype(jnp.float32))
+        if scores.ndim != 4 or (scores.shape[0], scores.shape[-1]) != (images.shape[0], network.num_classes):
+            raise ValueError(
+                f"{network.function} returned {scores.shape} for images {images.shape}; "
+                f"expected [{images.shape[0]}, h, w, {network.num_classes}] (see SegmentationFunction.num_classes)"
+            )
+        return scores
+    if isinstance(network, OwnSegmentationConfig):
+        raise ValueError(
+            "these weights are those around a segmentation network of your own, which is not among them; load them "
+            "with checkpoints.load_accelerator(path, network, its_params)"
+        )
+    layers = params["segmentation"]
+    inputs = _inputs(images, network).astype(jax.tree.leaves(layers)[0].dtype)
+    scores, _ = _DEEPLABS[type(network)](network, folded=is_prepared(layers)).apply({"params": layers}, inputs)
+    return scores.astype(jnp.float32)
+
+
+def training_scores(
+    params: Params,
+    images: Shaped[Array, "n h w 3"],
+    config: SegmentationConfig,
+    *,
+    update_moments: bool,
+    frozen: tuple[str, ...] = (),
+    dtype: Any = jnp.float32,
+) -> tuple[Float[Array, "n h2 w2 classes"], Params]:
+    """Class scores for training, of a DeepLab's own parameters (the room `segmentation`), computed in `dtype`.
+
+    With `update_moments` batch norms use the batch's moments, and these come back by layer: {"bn": {"mean": (array,),
+    "variance": (array,)}}; not for layers whose names begin as one of `frozen`. Without, the stored ones are used and
+    nothing comes back.
+    Raises ValueError for a network of the user's own, which is trained in the user's own way.
+    """
+    if isinstance(config, SegmentationFunction):
+        raise ValueError(
+            f"{config.function} is a function of your own: train it your own way; DeepLabs are trained here"
+        )
+    folded = is_prepared(params)
+    if folded and update_moments:
+        raise ValueError("these parameters are networks.prepare's, for inference; train those they were made of")
+    made = _DEEPLABS[type(config)]
+    network = made(config, folded=True) if folded else made(config, update_moments=update_moments, frozen=frozen)
+    (scores, _), seen = network.apply({"params": params}, _inputs(images, config).astype(dtype), mutable="moments")
+    return scores, seen.get("moments", {})
+
+
+def is_head(layer: str, config: SegmentationConfig) -> bool:
+    """Whether a layer of a DeepLab is of its head, trained from nothing; the rest is the trunk, from ImageNet."""
+    trunk = ("stem", "block") if isinstance(config, DeepLabLiteConfig) else ("conv1", "bn", "res")
+    return not layer.startswith(trunk)
+
+
+def _inputs(images: Shaped[Array, "n h w 3"], network: Any) -> Float[Array, "n h w 3"]:
+    if isinstance(network, DeepLabLiteConfig):
+        return preprocessing.centred_rgb(images)
+    return preprocessing.bgr_minus_mean(images, network.mean)
+
+
+def init_params(key: Array, config: DVSNetConfig) -> Params:
+    """Fresh parameters for training: He's rule, batch norms at identity, the scale head at 1.
+
+    A network of the user's own is asked for its parameters (`init`); without that its room stays None, to be filled.
+    """
+    image_key, flow_key, decision_key = jax.random.split(key, 3)
+    segmentation, flow = config.segmentation, config.flow
+    image, pair = _floats(1, 64, 64, 3), _floats(1, 64, 64, 6)
+    flow_params: Any
+    if isinstance(flow, FlowNet2sConfig):
+        flow_params, channels = _init(FlowNet2s(flow, config.num_classes), flow_key, pair), flow.feature_channels
+    elif isinstance(flow, FlowNet2Config):
+        flow_params, channels = init_region_flow_params(flow_key, flow, config.num_classes), flow.channels(1024)
+    else:
+        flow_params, channels = flow.init(flow_key) if flow.init else None, flow.feature_channels
+    if isinstance(segmentation, SegmentationFunction):
+        segmentation_params = segmentation.init(image_key) if segmentation.init else None
+    elif isinstance(segmentation, OwnSegmentationConfig):
+        segmentation_params = {}
+    else:
+        segmentation_params = _init(_DEEPLABS[type(segmentation)](segmentation), image_key, image)
+    if isinstance(config.decision, LocalDecisionConfig):
+        channels = len(CUES)
+    feature = _floats(1, *config.decision.grid, channels)
+    return {
+        "segmentation": segmentation_params,
+        "flow": flow_params,
+        "decision": _init(decision_network(config.decision), decision_key, feature),
+    }
+
+
+def abstract_params(config: DVSNetConfig) -> Params:
+    """The shapes and types of the parameters, as `jax.ShapeDtypeStruct`, with nothing allocated."""
+    # The dicts are the caller's own; tracing the networks, the slow part, is done once.
+    networks = DVSNetConfig(segmentation=config.segmentation, flow=config.flow, decision=config.decision)
+    return jax.tree.map(lambda leaf: leaf, _traced_params(networks))
+
+
+@cache
+def _traced_params(config: DVSNetConfig) -> Params:
+    return jax.eval_shape(lambda: init_params(jax.random.key(0), config))
+
+
+def _floats(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def _init(module: nn.Module, key: Array, inputs: jax.ShapeDtypeStruct) -> Params:
+    return dict(module.lazy_init(key, inputs)["params"])  # lazy: the parameters alone, without running the network

@@ -1,0 +1,119 @@
+"""`dvsnet flow` and `dvsnet info`, driven as a person drives them."""
+
+from __future__ import annotations
+
+import av
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import video
+
+from dvsnet_jax import checkpoints
+from dvsnet_jax.cli import main
+from dvsnet_jax.flow import estimate_flow
+from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.media.flow_files import read_flow, write_flo
+from dvsnet_jax.media.images import read_image
+from dvsnet_jax.networks.flownet.flownet2 import init_flow_params
+
+CONFIG = FlowNet2Config(network="FlowNetS", width=1 / 64)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Weights and three frames of 70×100."""
+    root = tmp_path_factory.mktemp("flow")
+    params = jax.jit(lambda key: init_flow_params(key, CONFIG))(jax.random.key(0))
+    checkpoints.save(root / "weights", params, CONFIG)
+    (root / "frames").mkdir()
+    for index, frame in enumerate(video(3, height=70, width=100)):
+        Image.fromarray(frame[0]).save(root / "frames" / f"{index}.png")
+    return root
+
+
+@pytest.fixture
+def run(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main(["flow", *arguments])
+        out = capsys.readouterr()
+        return status, out.out, out.err
+
+    return run
+
+
+PAIR = ("frames/0.png", "frames/1.png", "--weights", "weights")
+
+
+def test_a_pair_as_flo_kitti_and_picture(run, folder):
+    assert run(*PAIR, "--out", "x.flo", "--picture", "p.png")[0] == 0
+    assert run(*PAIR, "--out", "k.png")[0] == 0
+    params, config = checkpoints.load_flow(folder / "weights")
+    first, second = (read_image(folder / f"frames/{i}.png")[None] for i in (0, 1))
+    expected = np.asarray(estimate_flow(params, first, second, config=config))[0]
+    np.testing.assert_allclose(read_flow(folder / "x.flo"), expected, atol=1e-4)
+    np.testing.assert_allclose(read_flow(folder / "k.png"), expected, atol=1 / 64)
+    assert read_image(folder / "p.png").shape == (70, 100, 3)
+
+
+def test_truth_prints_the_errors(run, folder):
+    assert run(*PAIR, "--out", "x.flo")[0] == 0
+    write_flo(folder / "truth.flo", read_flow(folder / "x.flo") + np.float32([3, 4]))
+    status, out, _ = run(*PAIR, "--truth", "truth.flo")
+    assert status == 0
+    assert "end-point error 5.000 px" in out and "Fl-all 100.00%" in out
+
+
+def test_a_folder_as_video(run, folder):
+    status, _, err = run("frames", "--weights", "weights", "--out", "flow.mp4")
+    assert status == 0, err
+    with av.open(str(folder / "flow.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 2 and frames[0].shape == (70, 200, 3)
+
+
+@pytest.mark.parametrize(
+    "arguments,status,message",
+    [
+        (("frames/0.png", "small.png", "--weights", "weights", "--out", "y.flo"), 1, "small.png: is 32×40, but frames"),
+        (("thin.png", "thin.png", "--weights", "weights", "--out", "y.flo"), 1, "2×2 pixels or more"),
+        (("frames/0.png", "text.png", "--weights", "weights", "--out", "y.flo"), 1, "text.png"),
+        (("frames/0.png", "none.png", "--weights", "weights", "--out", "y.flo"), 1, "none.png"),
+        ((*PAIR, "--truth", "cut.flo", "--out", "y.flo"), 1, "cut.flo"),
+        ((*PAIR, "--truth", "other.flo", "--out", "y.flo"), 1, "other.flo: is 8×8, but the images are 70×100"),
+        ((*PAIR, "--out", "y.jpg"), 2, "--out y.jpg: a pair's flow is written as .flo or .png"),
+        (PAIR, 2, "nothing to do with the flow"),
+        (("frames/0.png", "frames/1.png", "--out", "y.flo"), 2, "no weights given"),
+        (("frames", "--weights", "weights", "--out", "y.flo"), 2, "is written as .mp4"),
+        (("frames", "--weights", "weights", "--truth", "cut.flo", "--out", "y.mp4"), 2, "for a pair of images"),
+        ((), 2, "0 inputs"),
+        ((*PAIR, "--network", "FlowNetC", "--out", "y.flo"), 1, "weights: holds FlowNetS, not FlowNetC"),
+        (("frames/0.png", "frames/1.png", "--weights", "nowhere", "--out", "y.flo"), 1, "nowhere"),
+    ],
+)  # fmt: skip
+def test_bad_input(run, folder, arguments, status, message):
+    Image.fromarray(np.zeros((32, 40, 3), np.uint8)).save(folder / "small.png")
+    Image.fromarray(np.zeros((40, 1, 3), np.uint8)).save(folder / "thin.png")
+    (folder / "text.png").write_text("no image")
+    write_flo(folder / "other.flo", np.zeros((8, 8, 2), np.float32))
+    (folder / "cut.flo").write_bytes((folder / "other.flo").read_bytes()[:40])
+    came, _, err = run(*arguments)
+    assert came == status, err
+    assert message in err and len(err.strip().splitlines()) == 1, err
+    assert not (folder / "y.flo").exists() and not (folder / "y.mp4").exists()
+
+
+def test_info_lists_the_networks(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    for expected in ("57,362,112", "5,474,979", "4,538,485", "158.068 G", "2.105 G", "38,675,546", "162,514,978"):
+        assert expected in out, expected
+
+
+def test_info_says_what_does_not_fit(capsys):
+    assert main(["info", "--size", "64x64"]) == 2
+    assert "overlap 64 is too large" in capsys.readouterr().err
+    assert main(["info", "--size", "big"]) == 2

@@ -1,0 +1,150 @@
+"""Clips by their specs, pairs drawn from them, and flow sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_files import clip, write_images, write_video
+
+from dvsnet_jax.datasets.augment.key_pairs import draw_key_pair
+from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
+from dvsnet_jax.datasets.clips import Part, Place, Places, clip_set, clip_sets, in_a_row
+from dvsnet_jax.datasets.flow.sets import flow_set
+from dvsnet_jax.datasets.samples import LabelledFile
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.images import write_png
+
+
+def file(name):
+    return LabelledFile(name, Path(name), Path(name), (0,))
+
+
+def test_runs_break_where_numbers_do():
+    names = ["a_001", "a_003", "a_005", "a_006", "b_001", "b_031"]
+    found = [[each.name for each in run] for run in in_a_row([*map(file, names)])]
+    assert found == [["a_001", "a_003", "a_005"], ["a_006"], ["b_001", "b_031"]]
+
+
+def test_clips_break_where_names_or_steps_change():
+    names = [
+        "a_000",
+        "a_002",
+        "a_004",
+        "a_010",
+        "a_011",
+        "a_012",
+        "b_013",
+        "b_014_x",
+        "b_015_x",
+        "c_00",
+        "c_19",
+        "c_20",
+    ]
+    clips = in_a_row([file(name) for name in names])
+    assert [[file.name for file in clip] for clip in clips] == [
+        names[:3], names[3:6], names[6:7], names[7:9], names[9:10], names[10:]
+    ]  # fmt: skip
+    numbers = [f"0006R0_f{number:05d}" for number in (930, 960, 990)]
+    (clip,) = in_a_row([file(name) for name in numbers])
+    assert len(clip) == 3
+    with pytest.raises(InputError, match="no number in its name"):
+        in_a_row([LabelledFile("frame", Path("frame.png"), Path(), ())])
+
+
+def test_frames_and_videos_are_clips_without_labels(tmp_path):
+    frames = clip(5)
+    write_images(tmp_path / "images", frames)
+    [images] = clip_set(f"frames:{tmp_path / 'images'}")
+    assert len(images) == 5 and (images[3].image == frames[3]).all() and (images[3].labels == 255).all()
+    write_video(tmp_path / "drive.mp4", frames)
+    [video] = clip_set(f"video:{tmp_path / 'drive.mp4'}")
+    off = [np.abs(video[2].image.astype(int) - frame).mean() for frame in frames]
+    assert len(video) == 5 and np.argmin(off) == 2
+    [half] = clip_set(f"video:{tmp_path / 'drive.mp4'}@0.5")
+    assert half[0].image.shape == (32, 48, 3) and half[0].labels.shape == (32, 48)
+
+
+def test_labels_beside_frames_are_read(tmp_path):
+    write_images(tmp_path / "images", clip(3))
+    for index in range(3):
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        write_png(tmp_path / "labels" / f"street_{index:03d}.png", np.full((64, 96), index, np.uint8))
+    [labelled] = clip_set(f"frames:{tmp_path / 'images'}:{tmp_path / 'labels'}")
+    assert [int(labelled[index].labels.max()) for index in range(3)] == [0, 1, 2]
+
+
+def test_street_drives_and_what_is_held_out():
+    clips = clip_sets(["street:2:7:64x96"])
+    assert len(clips) == 2 and len(clips[0]) == 10
+    again = clip_set("street:2:7:64x96")
+    assert (clips[1][4].image == again[1][4].image).all() and not (clips[0][4].image == clips[1][4].image).all()
+    assert clip_set("street:2:7:64x96", only=["street_"]) and len(Places(clips)) == 20
+    with pytest.raises(InputError, match="hold out less"):
+        clip_set("street:2:7:64x96", hold_out=["street_"])
+
+
+@pytest.mark.parametrize("spec", ["moving:x", "street:2", "street:a:b", "cityscapes:only", "frames:x@half"])
+def test_what_names_no_clips_is_refused(spec):
+    with pytest.raises(InputError, match="expected video:FILE"):
+        clip_set(spec)
+
+
+def test_flow_sets_are_named_too(tmp_path):
+    assert flow_set("street:3:1:64x96")[2].flow.shape == (64, 96, 2)
+    with pytest.raises(InputError, match="expected pairs:FOLDER"):
+        flow_set("chairs:x")
+    with pytest.raises(InputError, match="whole numbers"):
+        flow_set("street:3:x")
+    with pytest.raises(InputError, match="street:COUNT:SEED:HEIGHTxWIDTH in whole numbers from 0 up"):
+        flow_set("street:3:-1")
+    with pytest.raises(InputError):
+        flow_set(f"pairs:{tmp_path / 'missing'}")
+
+
+class Numbered:
+    """A clip whose frames tell their number."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        image = np.full((64, 96, 3), 10 * index, np.uint8)
+        image[:, :, 0] = np.arange(96)
+        return type("Frame", (), {"image": image, "labels": np.full((64, 96), index, np.uint8)})()
+
+
+def test_places_and_parts_count_their_frames():
+    places = Places([Numbered(), Part(Numbered(), 4, 9)])
+    assert len(places) == 17 and places[12].position == 0 and places[12].clip[0].labels[0, 0] == 4
+    with pytest.raises(IndexError):
+        places[17]
+
+
+def test_pairs_reach_back_as_far_as_asked_and_are_cropped_alike():
+    limits = LabelledAugmentation(crop=(32, 48))
+    seen = set()
+    for seed in range(60):
+        pair = draw_key_pair(Place(Numbered(), 10), np.random.default_rng(seed), limits, distances=(2, 5))
+        known = pair.labels != 255
+        assert (pair.labels[known] == 10).all() and pair.key.shape == pair.current.shape == (32, 48, 3)
+        seen.add(int(np.median(pair.current[..., 1])) - int(np.median(pair.key[..., 1])) > 0)
+    assert seen == {True}
+    plain = LabelledAugmentation(crop=(64, 96), scale=(1, 1), stretch=0, flip=0, color=limits.color.scaled(0))
+    drawn = [draw_key_pair(Place(Numbered(), 10), np.random.default_rng(s), plain, distances=(2, 5)) for s in range(60)]
+    distances = {10 - int(pair.key[0, 0, 1]) // 10 for pair in drawn}
+    assert distances == {2, 3, 4, 5}
+    first = draw_key_pair(Place(Numbered(), 0), np.random.default_rng(0), plain)
+    assert (first.key == first.current).all()
+
+
+def test_an_at_sign_in_a_folder_is_no_scale(tmp_path):
+    folder = tmp_path / "drive@2x" / "images"
+    write_images(folder, clip(2))
+    [whole] = clip_set(f"frames:{folder}")
+    [half] = clip_set(f"frames:{folder}@0.5")
+    assert (whole[0].image.shape, half[0].image.shape) == ((64, 96, 3), (32, 48, 3))
+    for wrong in ("half", "-1", "nan", "inf"):
+        with pytest.raises(InputError, match=wrong):
+            clip_set(f"frames:{folder}@{wrong}")

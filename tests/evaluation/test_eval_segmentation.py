@@ -1,0 +1,81 @@
+"""Every picture segmented, whole and in regions, and eval/segmentation.py, which prints it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recipes import varied_params
+from tiny import TINY, video
+from tiny_files import write_images
+
+from dvsnet_jax import checkpoints, init_state, segment_frame
+from dvsnet_jax.datasets.samples import LabelledImage
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.segmentation import in_regions, label, whole
+from dvsnet_jax.media.images import write_png
+from dvsnet_jax.metrics.segmentation import mean_iou, pixel_accuracy
+
+EVAL = Path(__file__).parents[2] / "eval"
+
+
+@pytest.fixture(scope="module")
+def params():
+    return varied_params()
+
+
+@pytest.fixture(scope="module")
+def pictures(params):
+    """Two pictures whose labels are those of segmenting them whole, but for a void strip and wrong rows."""
+    found = []
+    for image in video(4)[::2, 0]:
+        labels = np.array(label(params["segmentation"], image[None], config=TINY.segmentation))[0]
+        labels[:8] = 255
+        labels[-16:] = (labels[-16:] + 1) % 5
+        found.append(LabelledImage(image, labels))
+    return found
+
+
+def test_whole_pictures_and_regions_are_counted(params, pictures):
+    matrix = whole(params["segmentation"], pictures, TINY.segmentation)
+    assert matrix.sum() == 2 * 56 * 96
+    assert pixel_accuracy(matrix) == pytest.approx(40 / 56)
+    counted = []
+    cut = in_regions(params, pictures, TINY, on_picture=counted.append)
+    assert counted == [1, 2] and cut.sum() == matrix.sum() and (cut.sum(1) == matrix.sum(1)).all()
+    right = 0
+    for image, truth in pictures:
+        state = init_state(params, image[None], config=TINY)
+        shown = np.asarray(segment_frame(params, state, image[None], config=TINY)[1].labels)[0]
+        right += int(((shown == truth) & (truth != 255)).sum())
+    assert np.trace(cut) == right and (cut != matrix).any()
+
+
+def test_what_cannot_be_measured_is_refused(params, pictures):
+    image = pictures[0].image
+    void = [LabelledImage(image, np.full(image.shape[:2], 255, np.uint8))]
+    with pytest.raises(InputError, match="every label is void"):
+        whole(params["segmentation"], void, TINY.segmentation)
+    with pytest.raises(InputError, match="a picture of 20 × 20"):
+        in_regions(params, [LabelledImage(image[:20, :20], pictures[0].labels[:20, :20])], TINY)
+
+
+def test_the_script_prints_a_table(params, pictures, tmp_path, capsys):
+    checkpoints.save(tmp_path / "weights", params, TINY)
+    write_images(tmp_path / "frames", [image for image, _ in pictures])
+    (tmp_path / "labels").mkdir()
+    for path, (_, labels) in zip(sorted((tmp_path / "frames").iterdir()), pictures, strict=True):
+        write_png(tmp_path / "labels" / f"{path.stem}.png", labels)
+    spec = importlib.util.spec_from_file_location("eval_segmentation", EVAL / "segmentation.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    data = f"folder:{tmp_path / 'frames'}:{tmp_path / 'labels'}"
+    assert script.main(["--weights", str(tmp_path / "weights"), "--data", data]) == 0
+    said = capsys.readouterr().out
+    matrix, cut = whole(params["segmentation"], pictures, TINY.segmentation), in_regions(params, pictures, TINY)
+    assert f"| **mIoU** | {mean_iou(matrix):.2%} | {mean_iou(cut):.2%} |" in said
+    assert f"| **pixel accuracy** | {40 / 56:.2%} |" in said and "2 pictures" in said
+    assert script.main(["--weights", str(tmp_path / "weights"), "--data", data, "--only", "nothing"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,72 @@
+"""Convolutions, upsampling and arg max in the forms that matrix units or a GPU like, against the plain ones."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from dvsnet_jax.benchmarks.multiply_adds import multiply_adds
+from dvsnet_jax.networks.layers import Convolution
+from dvsnet_jax.ops import upsample_argmax
+from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
+from dvsnet_jax.ops.tap_sums import narrow_convolution, transposed_convolution
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+
+
+def normal(*shape):
+    return jnp.asarray(np.random.default_rng(shape).normal(size=shape), jnp.float32)
+
+
+@pytest.mark.parametrize(("kernel", "height", "width"), [(3, 7, 10), (5, 6, 9), (3, 1, 2)])
+def test_narrow_convolution(kernel, height, width):
+    x, weights = normal(2, height, width, 8), normal(kernel, kernel, 8, 2)
+    plain = lax.conv_general_dilated(x, weights, (1, 1), "SAME", dimension_numbers=NHWC)
+    np.testing.assert_allclose(narrow_convolution(x, weights), plain, atol=2e-5)
+
+
+@pytest.mark.parametrize("size", [(3, 5), (1, 1), (4, 2)])
+def test_transposed_convolution(size):
+    x, weights = normal(2, *size, 6), normal(4, 4, 3, 6)
+    plain = lax.conv_transpose(
+        x, weights, (2, 2), [(2, 2), (2, 2)], dimension_numbers=NHWC, transpose_kernel=True
+    )  # fmt: skip
+    np.testing.assert_allclose(transposed_convolution(x, weights), plain, atol=2e-5)
+
+
+@pytest.mark.parametrize(("kernel", "padding"), [(7, "SAME"), (7, 3), (5, "SAME"), (5, 2), (3, "SAME"), (3, 1)])
+def test_first_convolution(kernel, padding):
+    x, weights = normal(2, 12, 18, 3), normal(kernel, kernel, 3, 4)
+    sides = padding if padding == "SAME" else [(padding, padding)] * 2
+    before = kernel // 2 - 1 if padding == "SAME" else padding
+    plain = lax.conv_general_dilated(x, weights, (2, 2), sides, dimension_numbers=NHWC)
+    np.testing.assert_allclose(space_to_depth_convolution(x, weights, before), plain, atol=2e-5)
+    # An accelerator takes this form, a CPU the plain one; what is counted is what the plain one needs.
+    layer = Convolution(4, kernel, 2, padding=padding, use_bias=False)
+    params = {"params": {"weights": weights}}
+    lowered = jax.jit(layer.apply).trace(params, x).lower(lowering_platforms=("cuda",))
+    assert "stride = [2, 2]" not in lowered.as_text() and "convolution" in lowered.as_text()
+    assert "stride = [2, 2]" in jax.jit(layer.apply).trace(params, x).lower(lowering_platforms=("cpu",)).as_text()
+    assert multiply_adds(layer.apply, params, x) == 2 * 6 * 9 * kernel**2 * 3 * 4
+
+
+@pytest.mark.parametrize("size", [(12, 18), (13, 19), (12, 19)])
+@pytest.mark.parametrize(("channels", "features"), [(3, 32), (3, 33), (6, 4)])
+def test_first_convolution_of_any_size_and_width(size, channels, features):
+    x, weights = normal(2, *size, channels), normal(7, 7, channels, features)
+    plain = lax.conv_general_dilated(x, weights, (2, 2), [(3, 3)] * 2, dimension_numbers=NHWC)
+    layer = Convolution(features, 7, 2, padding=3, use_bias=False)
+    np.testing.assert_allclose(layer.apply({"params": {"weights": weights}}, x), plain, atol=2e-5)
+
+
+@pytest.mark.parametrize("classes", [1, 19])
+def test_both_forms_of_upsampling_agree_to_the_bit(classes):
+    scores = normal(2, 5, 7, classes).round(1)  # with ties
+    rows = jax.jit(upsample_argmax._row_by_row, static_argnums=1)(scores, (40, 56))
+    pixels = jax.jit(upsample_argmax._pixel_by_pixel, static_argnums=1)(scores, (40, 56))
+    assert rows[0].dtype == pixels[0].dtype == np.uint8
+    np.testing.assert_array_equal(rows[0], pixels[0])
+    np.testing.assert_array_equal(rows[1], pixels[1])
