@@ -44,13 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--decay", type=command.positive(float), default=CONFIG.decay, help="of the rate, every epoch")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
                         help="auto: bfloat16 on accelerators")  # fmt: skip
+    parser.add_argument("--adam", choices=("optax", "tensorflow"), default=CONFIG.adam,
+                        help="tensorflow: with the original's rounding, to follow it step by step")  # fmt: skip
     parser.add_argument("--seed", type=int, default=CONFIG.seed)
     parser.add_argument("--save-every", type=command.positive(int), help="steps; besides after every epoch")
     parser.add_argument("--distributed", action="store_true",
                         help="one of several processes (jax.distributed.initialize)")  # fmt: skip
     options = command.parse(parser, argv)
     command.begin_processes(options)
-    names = ("learning_rate", "decay", "batch_size", "epochs", "dropout", "seed")
+    names = ("learning_rate", "decay", "batch_size", "epochs", "dropout", "adam", "seed")
     training = DecisionTraining(
         **{name: getattr(options, name) for name in names}, precision=command.precision(options.precision)
     )

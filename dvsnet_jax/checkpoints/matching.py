@@ -8,10 +8,12 @@ them at once, in one message.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dvsnet_jax.errors import InputError
 
@@ -19,24 +21,10 @@ _LONGEST = 40
 """Lines of one kind in a message: a file of quite another network would fill the terminal with hundreds."""
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dicts as one, {"flow": {"conv1": {"weights": x}}} → {"flow/conv1/weights": x}."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}{key}/") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
-
-
-def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """What `flatten` was given."""
-    tree: dict[str, Any] = {}
-    for name, value in flat.items():
-        *scopes, leaf = name.split("/")
-        node = tree
-        for scope in scopes:
-            node = node.setdefault(scope, {})
-        node[leaf] = value
-    return tree
+flatten = partial(flatten_dict, sep="/")
+"""Nested dicts as one, {"flow": {"conv1": {"weights": x}}} → {"flow/conv1/weights": x}."""
+unflatten = partial(unflatten_dict, sep="/")
+"""What `flatten` was given."""
 
 
 def match(

@@ -31,7 +31,7 @@ def restore(path: str | Path, *, decision_from: str | Path | None = None) -> tup
     if not any(name.startswith("decision/") for name in variables):
         target = networks.abstract_params(config)["decision"]
         fresh = fresh_decision(config.decision, target["Conv"]["weights"].shape[2])
-        variables = {**variables, **flatten(jax.device_get(fresh), "decision/")}
+        variables = {**variables, **flatten({"decision": jax.device_get(fresh)})}
     return checkpoints.from_tensorflow(variables, config, source=str(path)), config
 
 

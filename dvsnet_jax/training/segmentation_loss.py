@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, UInt8
 
 from dvsnet_jax.ops.resize import enlarge
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, Int, UInt8
 
 
 def cross_entropy(
@@ -36,13 +34,13 @@ def cross_entropy(
     labels = labels[:, ::every, ::every]
     classes = scores.shape[-1]
     scores = enlarge(scores.astype(jnp.float32), (labels.shape[1], labels.shape[2]), legacy=True)
-    chosen = labels[..., None] == jnp.arange(classes, dtype=labels.dtype)
-    losses = jax.nn.logsumexp(scores, axis=-1) - jnp.where(chosen, scores, 0).sum(-1)
     weights = (labels < classes).astype(jnp.float32)
+    labels = jnp.where(labels < classes, labels, 0)
+    losses = optax.softmax_cross_entropy_with_integer_labels(scores, labels)
     if hard_share is not None:
         weights *= _is_hard(jnp.where(weights > 0, losses, -1.0), hard_share, hard_confidence)
     if class_weights is not None:
-        weights *= jnp.where(chosen, jnp.asarray(class_weights, jnp.float32), 0).sum(-1)
+        weights *= jnp.asarray(class_weights, jnp.float32)[labels]
     return (jnp.where(weights > 0, losses, 0) * weights).sum() / jnp.maximum(weights.sum(), 1e-6)
 
 

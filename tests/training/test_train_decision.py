@@ -409,21 +409,3 @@ def test_the_originals_sets_are_read(tmp_path):
     bad_y(folder, lambda y: y[:, None])  # a column
     data = read_set(folder)
     assert len(data) == 20 and data.flow_magnitude is None and data.confidence.shape == (20,)
-
-
-def test_rank_correlation_and_line():
-    assert calibration.rank_correlation([1, 2, 3], [10, 20, 90]) == pytest.approx(1)
-    assert calibration.rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1)
-    # ties at their mean rank: ranks 1 2.5 2.5 4 against 1 2 3 4
-    assert calibration.rank_correlation([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
-    assert calibration.rank_correlation([1, 1], [1, 2]) is None
-    assert calibration.line_through([0, 1, 2], [1, 3, 5]) == pytest.approx((2, 1))
-    assert calibration.line_through([1, 1], [1, 3]) == (0, 2)
-
-
-@pytest.mark.parametrize("values", [[50.0], [0.0, 100.0], [-3.0, 104.5], [97.1, 97.2]])
-def test_calibration_picture_holds_any_range(values):
-    groups = calibration.bins(np.array(values), np.clip(values, 0, 100))
-    image = calibration.picture(groups)
-    assert sum(group.size for group in groups) == len(values)
-    assert ((image == (31, 119, 180)).all(-1)).sum() >= 81  # a whole dot

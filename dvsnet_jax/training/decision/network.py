@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Float
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import AnyDecisionConfig, DecisionConfig
 from dvsnet_jax.training.state import TrainState
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +31,12 @@ class DecisionTraining:
     """None: as the network wants it, 0.5 for the paper's as in the original, 0 for the local one."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of activations and gradients through them; parameters, Adam and loss are float32."""
+    adam: Literal["optax", "tensorflow"] = "optax"
+    """`tensorflow`: with the rounding and the epsilon of TensorFlow 1, to follow the original step by step."""
     seed: int = 0
 
 
-class AdamState(NamedTuple):
+class TensorFlowAdamState(NamedTuple):
     """Both moments' running means, and the powers of their decays that correct the bias."""
 
     mu: Any
@@ -45,27 +45,24 @@ class AdamState(NamedTuple):
     """0.9ᵗ and 0.999ᵗ before the t-th step."""
 
 
-def adam() -> optax.GradientTransformation:
-    """TensorFlow 1's Adam, which is optax's but for rounding and epsilon.
+def scale_by_tensorflow_adam() -> optax.GradientTransformation:
+    """TensorFlow 1's Adam in place of `optax.scale_by_adam`, from which it differs in two ways.
 
     The powers are float32 and multiplied up step by step, as TensorFlow's variables are: 1 - 0.999³ is then off by
     2.7e-5, and within three steps from the original's weights an exact one moves the loss by 1.2e-4. Epsilon is added
     before the second moment's bias is corrected, which counts where gradients are as small as it.
     """
     decays = np.array([0.9, 0.999], np.float32)
-    shares = 1 - decays
 
-    def init(params: Any) -> AdamState:
-        return AdamState(
-            jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params), jnp.asarray(decays)
-        )
+    def init(params: Any) -> TensorFlowAdamState:
+        return TensorFlowAdamState(optax.tree.zeros_like(params), optax.tree.zeros_like(params), jnp.asarray(decays))
 
-    def update(gradients: Any, state: AdamState, params: Any = None) -> tuple[Any, AdamState]:
-        mu = jax.tree.map(lambda mean, g: mean + (g - mean) * shares[0], state.mu, gradients)
-        nu = jax.tree.map(lambda mean, g: mean + (g * g - mean) * shares[1], state.nu, gradients)
+    def update(gradients: Any, state: TensorFlowAdamState, params: Any = None) -> tuple[Any, TensorFlowAdamState]:
+        mu = optax.tree.update_moment(gradients, state.mu, decays[0], 1)
+        nu = optax.tree.update_moment(gradients, state.nu, decays[1], 2)
         correction = jnp.sqrt(1 - state.powers[1]) / (1 - state.powers[0])
         updates = jax.tree.map(lambda m, n: m * correction / (jnp.sqrt(n) + 1e-8), mu, nu)
-        return updates, AdamState(mu, nu, state.powers * decays)
+        return updates, TensorFlowAdamState(mu, nu, state.powers * decays)
 
     return optax.GradientTransformation(init, update)
 
@@ -73,7 +70,8 @@ def adam() -> optax.GradientTransformation:
 def optimizer(training: DecisionTraining, steps_per_epoch: int) -> optax.GradientTransformation:
     """Adam with the learning rate stepping down after every epoch."""
     schedule = optax.exponential_decay(training.learning_rate, steps_per_epoch, training.decay, staircase=True)
-    return optax.chain(adam(), optax.scale_by_learning_rate(schedule))
+    adam = optax.scale_by_adam() if training.adam == "optax" else scale_by_tensorflow_adam()
+    return optax.chain(adam, optax.scale_by_learning_rate(schedule))
 
 
 def start(params: Any, training: DecisionTraining, steps_per_epoch: int) -> TrainState:

@@ -9,8 +9,9 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import AnyDecisionConfig
+from dvsnet_jax.media.calibration_plot import calibration_plot
 from dvsnet_jax.media.images import write_png
-from dvsnet_jax.metrics.calibration import bins, line_through, mean_absolute_error, picture, rank_correlation
+from dvsnet_jax.metrics.calibration import bins, line_through, mean_absolute_error, rank_correlation
 from dvsnet_jax.training.decision.example_set import DecisionSet
 from dvsnet_jax.training.decision.loop import predicted
 from dvsnet_jax.training.run_folder import write_json
@@ -52,7 +53,8 @@ def report(
     groups = bins(scores, true)
     content = {"rows": [row._asdict() for row in rows], "calibration": [group._asdict() for group in groups]}
     write_json(Path(save_dir) / "result.json", content)
-    write_png(Path(save_dir) / "calibration.png", picture(groups))
+    plot = calibration_plot([group.predicted for group in groups], [group.true for group in groups])
+    write_png(Path(save_dir) / "calibration.png", plot)
     return rows
 
 
