@@ -7,23 +7,22 @@ flow = estimate_flow(params, first, second)                       # [batch, heig
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
+import numpy as np
+from jaxtyping import Array, Float, UInt8
 
 from dvsnet_jax.flownet_config import FLOWNET2_TF, FlowConvention, FlowNet2Config, FlowNetwork
 from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params as abstract_flow_params
 from dvsnet_jax.networks.flownet.flownet2 import init_flow_params as init_flow_params
 from dvsnet_jax.networks.flownet.flownet2 import pair_flow
 
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, UInt8
-
 
 def estimate_flow(
     params: dict[str, Any],
-    first: UInt8[Array, "batch height width 3"],
-    second: UInt8[Array, "batch height width 3"],
+    first: UInt8[Array | np.ndarray, "batch height width 3"],
+    second: UInt8[Array | np.ndarray, "batch height width 3"],
     *,
     network: FlowNetwork | None = None,
     convention: FlowConvention | None = None,
@@ -60,7 +59,7 @@ def _estimate(params: dict[str, Any], first: Array, second: Array, config: FlowN
     return pair_flow(params, first, second, config)[0]
 
 
-def _check_pair(first: Array, second: Array) -> None:
+def _check_pair(first: Any, second: Any) -> None:
     for name, images in (("first", first), ("second", second)):
         shape, dtype = getattr(images, "shape", None), getattr(images, "dtype", None)
         if shape is None or dtype is None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float, UInt8
+from numpy.typing import ArrayLike
 
 from dvsnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
-    from numpy.typing import ArrayLike
 
 # Steps from red to yellow, yellow to green, and on over cyan, blue and magenta back to red; the eye tells apart more
 # shades of some than of others.

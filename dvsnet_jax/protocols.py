@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+from jaxtyping import Array, Float
 
 
 class FlowOutput(NamedTuple):
     """What a flow network gives the frame step, on the region's ⅛ grid."""
 
-    flow: Float[Array, "n h/8 w/8 2"]
+    flow: Float[Array, "n h//8 w//8 2"]
     """Displacement (x, y) in pixels of this grid, current → key: where in the key frame each point was."""
-    scale: Float[Array, "n h/8 w/8 classes"]
+    scale: Float[Array, "n h//8 w//8 classes"]
     """What the warped scores are multiplied by; 1 changes nothing, and one channel serves all classes."""
     feature: Float[Array, "n fh fw fc"]
     """Deep features of the pair, on a grid of their own: what the paper's decision network reads. A local one
@@ -47,7 +46,7 @@ class FlowOfPairs(Protocol):
     """
 
     def __call__(
-        self, params: Any, current: Float[Array, "n h/2 w/2 3"], key: Float[Array, "n h/2 w/2 3"]
+        self, params: Any, current: Float[Array, "n h//2 w//2 3"], key: Float[Array, "n h//2 w//2 3"]
     ) -> FlowOutput: ...
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool
 
 Values = TypeVar("Values")
 

@@ -11,11 +11,12 @@ streams × regions is one leading axis, `regions`.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Bool, Float, Shaped, UInt8
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
@@ -28,18 +29,15 @@ from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.policies import Evidence
 from dvsnet_jax.routing import segment_where, where
 
-if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float, Shaped, UInt8
-
 
 class VideoState(NamedTuple):
     """What is carried from frame to frame. What is of the key frame changes only where a region is segmented."""
 
-    key_images: Shaped[Array, "regions h/2 w/2 3"]
+    key_images: Shaped[Array, "regions h//2 w//2 3"]
     """RGB, 0..255, at half size: uint8, or float32 where frames are resized first (`config.input_size`)."""
     key_scores: Float[Array, "regions h2 w2 classes"]
     """The segmentation network's raw output, on its own grid (1⁄16 for DeepLab-Fast)."""
-    key_features: Float[Array, "regions h/4 w/4 c"] | None
+    key_features: Float[Array, "regions h//4 w//4 c"] | None
     """What the flow network made of the key images alone (`networks.key_features`); None where it keeps nothing."""
     policy: Any
     """The policy's own state, a pytree."""

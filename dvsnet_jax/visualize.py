@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import colorsys
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, UInt8
 
 CITYSCAPES_COLORS = (
     (128, 64, 128),  # road

@@ -11,8 +11,12 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu" if not os.environ.get("DVSNET_TEST_
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
+import array_annotations
 import numpy as np
 import pytest
+
+array_annotations.install()
+pytest.raises = array_annotations.unchecked_within(pytest.raises)
 
 _HERE = Path(__file__).parent
 _SHARED = _HERE.parent.parent / "shared"
@@ -55,3 +59,11 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip("real data is not here; set DVSNET_DATA to its folder")
     return folder
+
+
+def pytest_report_header() -> str:
+    if not array_annotations.WANTED:
+        return "annotations of arrays: not checked, as DVSNET_CHECK_ANNOTATIONS=0 says"
+    if not array_annotations.FOUND:
+        return "annotations of arrays: not checked, for beartype is not installed; pip install 'dvsnet-jax[dev]'"
+    return "annotations of arrays: checked in every call"

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
@@ -23,9 +24,6 @@ from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.sources import open_source
 from dvsnet_jax.video import init_state, segment_frame
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.multiply_adds import costs
@@ -22,10 +23,6 @@ from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.policies import Evidence
 from dvsnet_jax.routing import segment_where
 from dvsnet_jax.video import init_state, region_grid, segment_frame
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float, Int, UInt8
-
 
 _STEPS = 20
 """Steps of an accelerator that are timed together."""

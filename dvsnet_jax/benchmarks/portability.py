@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.exported_program import Run, devices, run_directly, run_program
@@ -18,9 +19,6 @@ from dvsnet_jax.export.custom_calls import custom_calls, operations
 from dvsnet_jax.export.lowering import check_platforms, first_line, lower, lowered_text
 from dvsnet_jax.export.step_by_name import named_step
 from dvsnet_jax.markdown import Table, markdown_table
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 _SHOWN = ("convolution", "dot_general", "gather", "while")
 """Kinds of operations with a column of their own."""

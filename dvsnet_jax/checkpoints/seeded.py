@@ -7,6 +7,7 @@ until trained weights exist. They mean nothing, but are scaled so that scores, f
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
@@ -17,8 +18,6 @@ from dvsnet_jax.checkpoints.foreign.original_names import to_original
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from dvsnet_jax.config import DVSNetConfig
 
 _BIAS_OFFSETS = {"FlowNets/predict_scale/biases": 1.0, "decision/fully_connected_3/biases": 80.0}

@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from dvsnet_jax.errors import InputError
 
-if TYPE_CHECKING:
-    Augment = Callable[[Any, np.random.Generator], Any]
+Augment = Callable[[Any, np.random.Generator], Any]
 
 Sample = TypeVar("Sample", bound=tuple)
 _ENDLESS = 2**40  # samples; of a truly endless set grain 0.2 cannot count the batches

@@ -23,21 +23,17 @@ Where that is not wanted, 255 for class 10 in the table makes them void.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax.datasets.cityscapes import CLASSES as CITYSCAPES
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, check_files, folder_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import is_image_name
-
-if TYPE_CHECKING:
-    import os
-
-    from jaxtyping import UInt8
 
 CLASSES = (
     "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",

@@ -11,17 +11,15 @@ Bochum, Hamburg, …) it holds many at increasing numbers, which is why snippets
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, folder_of
 from dvsnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    import os
 
 Labels = Literal["gtFine", "gtCoarse", "pseudo"]
 Frames = Literal["leftImg8bit", "leftImg8bit_sequence"]

@@ -8,21 +8,18 @@ Two layouts of flow pairs are known by their names, in one folder:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, UInt8
 
 from dvsnet_jax.datasets.samples import LabelledFile, check_files, folder_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.flow_files import read_flow
 from dvsnet_jax.media.images import is_image_name, read_image
-
-if TYPE_CHECKING:
-    import os
-
-    from jaxtyping import Bool, Float, UInt8
 
 _MARK = "_img1"
 

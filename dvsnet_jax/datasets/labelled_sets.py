@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
+from jaxtyping import Int
 
 from dvsnet_jax.datasets import camvid, cityscapes, folders
 from dvsnet_jax.datasets.combined import Concatenated, Remembered
@@ -24,9 +25,6 @@ from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.datasets.street.sources import StreetFrames
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import resize_image, resize_labels
-
-if TYPE_CHECKING:
-    from jaxtyping import Int
 
 Number = TypeVar("Number", int, float)
 

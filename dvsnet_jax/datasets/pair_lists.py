@@ -11,20 +11,18 @@ are the distances 12 … 0, by analogy with `imagesval_10`; the author's words, 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax.datasets.cityscapes import CLASSES, LABELLED_FRAME, TRAIN_IDS, Snippet
 from dvsnet_jax.datasets.samples import check_files, read_train_ids
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
-
-if TYPE_CHECKING:
-    import os
-
-    import numpy as np
-    from jaxtyping import UInt8
 
 VAL_10 = tuple(range(9, -1, -1))
 """Distances of `imagesval_10`, in its order."""

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import read_image, read_labels
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 VOID = 255
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
+from jaxtyping import Array, Int, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig, SegmentationConfig
@@ -17,9 +18,6 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.metrics.segmentation import confusion_matrix
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.video import init_state, segment_frame
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Int, UInt8
 
 Counting = Literal["own", "camvid"]
 """The network's own classes, or Cityscapes' 19 as CamVid's 11."""

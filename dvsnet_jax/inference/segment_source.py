@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
+from jaxtyping import Bool, UInt8
 
 from dvsnet_jax import visualize
 from dvsnet_jax.errors import InputError
@@ -32,8 +33,6 @@ from dvsnet_jax.media.sources import Frame, Source
 from dvsnet_jax.policies import FrameRate
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, UInt8
-
     from dvsnet_jax.config import DVSNetConfig
     from dvsnet_jax.networks import Params, Precision
     from dvsnet_jax.video import VideoState
@@ -296,7 +295,7 @@ class _Delivery:
 
     def _picture(
         self, frame: Frame, labels: UInt8[np.ndarray, "h w"], segmented: Bool[np.ndarray, "regions"]
-    ) -> UInt8[np.ndarray, "h 2w 3"]:
+    ) -> UInt8[np.ndarray, "h 2*w 3"]:
         """A frame of the overlay video."""
         assert frame.image is not None
         image = resize_image(frame.image, labels.shape[:2])

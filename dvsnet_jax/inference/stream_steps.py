@@ -15,18 +15,16 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Bool, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.video import FrameResult, VideoState, init_state, segment_frame
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, UInt8
 
 Stepping = Literal["auto", "together", "apart"]
 

@@ -15,10 +15,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Bool, Float, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
@@ -27,9 +28,6 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.inference.stream_steps import Apart, Stepped, Stepping, Together, choose
 from dvsnet_jax.media.prefetch import run_ahead
 from dvsnet_jax.video import init_state
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, UInt8
 
 _AHEAD = 2  # frames of each stream that are read before they are needed
 

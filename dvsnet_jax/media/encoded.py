@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import base64
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 
 def jpeg_bytes(image: UInt8[np.ndarray, "height width 3"], *, quality: int = 80) -> bytes:

@@ -12,19 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import av
 import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import ArrayLike
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
 
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
-    from numpy.typing import ArrayLike
-
-    FilePath = str | os.PathLike[str]
+FilePath = str | os.PathLike[str]
 
 _MAGIC = struct.pack("<f", 202021.25)  # reads "PIEH"; a big-endian writer leaves "HEIP"
 _UNKNOWN_ABOVE = 1e9  # UNKNOWN_FLOW_THRESH and UNKNOWN_FLOW of Middlebury's flowIO.h

@@ -9,21 +9,19 @@ routes.jsonl        a line per frame
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.media.video_writer import VideoWriter
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
-
-    import numpy as np
-    from jaxtyping import UInt8
 
 PRODUCTS = ("labels", "color", "overlay", "routes")
 

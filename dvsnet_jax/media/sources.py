@@ -12,16 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import IMAGE_SUFFIXES, UnreadableFrame, is_image_name, read_image
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
 from dvsnet_jax.media.video_reader import decode_video, is_live, probe_video
-
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import UInt8
 
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 _AHEAD = 4  # frames decoded but not yet asked for; 6 MB each at 1024×2048

@@ -7,19 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
+import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import UnreadableFrame
 
-if TYPE_CHECKING:
-    import numpy as np
-    from jaxtyping import UInt8
-
-    _Timed = tuple[int | None, Any]
-    Decoded = UInt8[np.ndarray, "height width 3"] | UnreadableFrame
+_Timed = tuple[int | None, Any]
+Decoded = UInt8[np.ndarray, "height width 3"] | UnreadableFrame
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".h264", ".hevc"}

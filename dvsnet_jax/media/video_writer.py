@@ -6,16 +6,13 @@ import os
 from contextlib import ExitStack, nullcontext, suppress
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
+from jaxtyping import UInt8
 
 from dvsnet_jax.media.atomic import atomic_path
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 _BT709 = 1  # FFmpeg's number for it, the same for matrix, primaries and transfer
 _LIMITED = 1

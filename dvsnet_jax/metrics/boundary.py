@@ -27,19 +27,16 @@ Where all true outlines are hidden under strips of void, as in PASCAL VOC, next 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 from dvsnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 _VOID = -1  # inside this module: no class, whatever their number
 _BITS = 32

@@ -9,18 +9,16 @@ never count. They are measures, not losses: the gradient of a length is NaN wher
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from dvsnet_jax.errors import InputError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from jaxtyping import Array, Bool, Float, Int
-
+AnyArray = Array | np.ndarray
 _UNKNOWN_ABOVE = 1e9  # what a .flo file means by "not known here"
 
 
@@ -47,14 +45,15 @@ class FlowScores(NamedTuple):
 
 
 def flow_errors(
-    flow: Float[Array, "*batch h w 2"],
-    truth: Float[Array, "*batch h w 2"],
-    valid: Bool[Array, "*batch h w"] | None = None,
+    flow: Float[AnyArray, "*batch h w 2"],
+    truth: Float[AnyArray, "*batch h w 2"],
+    valid: Bool[AnyArray, "*batch h w"] | UInt8[AnyArray, "*batch h w"] | None = None,
 ) -> FlowErrors:
     """Errors of `flow` against `truth`, both `[..., h, w, 2]`, displacement (x, y) in pixels, summed in each picture.
 
-    A NaN in the estimate is no excuse: where the truth is known it makes the error NaN and the pixel an outlier.
-    Outliers are those of KITTI 2015 (Menze and Geiger, Object Scene Flow for Autonomous Vehicles, CVPR 2015).
+    `valid` says which pixels count: bool, or 0 and 1. A NaN in the estimate is no excuse: where the truth is known it
+    makes the error NaN and the pixel an outlier. Outliers are those of KITTI 2015 (Menze and Geiger, Object Scene Flow
+    for Autonomous Vehicles, CVPR 2015).
 
     Raises `InputError` where the shapes differ; nothing is broadcast.
     """
@@ -77,9 +76,9 @@ def flow_errors(
 
 
 def endpoint_error(
-    flow: Float[Array, "*batch h w 2"],
-    truth: Float[Array, "*batch h w 2"],
-    valid: Bool[Array, "*batch h w"] | None = None,
+    flow: Float[AnyArray, "*batch h w 2"],
+    truth: Float[AnyArray, "*batch h w 2"],
+    valid: Bool[AnyArray, "*batch h w"] | UInt8[AnyArray, "*batch h w"] | None = None,
 ) -> Float[Array, ""]:
     """Mean endpoint error in pixels (AEE, EPE) over all pixels that count; NaN where none does. See `flow_errors`."""
     errors = flow_errors(flow, truth, valid)
@@ -87,9 +86,9 @@ def endpoint_error(
 
 
 def outlier_share(
-    flow: Float[Array, "*batch h w 2"],
-    truth: Float[Array, "*batch h w 2"],
-    valid: Bool[Array, "*batch h w"] | None = None,
+    flow: Float[AnyArray, "*batch h w 2"],
+    truth: Float[AnyArray, "*batch h w 2"],
+    valid: Bool[AnyArray, "*batch h w"] | UInt8[AnyArray, "*batch h w"] | None = None,
 ) -> Float[Array, ""]:
     """KITTI's Fl-all as a share, 0..1: pixels off by more than 3 px and by more than 5 % of the true length, out of all
     that count; NaN where none does. See `flow_errors`.

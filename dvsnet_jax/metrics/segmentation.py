@@ -10,14 +10,12 @@ count. Intersection over union as Cityscapes and PASCAL VOC define it: TP / (TP 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 
 @partial(jax.jit, static_argnames="num_classes")
@@ -30,7 +28,7 @@ def confusion_matrix(
     return jnp.bincount(place.ravel(), length=num_classes**2 + 1)[:-1].reshape(num_classes, num_classes)
 
 
-def class_ious(matrix: Int[np.ndarray, "c c"]) -> Float[np.ndarray, "c"]:
+def class_ious(matrix: Int[Array | np.ndarray, "c c"]) -> Float[np.ndarray, "c"]:
     """Intersection over union of each class; NaN for a class that is neither in the truth nor predicted."""
     matrix = np.asarray(matrix, np.float64)
     right = np.diag(matrix)
@@ -38,7 +36,7 @@ def class_ious(matrix: Int[np.ndarray, "c c"]) -> Float[np.ndarray, "c"]:
     return np.divide(right, union, out=np.full_like(right, np.nan), where=union > 0)
 
 
-def mean_iou(matrix: Int[np.ndarray, "c c"], *, absent: Literal["skip", "zero"] = "skip") -> float:
+def mean_iou(matrix: Int[Array | np.ndarray, "c c"], *, absent: Literal["skip", "zero"] = "skip") -> float:
     """Mean of the classes' IoU, 0..1. A class that is nowhere is skipped, or counts as 0 as in the original's tool."""
     ious = class_ious(matrix)
     if absent == "zero":
@@ -46,12 +44,12 @@ def mean_iou(matrix: Int[np.ndarray, "c c"], *, absent: Literal["skip", "zero"] 
     return float(np.nanmean(ious)) if np.isfinite(ious).any() else float("nan")
 
 
-def pixel_accuracy(matrix: Int[np.ndarray, "c c"]) -> float:
+def pixel_accuracy(matrix: Int[Array | np.ndarray, "c c"]) -> float:
     """Share of pixels with the true class, 0..1; NaN without a pixel."""
     matrix = np.asarray(matrix, np.float64)
     return float(np.diag(matrix).sum() / matrix.sum()) if matrix.sum() else float("nan")
 
 
-def summary(matrix: Int[np.ndarray, "c c"]) -> dict[str, float]:
+def summary(matrix: Int[Array | np.ndarray, "c c"]) -> dict[str, float]:
     """`mean_iou`, over the classes that occur, and `accuracy`, 0..1."""
     return {"mean_iou": mean_iou(matrix), "accuracy": pixel_accuracy(matrix)}

@@ -16,17 +16,14 @@ Flow is a displacement (x, y) in pixels at the labels' resolution, current → p
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.metrics.segmentation import confusion_matrix
 from dvsnet_jax.ops.flow_warp import flow_warp
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float, Int, UInt8
 
 _VOID = 255
 _SHARE, _SLACK = 0.01, 0.5  # how far two flows may miss each other: 1 % of their squared lengths, and half a pixel²
@@ -63,7 +60,7 @@ def consistency_counts(
     flow: Float[Array, "*batch h w 2"],
     num_classes: int,
     *,
-    visible: Bool[Array, "*batch h w"] | None = None,
+    visible: Bool[Array, "*batch h w"] | UInt8[Array, "*batch h w"] | None = None,
 ) -> Int[Array, "num_classes num_classes"]:
     """Pixels by carried class (rows) and current class (columns), int32: a confusion matrix of the two frames.
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from dvsnet_jax.config import DecisionConfig
 from dvsnet_jax.networks.layers import Convolution, FullyConnected, leaky_relu
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 class DecisionNetwork(nn.Module):

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import flax.linen as nn
+from jaxtyping import Array, Float
 
 from dvsnet_jax.config import DeepLabFastConfig
 from dvsnet_jax.networks.layers import BatchNorm, Convolution, DilatedSum
 from dvsnet_jax.networks.resnet import Unit, resnet_trunk, stage
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 PYRAMID = ((3, 6), (3, 12), (3, 18), (1, 1))
 """Kernel and dilation of the branches fc1_voc12_c0 … c3."""
@@ -47,7 +44,7 @@ class DeepLabFast(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/16 w/16 classes"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h//16 w//16 classes"], dict[str, Float[Array, "..."]]]:
         width = self.config.head_width
         norm = None if self.folded else partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
         x, seen = resnet_trunk(images, residual_units(self.config), width=self.config.width, norm=norm)

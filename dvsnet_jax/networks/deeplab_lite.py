@@ -8,17 +8,14 @@ convolutions. The scores come out at ¼ of the image.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import flax.linen as nn
+from jaxtyping import Array, Float
 
 from dvsnet_jax.config import DeepLabLiteConfig
 from dvsnet_jax.networks.efficientnet_lite import efficientnet_lite_trunk, relu6
 from dvsnet_jax.networks.layers import BatchNorm, Convolution
 from dvsnet_jax.ops.resize import enlarge
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 SKIPS = {16: "block11_expand", 8: "block5_expand", 4: "block3_expand"}
 """What the decoder takes in at each stride: the trunk's last wide features there."""
@@ -37,7 +34,7 @@ class DeepLabLite(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/4 w/4 classes"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h//4 w//4 classes"], dict[str, Float[Array, "..."]]]:
         norm = None if self.folded else partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
 
         def normed(x: Array, name: str) -> Array:

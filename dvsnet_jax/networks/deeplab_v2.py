@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import flax.linen as nn
+from jaxtyping import Array, Float
 
 from dvsnet_jax.config import DeepLabV2Config
 from dvsnet_jax.networks.layers import BatchNorm, Convolution, DilatedSum
 from dvsnet_jax.networks.resnet import Unit, resnet_trunk, stage
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
-
 
 PYRAMID = ((3, 6), (3, 12), (3, 18), (3, 24))
 """Kernel and dilation of the branches fc1_voc12_c0 … c3."""
@@ -44,7 +40,7 @@ class DeepLabV2(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/8 w/8 classes"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h//8 w//8 classes"], dict[str, Float[Array, "..."]]]:
         units = residual_units(self.config)
         norm = None if self.folded else partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
         x, seen = resnet_trunk(images, units, width=self.config.width, norm=norm)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
 
 from dvsnet_jax import preprocessing
 from dvsnet_jax.config import AnyDecisionConfig, DVSNetConfig, FlowNet2sConfig, LocalDecisionConfig
@@ -14,19 +13,15 @@ from dvsnet_jax.networks.decision import DecisionNetwork
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s, for_current, key_half
 from dvsnet_jax.networks.flownet.in_video import flow_of_regions
 from dvsnet_jax.networks.local_decision import LocalDecisionNetwork
+from dvsnet_jax.networks.preparation import Params
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.warp_cues import warp_cues
 from dvsnet_jax.protocols import FlowFunction, FlowOutput
 
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, Shaped
-
-    from dvsnet_jax.networks.preparation import Params
-
 
 def key_features(
-    params: Params, key: Shaped[Array, "n h/2 w/2 3"], config: DVSNetConfig
-) -> Float[Array, "n h/4 w/4 c"] | None:
+    params: Params, key: Shaped[Array, "n h w 3"], config: DVSNetConfig
+) -> Float[Array, "n h//2 w//2 c"] | None:
     """What `flow_and_feature` can use again for every frame that is compared with these key images (RGB, 0..255).
 
     For FlowNet2-s the key image's half of its first convolution; None for networks that want both images at once.
@@ -38,10 +33,10 @@ def key_features(
 
 def flow_and_feature(
     params: Params,
-    current: Shaped[Array, "n h/2 w/2 3"],
-    key: Shaped[Array, "n h/2 w/2 3"],
+    current: Shaped[Array, "n h w 3"],
+    key: Shaped[Array, "n h w 3"],
     config: DVSNetConfig,
-    features: Float[Array, "n h/4 w/4 c"] | None = None,
+    features: Float[Array, "n h//2 w//2 c"] | None = None,
 ) -> FlowOutput:
     """Flow, scale field and decision feature of pairs of half-size RGB images, 0..255. The light path.
 
@@ -70,8 +65,8 @@ def flow_and_feature(
 
 
 def decision_input(
-    current: Shaped[Array, "n h/2 w/2 3"],
-    key: Shaped[Array, "n h/2 w/2 3"],
+    current: Shaped[Array, "n h w 3"],
+    key: Shaped[Array, "n h w 3"],
     key_scores: Float[Array, "n h2 w2 classes"],
     out: FlowOutput,
     config: DVSNetConfig,
@@ -93,8 +88,8 @@ def decision_network(config: AnyDecisionConfig, *, dropout: float = 0.0) -> nn.M
 
 def expected_confidence(
     params: Params,
-    current: Shaped[Array, "n h/2 w/2 3"],
-    key: Shaped[Array, "n h/2 w/2 3"],
+    current: Shaped[Array, "n h w 3"],
+    key: Shaped[Array, "n h w 3"],
     key_scores: Float[Array, "n h2 w2 classes"],
     out: FlowOutput,
     config: DVSNetConfig,

@@ -6,22 +6,19 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from dvsnet_jax.ops.channel_sums import channel_affine, channel_moments
 from dvsnet_jax.ops.depthwise import depthwise_convolution
 from dvsnet_jax.ops.pointwise import pointwise_convolution
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, sum_of_taps, transposed_convolution
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
-
 
 _NARROW, _TAPS = 32, 3
 """A 3×3 convolution to fewer features than the first, and to at most one for this many input channels, is

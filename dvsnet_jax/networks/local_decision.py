@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from dvsnet_jax.config import LocalDecisionConfig
 from dvsnet_jax.networks.layers import Convolution, leaky_relu
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 class LocalDecisionNetwork(nn.Module):

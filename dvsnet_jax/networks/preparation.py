@@ -8,22 +8,20 @@ norms inside the convolutions and DeepLab-Fast's head as one product, a region c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.layout import Format, Layout
+from jaxtyping import Array, Float
 
 from dvsnet_jax.config import DeepLabFastConfig, DeepLabLiteConfig, DeepLabV2Config, DVSNetConfig
 from dvsnet_jax.networks.layers import BatchNorm
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from jaxtyping import Array, Float
-
-    Layers = Mapping[str, Mapping[str, Any]]
+Layers = Mapping[str, Mapping[str, Any]]
+AnyArray = Array | np.ndarray
 
 Params = dict[str, Any]
 """A plain nested dict `{"segmentation": …, "flow": …, "decision": …}` of float32 arrays, whose inner names are the
@@ -91,7 +89,7 @@ def _folded(layers: Layers, network: Any) -> dict[str, dict[str, Any]]:
     return {**_without_norms(trunk), "head": fold(head)}
 
 
-def _affine(norm: Mapping[str, Any]) -> tuple[Array, Array]:
+def _affine(norm: Mapping[str, Any]) -> tuple[AnyArray, AnyArray]:
     """Scale and shift of a batch norm with its stored moments."""
     scale = norm["gamma"] / (norm["moving_variance"] + BatchNorm.epsilon) ** 0.5
     return scale, norm["beta"] - norm["moving_mean"] * scale
@@ -123,12 +121,12 @@ def _without_norms(layers: Layers, shared: Mapping[str, str] | None = None) -> d
     return folded
 
 
-def _columns(weights: Float[Array, "k k cin cout"]) -> Float[Array, "cin k*k*cout"]:
+def _columns(weights: Float[AnyArray, "k k cin cout"]) -> Float[AnyArray, "cin k*k*cout"]:
     """A kernel as `DilatedSum` has its taps."""
     return weights.transpose(2, 0, 1, 3).reshape(weights.shape[2], -1)
 
 
-def _joined(branches: list[Array]) -> Array:
+def _joined(branches: list[AnyArray]) -> AnyArray:
     xp: Any = np if all(isinstance(branch, np.ndarray) for branch in branches) else jnp
     return xp.concatenate(branches, axis=1)
 

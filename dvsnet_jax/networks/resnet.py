@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
+from jaxtyping import Array, Float
 
 from dvsnet_jax.networks.layers import BatchNorm, Convolution
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 class Unit(NamedTuple):

@@ -6,11 +6,12 @@ Which network is which is chosen by the configuration. The other path is `light_
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
 
 from dvsnet_jax import preprocessing
 from dvsnet_jax.config import (
@@ -30,14 +31,9 @@ from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
 from dvsnet_jax.networks.flow_and_decision import decision_network
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s
 from dvsnet_jax.networks.flownet.in_video import init_region_flow_params
-from dvsnet_jax.networks.preparation import is_prepared
+from dvsnet_jax.networks.preparation import Params, is_prepared
 from dvsnet_jax.ops.warp_cues import CUES
 from dvsnet_jax.protocols import SegmentationFunction
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, Shaped
-
-    from dvsnet_jax.networks.preparation import Params
 
 _DEEPLABS: dict[type, type[nn.Module]] = {
     DeepLabFastConfig: DeepLabFast,

@@ -7,14 +7,11 @@ reduction over rows first (a variadic one), which took a fifth of the time; the 
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+from jaxtyping import Array, Float
 
 
 def channel_sums(*arrays: Float[Array, "n h w c"]) -> tuple[Float[Array, "c"], ...]:

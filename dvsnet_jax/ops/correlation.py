@@ -4,15 +4,13 @@ another (Dosovitskiy et al., FlowNet, ICCV 2015, section 3), with all of flownet
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+from jaxtyping import Array, Float
 
 _TILE = 32
 """Columns that one matmul of the banded form covers. 16 and 32 were the fastest of 10 to 64; 32 copies less."""

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float
 
 from dvsnet_jax.ops.channel_sums import channel_sums
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 def depthwise_convolution(

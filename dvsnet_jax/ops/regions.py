@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, UInt8
 
 MULTIPLE = 16
 """Region sizes are multiples of this: half a region is then a multiple of the flow network's ⅛ grid."""

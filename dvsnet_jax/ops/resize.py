@@ -5,13 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import jax.numpy as jnp
 import numpy as np
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 
 def _interpolate(x: Array, axis: int, source: np.ndarray) -> Array:
@@ -26,7 +22,7 @@ def _interpolate(x: Array, axis: int, source: np.ndarray) -> Array:
     return first + (second - first) * fraction
 
 
-def resize_legacy(images: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Array, "n h2 w2 c"]:
+def resize_legacy(images: Shaped[Array, "n h w c"], size: tuple[int, int]) -> Shaped[Array, "n h2 w2 c"]:
     """`tf.image.resize_bilinear(align_corners=False)` of TensorFlow 1: output pixel i samples i · in / out, without a
     half-pixel shift, the neighbour past the last pixel clamped. Halving is every second pixel; nothing is smoothed.
     """
@@ -75,7 +71,7 @@ def resize_half_pixel(images: Float[Array, "n h w c"], size: tuple[int, int]) ->
     return _interpolate(images, 1, positions(images.shape[1], size[0]))
 
 
-def upsample_nearest(images: Float[Array, "n h w c"], factor: int) -> Float[Array, "n h*factor w*factor c"]:
+def upsample_nearest(images: Float[Array, "n h w c"], factor: int) -> Float[Array, "n h*{factor} w*{factor} c"]:
     """Each pixel repeated `factor` times down and across."""
     return jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)
 

@@ -5,18 +5,15 @@ added. It pays where a convolution leaves matrix units idle: with few output cha
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 from jax import lax
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
+from jaxtyping import Array, Float
 
 
 def sum_of_taps(
-    columns: Float[Array, "n h w taps*features"], taps: Iterable[tuple[int, int]], features: int
-) -> Float[Array, "n h w features"]:
+    columns: Float[Array, "n h w columns"], taps: Iterable[tuple[int, int]], features: int
+) -> Float[Array, "n h w {features}"]:
     """out[y, x] = Σ over the taps (down, right) of columns[y + down, x + right] of that tap's block; zero outside."""
     n, height, width, _ = columns.shape
     total = jnp.zeros((n, height, width, features), columns.dtype)
@@ -42,7 +39,7 @@ def narrow_convolution(
 
 def transposed_convolution(
     x: Float[Array, "n h w cin"], weights: Float[Array, "4 4 cout cin"]
-) -> Float[Array, "n 2h 2w cout"]:
+) -> Float[Array, "n 2*h 2*w cout"]:
     """4×4 transposed convolution of stride 2, without the outermost pixel on each side: out[2y + r − 1] takes tap r of
     x[y], so that each output row meets two taps, 1 and 3 or 2 and 0; columns alike."""
     n, height, width, _ = x.shape

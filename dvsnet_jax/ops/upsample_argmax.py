@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Float, UInt8
 
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.resize import resize_legacy
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, UInt8
 
 _UNROLLED = 64
 """Classes up to which all of them are compared in one loop over the pixels; more would compile slowly."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
 
 from dvsnet_jax.ops.resize import resize_legacy
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, Shaped
 
 
 def warp(values: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"]) -> Float[Array, "n h w c"]:
@@ -57,7 +53,7 @@ def warp_nearest(values: Shaped[Array, "n h2 w2"], flow: Float[Array, "n h w 2"]
 
 
 def warp_scores(
-    scores: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"], scale: Float[Array, "n h w c"]
+    scores: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"], scale: Float[Array, "n h w #c"]
 ) -> Float[Array, "n h3 w3 c"]:
     """Key scores warped along `flow` and multiplied by `scale`, on the finer of their own grid and the flow's.
 

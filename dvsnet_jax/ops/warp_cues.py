@@ -8,16 +8,12 @@ where the scores hardly prefer one class (the margin of active learning; Scheffe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
 
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.warp import warp
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, Shaped
 
 CUES = (
     "motion", "tear", "misfit", "difference", "texture", "probability", "margin", "key probability", "edge", "outside",
@@ -31,11 +27,11 @@ of the region, and where the label is no longer the key frame's."""
 
 
 def warp_cues(
-    current: Shaped[Array, "n h/2 w/2 3"],
-    key: Shaped[Array, "n h/2 w/2 3"],
+    current: Shaped[Array, "n h w 3"],
+    key: Shaped[Array, "n h w 3"],
     key_scores: Float[Array, "n h2 w2 classes"],
-    flow: Float[Array, "n h/8 w/8 2"],
-    scale: Float[Array, "n h/8 w/8 classes"],
+    flow: Float[Array, "n h//4 w//4 2"],
+    scale: Float[Array, "n h//4 w//4 #classes"],
     grid: tuple[int, int],
 ) -> Float[Array, "n gh gw cues"]:
     """`CUES` of pairs of half-size pictures, RGB 0..255, as means over the cells of `grid`.
@@ -69,7 +65,7 @@ def warp_cues(
     return jax.image.resize(cues, (n, *grid, len(CUES)), "linear", antialias=True)
 
 
-def _small(images: Shaped[Array, "n h/2 w/2 3"], size: tuple[int, int]) -> Float[Array, "n h/8 w/8 3"]:
+def _small(images: Shaped[Array, "n h w 3"], size: tuple[int, int]) -> Float[Array, "n h//4 w//4 3"]:
     """Means of the pixels that lie in each cell of the flow's grid."""
     n, (height, width) = images.shape[0], size
     blocks = images[:, : 4 * height, : 4 * width].reshape(n, height, 4, width, 4, 3)

@@ -11,19 +11,17 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, UInt8
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.program.container import PROGRAM, read_container
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, UInt8
 
 State = dict[str, Any]
 """Arrays by name, as the manifest lists them; `key_images`, `key_scores`, `started`, … and the policy's own."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Int
 
 from dvsnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Int
 
 
 class TrainState(NamedTuple):

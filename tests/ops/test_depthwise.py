@@ -100,7 +100,7 @@ def test_affine_gradient_is_that_of_product_and_sum():
     arguments = normal(2, 5, 3, 4), normal(4), normal(4, seed=1)
     expected = with_gradients(lambda x, scale, shift: x * scale + shift, *arguments)
     assert_same(with_gradients(channel_affine, *arguments), expected)
-    assert channel_affine(jnp.ones((1, 1, 1, 4), jnp.bfloat16), *arguments[1:]).dtype == jnp.bfloat16
+    assert channel_affine(jnp.ones((1, 1, 1, 4), jnp.bfloat16), *map(jnp.asarray, arguments[1:])).dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize("legacy", [False, True])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from dvsnet_jax.checkpoints.foreign.original_names import is_bookkeeping
 from dvsnet_jax.checkpoints.matching import match
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def from_flownet2_tf(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.foreign.flownet2_tf import from_flownet2_tf
@@ -14,9 +15,6 @@ from dvsnet_jax.checkpoints.matching import match
 from dvsnet_jax.config import DeepLabFastConfig, DeepLabV2Config, DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config, FlowNetwork
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def from_tensorflow(

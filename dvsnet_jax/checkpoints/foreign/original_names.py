@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+from typing import cast
+
+import numpy as np
 
 from dvsnet_jax.config import DecisionConfig, DeepLabFastConfig, DVSNetConfig, FlowNet2sConfig
 from dvsnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    import numpy as np
 
 _BOOKKEEPING = re.compile(
     r"(.*/)?(global_step|beta[12]_power(_\d+)?)"  # of the optimizer as a whole, in any scope

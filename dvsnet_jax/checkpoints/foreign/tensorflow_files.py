@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dvsnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
 """The last eight bytes of a V1 file and of a V2 index."""

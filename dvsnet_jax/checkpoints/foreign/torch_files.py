@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import types
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dvsnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    import types
 
 
 def read_torch(path: str | Path) -> Mapping[str, Any]:

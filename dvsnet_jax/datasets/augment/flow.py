@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
 
 from dvsnet_jax.datasets.augment.labelled import FILL, ColorChange, ColorRange
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.errors import InputError
 
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int, UInt8
-
-    Affine = Float[np.ndarray, "3 3"]
+Affine = Float[np.ndarray, "3 3"]
 
 _TRIES = 20  # for a crop that lies within the first picture
 
@@ -120,12 +117,12 @@ def _rotation(degrees: float) -> Float[np.ndarray, "2 2"]:
     return np.array([(cos, -sin), (sin, cos)])
 
 
-def _middle(size: tuple[int, int]) -> Float[np.ndarray, 2]:
+def _middle(size: tuple[int, int]) -> Float[np.ndarray, "2"]:
     """(x, y) of the middle of a picture of (height, width)."""
     return (np.array(size[::-1]) - 1) / 2
 
 
-def _about(linear: Float[np.ndarray, "2 2"], origin: Float[np.ndarray, 2], target: Float[np.ndarray, 2]) -> Affine:
+def _about(linear: Float[np.ndarray, "2 2"], origin: Float[np.ndarray, "2"], target: Float[np.ndarray, "2"]) -> Affine:
     """p → linear (p - origin) + target."""
     affine = np.eye(3)
     affine[:2, :2] = linear

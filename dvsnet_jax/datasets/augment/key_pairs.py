@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation, augment_labelled
 from dvsnet_jax.datasets.clips import Place
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 
 class KeyPair(NamedTuple):

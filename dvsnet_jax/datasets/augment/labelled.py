@@ -6,16 +6,14 @@ Pictures are uint8 RGB `[h, w, 3]` before and after, labels uint8 with 255 void.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from dvsnet_jax.datasets.samples import VOID, LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import resize_image
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
 
 FILL = (124, 117, 104)
 """What lies outside a picture, RGB: about the mean that the networks subtract."""

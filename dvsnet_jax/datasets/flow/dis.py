@@ -7,17 +7,13 @@ flow counts as unknown. What is left teaches a network, and needs no labels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.opencv import opencv
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.metrics.temporal import visible_both_ways
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 
 def find_flow(first: UInt8[np.ndarray, "h w 3"], second: UInt8[np.ndarray, "h w 3"]) -> FlowPair:

@@ -8,19 +8,17 @@ pictures with smooth random outlines, so any folder of pictures will do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.opencv import opencv
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
-
-    Affine = Float[np.ndarray, "3 3"]
+Affine = Float[np.ndarray, "3 3"]
 
 MOST_OBJECTS = 12
 _RAYS = 64  # corners of an outline
@@ -88,14 +86,14 @@ class FlyingPairs(Sequence[FlowPair]):
         return clip[index].image
 
 
-def _motion(rng: np.random.Generator, about: Float[np.ndarray, 2], shift: float, zoom: float, turn: float) -> Affine:
+def _motion(rng: np.random.Generator, about: Float[np.ndarray, "2"], shift: float, zoom: float, turn: float) -> Affine:
     """First frame → second frame: zoom and turn about a point (deviations; degrees), and a shift."""
     return _affine(
         float(np.exp(rng.normal(0, zoom))), float(rng.normal(0, turn)), about, about + rng.normal(0, shift, 2)
     )
 
 
-def _affine(scale: float, degrees: float, origin: Float[np.ndarray, 2], target: Float[np.ndarray, 2]) -> Affine:
+def _affine(scale: float, degrees: float, origin: Float[np.ndarray, "2"], target: Float[np.ndarray, "2"]) -> Affine:
     """(x, y, 1) → scaled and turned about `origin`, which comes to lie on `target`."""
     sin, cos = scale * np.sin(np.deg2rad(degrees)), scale * np.cos(np.deg2rad(degrees))
     linear = np.array([(cos, -sin), (sin, cos)])
@@ -120,7 +118,7 @@ def _paint(cv2: Any, picture: np.ndarray, to: Affine, size: tuple[int, int]) -> 
     return cv2.warpAffine(picture, to[:2], size[::-1], **flags).astype(np.float32)
 
 
-def _outline(rng: np.random.Generator, centre: Float[np.ndarray, 2], radius: float) -> Float[np.ndarray, "k 2"]:
+def _outline(rng: np.random.Generator, centre: Float[np.ndarray, "2"], radius: float) -> Float[np.ndarray, "k 2"]:
     """A closed curve about `centre` that is never farther from it than `radius`: waves of a few lengths around it."""
     angle = np.linspace(0, 2 * np.pi, _RAYS, endpoint=False)
     waves = sum(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from dvsnet_jax.datasets.street.geometry import View
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
 
 
 def wobble(
@@ -63,10 +61,10 @@ def _rotation(yaw: float, pitch: float, roll: float) -> Float[np.ndarray, "3 3"]
 class Light(NamedTuple):
     """What happens to colours on their way into the file; one for each shot."""
 
-    haze: Float[np.ndarray, 3]
+    haze: Float[np.ndarray, "3"]
     sight: float
     """Metres in which haze takes all but 1/e."""
-    tint: Float[np.ndarray, 3]
+    tint: Float[np.ndarray, "3"]
     exposure: Float[np.ndarray, "t"]
     """Brightness of each frame."""
     gamma: float

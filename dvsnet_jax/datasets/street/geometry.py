@@ -8,16 +8,13 @@ drawn street is exact to rounding.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from jaxtyping import Bool, Float, Int, UInt8
-
-    Values = Float[np.ndarray, "n"]
+Values = Float[np.ndarray, "n"]
 
 _NEAR = 0.15  # metres; what is closer is not drawn
 SKY = 0
@@ -56,7 +53,7 @@ class View(NamedTuple):
 
     intrinsics: Float[np.ndarray, "3 3"]
     rotation: Float[np.ndarray, "3 3"]
-    position: Float[np.ndarray, 3]
+    position: Float[np.ndarray, "3"]
 
 
 class Placed(NamedTuple):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from dvsnet_jax.datasets.street import things
-from dvsnet_jax.datasets.street.geometry import Patch
+from dvsnet_jax.datasets.street.geometry import Look, Patch
 from dvsnet_jax.datasets.street.plan import Plan, cross_section, row_of_blocks
 from dvsnet_jax.datasets.street.surroundings import BUILDING, CELL, FENCE, Blocks, Facade, Ground, GroundPlan, Sky
+from dvsnet_jax.datasets.street.textures import Noise
 from dvsnet_jax.datasets.street.traffic import SIGHT, Bodies, add_traffic, add_walkers, is_free
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from dvsnet_jax.datasets.street.geometry import Look
-    from dvsnet_jax.datasets.street.textures import Noise
 
 _BEHIND, _AHEAD = 25.0, 160.0  # how far the street goes on before the first place of the camera and after its last
 

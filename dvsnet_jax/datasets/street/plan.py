@@ -5,9 +5,10 @@ Metres; x to the right, the camera's lane around 0, on the right of its road (ha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from dvsnet_jax.datasets.street.surroundings import (
     BUILDING,
@@ -20,9 +21,6 @@ from dvsnet_jax.datasets.street.surroundings import (
     WALL,
     Blocks,
 )
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
 
 _WIDE = 75.0  # how far the ground goes on behind the houses
 

@@ -15,9 +15,10 @@ everywhere (up to the last bit of a machine's sine and exponential).
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, UInt8
 
 from dvsnet_jax.datasets.street.camera import drive, weather
 from dvsnet_jax.datasets.street.geometry import Hits, Patches, Placed
@@ -25,9 +26,6 @@ from dvsnet_jax.datasets.street.layout import build_street
 from dvsnet_jax.datasets.street.surroundings import Ground
 from dvsnet_jax.datasets.street.textures import Noise
 from dvsnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, UInt8
 
 _KEPT = 4  # frames whose geometry is remembered: flow asks for two, and often for neighbours
 

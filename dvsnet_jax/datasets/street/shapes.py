@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, UInt8
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from dvsnet_jax.datasets.street.textures import Noise
 
-    from jaxtyping import Bool, Float, UInt8
-
-    from dvsnet_jax.datasets.street.textures import Noise
-
-    Values = Float[np.ndarray, "n"]
-    Color = tuple[float, ...]
-    Painted = tuple[Float[np.ndarray, "n 3"], UInt8[np.ndarray, "n"]]
+Values = Float[np.ndarray, "n"]
+Color = tuple[float, ...]
+Painted = tuple[Float[np.ndarray, "n 3"], UInt8[np.ndarray, "n"]]
 
 
 PAINTS = (

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, UInt8
 
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.datasets.street.scene import StreetScene
 from dvsnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, UInt8
 
 
 class StreetPair(NamedTuple):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
 
 from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.datasets.street.textures import Noise, band, stripes
 
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int, UInt8
-
-    Values = Float[np.ndarray, "n"]
-    Painted = tuple[Float[np.ndarray, "n 3"], UInt8[np.ndarray, "n"]]
+Values = Float[np.ndarray, "n"]
+Painted = tuple[Float[np.ndarray, "n 3"], UInt8[np.ndarray, "n"]]
 
 ROAD, SIDEWALK, BUILDING, WALL, FENCE = (
     CLASSES.index(name) for name in ("road", "sidewalk", "building", "wall", "fence")
@@ -198,8 +196,8 @@ class Sky:
         self,
         noise: Noise,
         *,
-        zenith: Float[np.ndarray, 3],
-        horizon: Float[np.ndarray, 3],
+        zenith: Float[np.ndarray, "3"],
+        horizon: Float[np.ndarray, "3"],
         clouds: float,
         hills: bool,
     ) -> None:

@@ -5,14 +5,10 @@ All take surface coordinates in metres, float32 `[n]`, and the length along each
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from jaxtyping import Float, Int
 
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
-
-    Values = Float[np.ndarray, "n"]
+Values = Float[np.ndarray, "n"]
 
 _SIZE = 256  # texels along a side of the tile
 _LEVELS = 7

@@ -5,17 +5,12 @@ The origin of each is on the ground in its middle. It is a flat board that faces
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.datasets.street.geometry import Look, Patch
-from dvsnet_jax.datasets.street.shapes import PAINTS, STEEL, TYRE, WHITE, Crown, Cutout, Part, box, oval, polygon
-
-if TYPE_CHECKING:
-    from dvsnet_jax.datasets.street.shapes import Color
-    from dvsnet_jax.datasets.street.textures import Noise
+from dvsnet_jax.datasets.street.shapes import PAINTS, STEEL, TYRE, WHITE, Color, Crown, Cutout, Part, box, oval, polygon
+from dvsnet_jax.datasets.street.textures import Noise
 
 _LABEL = {name: number for number, name in enumerate(CLASSES)}
 _RED, _BLUE = (0.72, 0.08, 0.07), (0.08, 0.2, 0.6)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from jaxtyping import Float
 
 from dvsnet_jax.datasets.street import things, vehicles
 from dvsnet_jax.datasets.street.camera import wobble
+from dvsnet_jax.datasets.street.geometry import Patch
+from dvsnet_jax.datasets.street.plan import Plan
 from dvsnet_jax.datasets.street.shapes import PAINTS
+from dvsnet_jax.datasets.street.textures import Noise
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-
-    from dvsnet_jax.datasets.street.geometry import Patch
-    from dvsnet_jax.datasets.street.plan import Plan
-    from dvsnet_jax.datasets.street.textures import Noise
-
-    Track = float | Float[np.ndarray, "t"]
+Track = float | Float[np.ndarray, "t"]
 
 SIGHT = 95.0
 """How far ahead of the camera's last place things stand, metres."""

@@ -6,17 +6,14 @@ The origin of a vehicle is on the ground in its middle; x right, y up, z to its 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.datasets.street.geometry import Patch
-from dvsnet_jax.datasets.street.shapes import STEEL, TYRE, WHITE, Cutout, Part, box, oval, polygon
-
-if TYPE_CHECKING:
-    from dvsnet_jax.datasets.street.shapes import Color
-    from dvsnet_jax.datasets.street.textures import Noise
+from dvsnet_jax.datasets.street.shapes import STEEL, TYRE, WHITE, Color, Cutout, Part, box, oval, polygon
+from dvsnet_jax.datasets.street.textures import Noise
 
 _GLASS, _REFLECTION, _DARK, _RED = (0.16, 0.20, 0.24), (0.22, 0.27, 0.31), (0.10, 0.10, 0.11), (0.72, 0.08, 0.07)
 

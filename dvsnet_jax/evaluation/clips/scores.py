@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import Int, UInt8
 
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.samples import VOID
@@ -30,9 +31,6 @@ from dvsnet_jax.metrics.segmentation import confusion_matrix
 from dvsnet_jax.metrics.temporal import consistency_counts
 from dvsnet_jax.ops.regions import RegionGrid
 from dvsnet_jax.video import region_grid
-
-if TYPE_CHECKING:
-    from jaxtyping import Int, UInt8
 
 Matrix = list[list[int]]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
@@ -23,10 +24,6 @@ from dvsnet_jax.metrics.boundary import boundary_counts, mean_boundary_f, pool_c
 from dvsnet_jax.metrics.segmentation import class_ious, confusion_matrix, mean_iou, pixel_accuracy
 from dvsnet_jax.metrics.temporal import consistency_counts
 from dvsnet_jax.video import init_state
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
-
 
 Motion = Callable[[np.ndarray, np.ndarray], FlowPair]
 """Flow from a picture to the one before it, and where it counts: `datasets.flow.dis.find_flow`."""

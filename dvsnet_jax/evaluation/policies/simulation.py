@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
@@ -27,14 +28,11 @@ from dvsnet_jax.policies import DynamicTarget, TargetMoves, accumulated_loss, mo
 from dvsnet_jax.routing import where
 from dvsnet_jax.video import VideoState, init_state, region_grid, segment_frame
 
-if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
-
 
 class SegmentedFrame(NamedTuple):
     """All that a run may need of a frame, every region of it segmented."""
 
-    images: Shaped[Array, "regions h/2 w/2 3"]
+    images: Shaped[Array, "regions h//2 w//2 3"]
     """As `VideoState.key_images`."""
     scores: Float[Array, "regions h2 w2 classes"]
     """As `VideoState.key_scores`."""
@@ -116,7 +114,7 @@ class Run(NamedTuple):
 class _Keys(NamedTuple):
     """Each region's key frame, and what a policy remembers of it."""
 
-    images: Shaped[Array, "regions h/2 w/2 3"]
+    images: Shaped[Array, "regions h//2 w//2 3"]
     scores: Float[Array, "regions h2 w2 classes"]
     age: Float[Array, "regions"]
     """Frames since then, counting the one to come."""

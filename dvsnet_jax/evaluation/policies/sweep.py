@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.multiply_adds import costs
@@ -21,9 +22,6 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.policies.measurement import Measured, SegmentedClip, measure
 from dvsnet_jax.evaluation.policies.simulation import POLICIES, threshold
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 TITLES = {
     "learned": "expected confidence",

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.encoded import data_uri, jpeg_bytes, palette_png_bytes
 from dvsnet_jax.media.images import resize_image, resize_labels
-
-if TYPE_CHECKING:
-    from jaxtyping import UInt8
 
 _RIGHT, _WRONG, _UNKNOWN = range(3)
 _ERROR_COLORS = np.array([(0, 0, 0), (230, 30, 30), (128, 128, 128)], np.uint8)

@@ -8,14 +8,11 @@ conv5_1 (skip) ─────────────────────�
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from dvsnet_jax.networks.layers import Convolution, TransposedConvolution, leaky_relu
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 def refine(

@@ -7,12 +7,11 @@ TensorFlow's SAME would pad less at the top and left.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from jaxtyping import Array, Float
 
 from dvsnet_jax.networks.layers import Convolution, leaky_relu
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 class Layer(NamedTuple):

@@ -7,11 +7,12 @@ flownet2-tf's variable names split at '/'.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Shaped
 
 from dvsnet_jax.flownet_config import FLOW_DIVISOR, FlowConvention, FlowNet2Config
 from dvsnet_jax.networks.flownet.flownet_c import FlowNetC
@@ -21,17 +22,14 @@ from dvsnet_jax.networks.flownet.fusion import FlowNet2
 from dvsnet_jax.networks.flownet.stack import FlowNetCS, FlowNetCSS, enlarge
 from dvsnet_jax.ops.resize import resize_half_pixel
 
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, UInt8
-
 _MULTIPLE = 64
 """Six halvings, all exact: the networks' height and width are multiples of this."""
 
 
 def pair_flow(
     params: dict[str, Any],
-    first: UInt8[Array, "n h w 3"] | Float[Array, "n h w 3"],
-    second: UInt8[Array, "n h w 3"] | Float[Array, "n h w 3"],
+    first: Shaped[Array, "n h w 3"],
+    second: Shaped[Array, "n h w 3"],
     config: FlowNet2Config,
 ) -> tuple[Float[Array, "n h w 2"], dict[str, Float[Array, "..."]]]:
     """Flow first → second in pixels, (x, y), and every intermediate, of pairs of RGB images, 0..255, of any size.
@@ -53,8 +51,8 @@ def pair_flow(
 
 
 def normalised(
-    first: UInt8[Array, "n h w 3"] | Float[Array, "n h w 3"],
-    second: UInt8[Array, "n h w 3"] | Float[Array, "n h w 3"],
+    first: Shaped[Array, "n h w 3"],
+    second: Shaped[Array, "n h w 3"],
     convention: FlowConvention,
 ) -> tuple[Float[Array, "n h w 3"], Float[Array, "n h w 3"]]:
     """RGB 0..255 → the channel order, mean and unit that the convention's weights were trained on, pair by pair."""

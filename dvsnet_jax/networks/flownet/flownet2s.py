@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flax.linen as nn
+from jaxtyping import Array, Float
 
 from dvsnet_jax.config import FlowNet2sConfig
 from dvsnet_jax.networks.flownet.decoder import refine
 from dvsnet_jax.networks.flownet.encoder import coarse_layers, contract, convolution, deep_layers
 from dvsnet_jax.networks.layers import Convolution
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 class FlowNet2s(nn.Module):
@@ -34,7 +32,7 @@ class FlowNet2s(nn.Module):
         self,
         images: Float[Array, "n h w 6"] | Float[Array, "n h w 3"],
         key_half: Float[Array, "n h2 w2 c"] | None = None,
-    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
         c1, c2, c3, c4, c5, c6 = self.config.channels
         layers = (*coarse_layers((c1, c2, c3)), *deep_layers((c3, c4, c5, c6)))
         seen = contract(images, layers, known=key_half)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.flownet.decoder import refine
 from dvsnet_jax.networks.flownet.encoder import Layer, coarse_layers, contract, deep_layers
 from dvsnet_jax.networks.layers import leaky_relu
 from dvsnet_jax.ops.correlation import correlation
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 class FlowNetC(nn.Module):
@@ -29,7 +25,7 @@ class FlowNetC(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
         c, convention = self.config.channels, self.config.convention
         # Both images as one batch: the weights are shared, and the convolutions are fewer and larger.
         both = contract(jnp.concatenate([first, second]), coarse_layers((c(64), c(128), c(256))))

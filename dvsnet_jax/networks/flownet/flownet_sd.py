@@ -5,17 +5,13 @@ FlowNet 2.0, section 5.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.flownet.decoder import refine
 from dvsnet_jax.networks.flownet.encoder import Layer, contract, deep_layers, fine_layers
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 class FlowNetSD(nn.Module):
@@ -29,7 +25,7 @@ class FlowNetSD(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
         c, convention = self.config.channels, self.config.convention
         deep = deep_layers((c(256), c(512), c(512), c(1024)))
         layers = (*fine_layers((c(64), c(128))), Layer("conv3", 3, 2, c(256)), *deep)

@@ -4,19 +4,15 @@ full resolution (FlowNet 2.0, section 5 and figure 2).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from dvsnet_jax.flownet_config import FLOW_DIVISOR, FlowNet2Config
 from dvsnet_jax.networks.flownet.decoder import refine
 from dvsnet_jax.networks.flownet.encoder import contract, fine_layers
 from dvsnet_jax.networks.flownet.flownet_sd import FlowNetSD
 from dvsnet_jax.networks.flownet.stack import FlowNetCSS, enlarge, magnitude, scoped, warp_and_error
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 class FlowNet2(nn.Module):

@@ -11,20 +11,18 @@ The scale head is DVSNet's addition, a 3×3 convolution that starts at 1: it is 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Shaped
 
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.flownet.flownet2 import init_flow_params, pair_flow
 from dvsnet_jax.networks.layers import Convolution
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.protocols import FlowOutput
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 DEEPEST = {
     "FlowNetS": "",
@@ -38,8 +36,8 @@ DEEPEST = {
 
 def flow_of_regions(
     params: dict[str, Any],
-    current: Float[Array, "n h/2 w/2 3"],
-    key: Float[Array, "n h/2 w/2 3"],
+    current: Shaped[Array, "n h w 3"],
+    key: Shaped[Array, "n h w 3"],
     config: FlowNet2Config,
     num_classes: int,
 ) -> FlowOutput:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float, UInt8
 
 from dvsnet_jax import preprocessing
 from dvsnet_jax.config import FlowNet2sConfig
@@ -13,9 +14,6 @@ from dvsnet_jax.networks.flownet.flownet2 import pair_flow
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s
 from dvsnet_jax.networks.flownet.in_video import DEEPEST
 from dvsnet_jax.ops.resize import resize_legacy
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, UInt8
 
 
 def flow_predictions(

@@ -9,10 +9,10 @@ it, and what is still wrong.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from dvsnet_jax.flownet_config import FLOW_DIVISOR, Enlarging, FlowConvention, FlowNet2Config
 from dvsnet_jax.networks.flownet.flownet_c import FlowNetC
@@ -20,11 +20,8 @@ from dvsnet_jax.networks.flownet.flownet_s import FlowNetS
 from dvsnet_jax.ops.flow_warp import flow_warp
 from dvsnet_jax.ops.resize import resize_align_corners, resize_half_pixel, upsample_nearest
 
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
-
-def enlarge(flow: Float[Array, "n h/4 w/4 2"], how: Enlarging) -> Float[Array, "n h w 2"]:
+def enlarge(flow: Float[Array, "n h w 2"], how: Enlarging) -> Float[Array, "n 4*h 4*w 2"]:
     """Four times the height and width; the values stay: they are pixels of the image already."""
     size = (4 * flow.shape[1], 4 * flow.shape[2])
     if how == "nearest":
@@ -54,7 +51,7 @@ def stacked_input(
     second: Float[Array, "n h w 3"],
     flow: Float[Array, "n h w 2"],
     convention: FlowConvention,
-) -> dict[str, Float[Array, "n h w c"]]:
+) -> dict[str, Float[Array, "n h w _"]]:
     """`stacked`, the 12 channels that FlowNetS reads (both images, warped, flow, error); also `flow` and `warped`."""
     warped, error = warp_and_error(first, second, flow, convention)
     stacked = jnp.concatenate([first, second, warped, flow / FLOW_DIVISOR, error], axis=-1)
@@ -68,7 +65,7 @@ def scoped(scope: str, seen: Mapping[str, Array]) -> dict[str, Array]:
 
 def _with_flownet_s_on_top(
     below: nn.Module, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"], config: FlowNet2Config
-) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
+) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
     """The network `below`, then a FlowNetS on what it leaves to do, as layers of the module that calls this."""
     convention = config.convention
     flow_below, seen_below = below(first, second)
@@ -89,7 +86,7 @@ class FlowNetCS(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
         return _with_flownet_s_on_top(FlowNetC(self.config, name="FlowNetC"), first, second, self.config)
 
 
@@ -101,5 +98,5 @@ class FlowNetCSS(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h/4 w/4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
         return _with_flownet_s_on_top(FlowNetCS(self.config, name="FlowNetCS"), first, second, self.config)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from dvsnet_jax.errors import InputError
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 _BLOCK = 1 << 26  # bytes looked at once
 _ROUNDING = 1e-3  # points that full agreement may come out above 100, where it was computed in float32

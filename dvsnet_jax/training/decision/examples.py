@@ -5,11 +5,12 @@ confidence score, section 3.4; the original's `gentestcase.py`).
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, UInt8
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
@@ -18,9 +19,6 @@ from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.video import region_grid
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, UInt8
 
 
 class PairSample(NamedTuple):

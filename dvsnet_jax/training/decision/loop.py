@@ -22,12 +22,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.multihost_utils import sync_global_devices
+from jaxtyping import Float
 
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.training_state import has_state, load_state, save_state
@@ -39,9 +40,6 @@ from dvsnet_jax.training.parallel import deal_out, is_first, local_batch, replic
 from dvsnet_jax.training.restoring import fresh_decision
 from dvsnet_jax.training.run_folder import claim, write_lines
 from dvsnet_jax.training.state import TrainState, check_finite, diverged
-
-if TYPE_CHECKING:
-    from jaxtyping import Float
 
 _LOOK = 64  # steps after which losses are fetched from the device and looked at
 _PREDICTED_AT_ONCE = 512

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, UInt8
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
@@ -21,9 +22,6 @@ from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.training.segmentation_loss import cross_entropy
 from dvsnet_jax.training.state import TrainState
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float, UInt8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,12 @@ flownet2-tf's weights), each level against the truth brought to its size.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
 
 from dvsnet_jax.networks.flownet.stack import magnitude
 from dvsnet_jax.ops.downsample import downsample
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float
 
 LEVEL_WEIGHTS = {6: 0.32, 5: 0.08, 4: 0.02, 3: 0.01, 2: 0.005, 0: 1.0}
 """Of predict_flow6 … predict_flow2; the fusion's predict_flow0 stands alone."""

@@ -13,20 +13,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Bool, Float, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import FlowNet2sConfig
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.training.flow.loss import multi_scale_loss
 from dvsnet_jax.training.state import TrainState
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Bool, Float, UInt8
 
 Name = Literal["S_short", "S_long", "S_fine"]
 _THIRDS = (1 / 3, 1 / 2, 2 / 3, 5 / 6)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig, FlowNet2sConfig
@@ -17,9 +18,6 @@ from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.metrics.flow import flow_errors, pool_errors
 from dvsnet_jax.training.decision.examples import pair_samples
-
-if TYPE_CHECKING:
-    from jaxtyping import Array, Float
 
 
 @partial(jax.jit, static_argnames="config")

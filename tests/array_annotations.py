@@ -1,0 +1,67 @@
+"""Annotations of arrays, checked in every call of the package while its tests run.
+
+What is annotated `Float[Array, "regions h w"]` must come as such: a type and a number of axes, and names that mean one
+size throughout a call, arguments and result. Annotations without arrays are left to mypy, which sees them all.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, get_args
+
+import jax
+import numpy as np
+from jaxtyping import AbstractArray, TypeCheckError, config, install_import_hook
+
+WANTED = os.environ.get("DVSNET_CHECK_ANNOTATIONS") != "0"
+FOUND = importlib.util.find_spec("beartype") is not None
+
+
+def install() -> None:
+    """Has the package's functions checked; before anything of it is imported."""
+    if WANTED and FOUND:
+        install_import_hook("dvsnet_jax", f"{__name__}.checked")
+
+
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` with those of its annotations checked that speak of arrays."""
+    from beartype import BeartypeConf, beartype
+
+    function.__annotations__ = {
+        name: hint if speaks_of_arrays(hint) else Any for name, hint in function.__annotations__.items()
+    }
+    return beartype(function, conf=BeartypeConf(is_pep484_tower=True))
+
+
+def speaks_of_arrays(hint: Any) -> bool:
+    if isinstance(hint, list):  # the arguments of a Callable
+        return any(map(speaks_of_arrays, hint))
+    if isinstance(hint, type) and issubclass(hint, AbstractArray | jax.Array | np.ndarray):
+        return True
+    return any(map(speaks_of_arrays, get_args(hint)))
+
+
+def unchecked_within(raises: Callable[..., Any]) -> Callable[..., Any]:
+    """`pytest.raises` with annotations unchecked in its block: a test that sees something refused gives what they
+    forbid, and wants the function's own error. Unless it is `TypeCheckError` that is expected.
+    """
+
+    @contextmanager
+    def block(expected: AbstractContextManager[Any]) -> Iterator[Any]:
+        was = config.jaxtyping_disable
+        with expected as raised:
+            config.update("jaxtyping_disable", True)
+            try:
+                yield raised
+            finally:
+                config.update("jaxtyping_disable", was)
+
+    def unchecked(exception: Any, *args: Any, **options: Any) -> Any:
+        if args or exception is TypeCheckError:
+            return raises(exception, *args, **options)
+        return block(raises(exception, **options))
+
+    return unchecked

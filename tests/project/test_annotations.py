@@ -1,0 +1,75 @@
+"""That annotations of arrays are checked in every call while tests run (array_annotations.py), and all of them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import get_type_hints
+
+import array_annotations
+import jax.numpy as jnp
+import pytest
+from jaxtyping import TypeCheckError
+
+import dvsnet_jax
+from dvsnet_jax.ops.warp import warp
+
+checking = pytest.mark.skipif(
+    not (array_annotations.WANTED and array_annotations.FOUND), reason="annotations are not checked in this run"
+)
+
+
+@checking
+def test_another_number_of_axes_is_refused():
+    with pytest.raises(TypeCheckError, match="values"):
+        warp(jnp.zeros((4, 4, 3)), jnp.zeros((1, 4, 4, 2)))
+
+
+@checking
+def test_another_type_is_refused():
+    with pytest.raises(TypeCheckError, match="flow"):
+        warp(jnp.zeros((1, 4, 4, 3)), jnp.zeros((1, 4, 4, 2), jnp.int32))
+
+
+@checking
+def test_one_name_is_one_size_in_a_call():
+    with pytest.raises(TypeCheckError, match="flow"):
+        warp(jnp.zeros((1, 4, 4, 3)), jnp.zeros((2, 4, 4, 2)))
+
+
+def functions() -> dict[str, object]:
+    """Every function and class of the package by its name, methods too, without what wraps them."""
+    found = {}
+    for info in pkgutil.walk_packages(dvsnet_jax.__path__, "dvsnet_jax."):
+        if info.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(info.name)
+        for name, value in list(vars(module).items()):
+            value = inspect.unwrap(value) if callable(value) else value
+            if getattr(value, "__module__", None) != module.__name__:
+                continue
+            members = vars(value) if inspect.isclass(value) else {}
+            found[f"{info.name}.{name}"] = value
+            for member, inside in members.items():
+                inside = getattr(inside, "fget", None) or getattr(inside, "__func__", inside)
+                if inspect.isfunction(inside) and inside.__module__ == module.__name__:
+                    found[f"{info.name}.{name}.{member}"] = inspect.unwrap(inside)
+    return found
+
+
+def test_every_annotation_of_arrays_has_a_meaning():
+    """One that cannot be looked up, its names being imported for mypy alone, would be passed over without a word."""
+    wrong, count = {}, 0
+    for name, function in functions().items():
+        for argument, hint in getattr(function, "__annotations__", {}).items():
+            hint = getattr(hint, "__forward_arg__", hint)  # of a NamedTuple's fields
+            if not isinstance(hint, str) or not ("Array" in hint or "ndarray" in hint):
+                continue
+            count += 1
+            alone = type(name, (), {"__annotations__": {argument: hint}, "__module__": function.__module__})
+            try:
+                get_type_hints(alone)
+            except Exception as error:
+                wrong[f"{name}({argument}: {hint})"] = repr(error)
+    assert count > 600 and not wrong
