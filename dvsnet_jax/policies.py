@@ -186,8 +186,8 @@ class FrameRate:
     How many that are is told from outside, as a share of all regions: `inference.pacing.Pacer` works it out from the
     time that frames take, and `dvsnet segment` and `inference.segment_source` do so by themselves. Where nobody does,
     it stays at `least`. n frames of a stream never segment more than n × share × regions + 1 (a token bucket), whatever
-    the content: after a cut the regions are renewed as fast as the rate allows, one after the other, and there is nothing
-    to settle afterwards. What has lost less than a point is left alone.
+    the content: after a cut the regions are renewed as fast as the rate allows, one after the other, and there is
+    nothing to settle afterwards. What has lost less than a point is left alone.
     """
 
     fps: float
