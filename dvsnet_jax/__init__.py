@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from dvsnet_jax.config import CarriedMotionConfig as CarriedMotionConfig
 from dvsnet_jax.config import DecisionConfig as DecisionConfig
 from dvsnet_jax.config import DeepLabFastConfig as DeepLabFastConfig
 from dvsnet_jax.config import DeepLabV2Config as DeepLabV2Config
@@ -18,6 +19,7 @@ from dvsnet_jax.config import LocalDecisionConfig as LocalDecisionConfig
 from dvsnet_jax.flownet_config import FLOWNET2_TF as FLOWNET2_TF
 from dvsnet_jax.flownet_config import NVIDIA as NVIDIA
 from dvsnet_jax.flownet_config import FlowNet2Config as FlowNet2Config
+from dvsnet_jax.frame_motion import FrameMotion as FrameMotion
 from dvsnet_jax.frame_result import FrameResult as FrameResult
 from dvsnet_jax.policies import AccumulatedLoss as AccumulatedLoss
 from dvsnet_jax.policies import Budget as Budget

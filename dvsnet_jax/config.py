@@ -143,10 +143,19 @@ class LocalDecisionConfig:
             raise ValueError(f"{self}: a grid of rows and columns and a width of at least 1 are needed")
 
 
+@dataclass(frozen=True)
+class CarriedMotionConfig:
+    """In place of a flow network: motion from frame to frame, given with each frame (`segment_frame`'s `motion`) and
+    chained inside the step into the flow to the key frame (`ops.carried_motion`). It has no parameters.
+
+    The decision network is then the local one, as there are no features of a flow network to read.
+    """
+
+
 SegmentationConfig = (
     DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig | OwnSegmentationConfig | SegmentationFunction
 )
-FlowConfig = FlowNet2sConfig | FlowNet2Config | FlowFunction
+FlowConfig = FlowNet2sConfig | FlowNet2Config | FlowFunction | CarriedMotionConfig
 AnyDecisionConfig = DecisionConfig | LocalDecisionConfig
 
 
@@ -200,6 +209,11 @@ class DVSNetConfig:
             if not isinstance(network, known):
                 allowed = ", ".join(kind.__name__ for kind in known.__args__)
                 raise TypeError(f"{name} is {network!r}; it is one of {allowed}")
+        if isinstance(self.flow, CarriedMotionConfig) and not isinstance(self.decision, LocalDecisionConfig):
+            raise ValueError(
+                "flow is CarriedMotionConfig, which has no features for the paper's decision network; "
+                "use decision=LocalDecisionConfig()"
+            )
         if not isinstance(self.policy, policies.Policy):
             raise TypeError(f"policy is {self.policy!r}, which lacks init, decide or targets; see dvsnet_jax.policies")
 

@@ -18,8 +18,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from dvsnet_jax import networks, preprocessing
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.frame_result import FrameResult
+from dvsnet_jax.ops.carried_motion import CELL, chain, resize_motion, split_motion
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
@@ -41,6 +43,8 @@ class VideoState(NamedTuple):
     """The segmentation network's raw output, on its own grid (1⁄16 for DeepLab-Fast)."""
     key_features: Float[Array, "regions h/4 w/4 c"] | None
     """What the flow network made of the key images alone (`networks.key_features`); None where it keeps nothing."""
+    carried: CarriedFlow | None
+    """Motion chained since the key frame; None where a flow network compares with the key frame itself."""
     policy: Any
     """The policy's own state, a pytree."""
     started: Bool[Array, "streams"]
@@ -70,6 +74,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
         key_images=jnp.zeros((regions, h // 2, w // 2, 3), images.dtype),
         key_scores=scores,
         key_features=features,
+        carried=_still(regions, grid) if isinstance(config.flow, CarriedMotionConfig) else None,
         policy=config.policy.init(regions),
         started=jnp.zeros(frames.shape[0], bool),
     )
@@ -81,15 +86,18 @@ def segment_frame(
     state: VideoState,
     frames: UInt8[Array, "streams height width 3"],
     restart: Bool[Array, "streams"] | None = None,
+    motion: FrameMotion | Float[Array, "streams h/8 w/8 2"] | None = None,
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
     """One frame of every stream: one compiled program for each frame shape and configuration. `state` is donated.
 
     `frames` are RGB, 0..255. `restart` names the streams where another video begins with this frame: they forget their
-    key frames and their policy's state. Raises ValueError where `frames` do not fit `state`.
+    key frames and their policy's state. `motion` is that from each frame to the one before it, which `config.flow`
+    wants where it is `CarriedMotionConfig` (of a stream's first frame it is not looked at); the array alone is trusted
+    everywhere. Raises ValueError where `frames` or `motion` do not fit `state` and `config`.
     """
-    return _step(params, state, frames, restart, config)
+    return _step(params, state, frames, restart, motion, config)
 
 
 @partial(jax.jit, static_argnames="config", donate_argnames="state")
@@ -98,24 +106,31 @@ def segment_clip(
     state: VideoState,
     clip: UInt8[Array, "time streams height width 3"],
     restart: Bool[Array, "time streams"] | None = None,
+    motion: FrameMotion | Float[Array, "time streams h/8 w/8 2"] | None = None,
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
     """`segment_frame` over the leading time axis of `clip`, in one compiled program; results are stacked over time."""
 
-    def step(state: VideoState, frame: tuple[Array, Array | None]) -> tuple[VideoState, FrameResult]:
+    def step(state: VideoState, frame: tuple[Array, Array | None, Any]) -> tuple[VideoState, FrameResult]:
         return _step(params, state, *frame, config)
 
-    return lax.scan(step, state, (clip, restart))
+    return lax.scan(step, state, (clip, restart, motion))
 
 
 def _step(
-    params: networks.Params, state: VideoState, frames: Array, restart: Array | None, config: DVSNetConfig
+    params: networks.Params,
+    state: VideoState,
+    frames: Array,
+    restart: Array | None,
+    motion: FrameMotion | Array | None,
+    config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
     _check_frames(frames.shape, frames.dtype)
     streams, height, width, _ = frames.shape
     grid = region_grid(config, height, width)
     _check_state(state, streams, grid)
+    _check_motion(state, motion, config)
 
     with jax.named_scope("preprocess"):
         if config.input_size:
@@ -124,7 +139,13 @@ def _step(
         small = preprocessing.half(images)
 
     with jax.named_scope("flow"):
-        flow = materialized(networks.flow_and_feature(params, small, state.key_images, config, state.key_features))
+        carried = None
+        if state.carried is None:
+            flow = networks.flow_and_feature(params, small, state.key_images, config, state.key_features)
+        else:
+            carried = _carry(state.carried, motion, grid, (height, width))
+            flow = networks.carried_flow(carried.flow)
+        flow = materialized(flow)
 
     with jax.named_scope("decision"):
         evidence = Evidence(
@@ -169,7 +190,9 @@ def _step(
         targets=targets.reshape(per_stream),
         segmented=segment.reshape(per_stream),
     )
-    return VideoState(key_images, key_scores, key_features, policy, jnp.ones(streams, bool)), result
+    if carried is not None:
+        carried = where(segment, _still(images.shape[0], grid), carried)
+    return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool)), result
 
 
 def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[Array, Array | None]:
@@ -177,6 +200,41 @@ def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[
     with jax.named_scope("key_features"):
         features = networks.key_features(params, preprocessing.half(images), config)
     return networks.segmentation_scores(params, images, config), features
+
+
+def _still(regions: int, grid: RegionGrid) -> CarriedFlow:
+    """What is carried right after every region was segmented."""
+    cells = (regions, grid.region_height // CELL, grid.region_width // CELL)
+    return CarriedFlow(jnp.zeros((*cells, 2)), jnp.ones(cells), jnp.zeros(regions))
+
+
+def _carry(
+    carried: CarriedFlow, motion: FrameMotion | Array | None, grid: RegionGrid, size: tuple[int, int]
+) -> CarriedFlow:
+    """One frame further; `size` is the frame's own, whose motion it is."""
+    motion = motion if isinstance(motion, FrameMotion) else FrameMotion(motion, jnp.ones(motion.shape[:-1]))
+    cells = jnp.concatenate([motion.flow, motion.trust[..., None]], axis=-1)
+    cells = split_motion(resize_motion(cells, size, (grid.height, grid.width)), grid)
+    step, trust = cells[..., :2], cells[..., 2]
+    before = jnp.concatenate([carried.flow, carried.trust[..., None]], axis=-1)
+    before = chain(step, before)
+    return CarriedFlow(step + before[..., :2], trust * before[..., 2], carried.age + 1)
+
+
+def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:
+    carries = isinstance(config.flow, CarriedMotionConfig)
+    if carries != (state.carried is not None):
+        raise ValueError("the state is of a configuration with another kind of flow; call init_state again")
+    if carries and motion is None:
+        raise ValueError(
+            "config.flow is CarriedMotionConfig, which needs the frames' motion, but none came; pass motion= "
+            "(dvsnet_jax.media.motion finds it), or NaN where it is not known"
+        )
+    if motion is not None and not carries:
+        raise ValueError(
+            f"motion came, but config.flow is {type(config.flow).__name__}, which finds its own; leave it out or set "
+            "config.replace(flow=CarriedMotionConfig())"
+        )
 
 
 def _check_frames(shape: tuple[int, ...], dtype: Any) -> None:

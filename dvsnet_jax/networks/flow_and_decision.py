@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from dvsnet_jax import preprocessing
-from dvsnet_jax.config import AnyDecisionConfig, DVSNetConfig, FlowNet2sConfig, LocalDecisionConfig
+from dvsnet_jax.config import AnyDecisionConfig, CarriedMotionConfig, DVSNetConfig, FlowNet2sConfig, LocalDecisionConfig
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.decision import DecisionNetwork
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s, for_current, key_half
@@ -48,6 +48,11 @@ def flow_and_feature(
     `features`, if given, are the `key_features` of `key`: the same flow up to rounding, for less work.
     """
     network = config.flow
+    if isinstance(network, CarriedMotionConfig):
+        raise ValueError(
+            "config.flow is CarriedMotionConfig: motion from frame to frame, which no pair of images gives; "
+            "give segment_frame its motion, or choose a flow network"
+        )
     if isinstance(network, FlowNet2Config):
         return flow_of_regions(params["flow"], current, key, network, config.num_classes)
     if isinstance(network, FlowFunction):
@@ -67,6 +72,11 @@ def flow_and_feature(
     else:
         flow, seen = module.apply({"params": for_current(layers)}, images, features)
     return FlowOutput(flow, seen["predict_scale"], seen[network.feature])
+
+
+def carried_flow(flow: Float[Array, "n h/8 w/8 2"]) -> FlowOutput:
+    """Carried motion as a flow network's output: scores are warped as they are (scale 1), and there is no feature."""
+    return FlowOutput(flow, jnp.ones_like(flow[..., :1]), jnp.zeros((flow.shape[0], 1, 1, 0)))
 
 
 def decision_input(

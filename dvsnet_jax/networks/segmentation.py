@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from dvsnet_jax import preprocessing
 from dvsnet_jax.config import (
+    CarriedMotionConfig,
     DeepLabFastConfig,
     DeepLabLiteConfig,
     DeepLabV2Config,
@@ -122,6 +123,8 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
     flow_params: Any
     if isinstance(flow, FlowNet2sConfig):
         flow_params, channels = _init(FlowNet2s(flow, config.num_classes), flow_key, pair), flow.feature_channels
+    elif isinstance(flow, CarriedMotionConfig):
+        flow_params, channels = {}, 0
     elif isinstance(flow, FlowNet2Config):
         flow_params, channels = init_region_flow_params(flow_key, flow, config.num_classes), flow.channels(1024)
     else:
