@@ -21,7 +21,7 @@ from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
 from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.frame_result import FrameResult
-from dvsnet_jax.ops.carried_motion import CELL, chain, resize_motion, split_motion
+from dvsnet_jax.ops.carried_motion import carry, still
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
@@ -74,7 +74,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
         key_images=jnp.zeros((regions, h // 2, w // 2, 3), images.dtype),
         key_scores=scores,
         key_features=features,
-        carried=_still(regions, grid) if isinstance(config.flow, CarriedMotionConfig) else None,
+        carried=still(regions, grid) if isinstance(config.flow, CarriedMotionConfig) else None,
         policy=config.policy.init(regions),
         started=jnp.zeros(frames.shape[0], bool),
     )
@@ -143,8 +143,8 @@ def _step(
         if state.carried is None:
             flow = networks.flow_and_feature(params, small, state.key_images, config, state.key_features)
         else:
-            carried = _carry(state.carried, motion, grid, (height, width))
-            flow = networks.carried_flow(carried.flow)
+            carried = carry(state.carried, motion, grid, (height, width))
+            flow = networks.carried_flow(carried)
         flow = materialized(flow)
 
     with jax.named_scope("decision"):
@@ -191,7 +191,7 @@ def _step(
         segmented=segment.reshape(per_stream),
     )
     if carried is not None:
-        carried = where(segment, _still(images.shape[0], grid), carried)
+        carried = where(segment, still(images.shape[0], grid), carried)
     return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool)), result
 
 
@@ -200,25 +200,6 @@ def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[
     with jax.named_scope("key_features"):
         features = networks.key_features(params, preprocessing.half(images), config)
     return networks.segmentation_scores(params, images, config), features
-
-
-def _still(regions: int, grid: RegionGrid) -> CarriedFlow:
-    """What is carried right after every region was segmented."""
-    cells = (regions, grid.region_height // CELL, grid.region_width // CELL)
-    return CarriedFlow(jnp.zeros((*cells, 2)), jnp.ones(cells), jnp.zeros(regions))
-
-
-def _carry(
-    carried: CarriedFlow, motion: FrameMotion | Array | None, grid: RegionGrid, size: tuple[int, int]
-) -> CarriedFlow:
-    """One frame further; `size` is the frame's own, whose motion it is."""
-    motion = motion if isinstance(motion, FrameMotion) else FrameMotion(motion, jnp.ones(motion.shape[:-1]))
-    cells = jnp.concatenate([motion.flow, motion.trust[..., None]], axis=-1)
-    cells = split_motion(resize_motion(cells, size, (grid.height, grid.width)), grid)
-    step, trust = cells[..., :2], cells[..., 2]
-    before = jnp.concatenate([carried.flow, carried.trust[..., None]], axis=-1)
-    before = chain(step, before)
-    return CarriedFlow(step + before[..., :2], trust * before[..., 2], carried.age + 1)
 
 
 def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:

@@ -28,7 +28,7 @@ from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast
 from dvsnet_jax.networks.deeplab_lite import DeepLabLite
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
-from dvsnet_jax.networks.flow_and_decision import decision_network
+from dvsnet_jax.networks.flow_and_decision import CARRIED_CUES, decision_network
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s
 from dvsnet_jax.networks.flownet.in_video import init_region_flow_params
 from dvsnet_jax.networks.preparation import is_prepared
@@ -136,7 +136,7 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
     else:
         segmentation_params = _init(_DEEPLABS[type(segmentation)](segmentation), image_key, image)
     if isinstance(config.decision, LocalDecisionConfig):
-        channels = len(CUES)
+        channels = len(CUES) + (len(CARRIED_CUES) if isinstance(flow, CarriedMotionConfig) else 0)
     feature = _floats(1, *config.decision.grid, channels)
     return {
         "segmentation": segmentation_params,

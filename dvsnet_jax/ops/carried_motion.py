@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 
+from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.ops.regions import RegionGrid
 from dvsnet_jax.ops.warp import warp
 
@@ -21,6 +22,28 @@ if TYPE_CHECKING:
 
 CELL = 8
 """Pixels along each side of a cell of the motion's grid."""
+
+
+def still(regions: int, grid: RegionGrid) -> CarriedFlow:
+    """What is carried right after every region was segmented."""
+    cells = (regions, grid.region_height // CELL, grid.region_width // CELL)
+    return CarriedFlow(jnp.zeros((*cells, 2)), jnp.ones(cells), jnp.zeros(regions))
+
+
+def carry(
+    carried: CarriedFlow,
+    motion: FrameMotion | Float[Array, "streams h/8 w/8 2"],
+    grid: RegionGrid,
+    size: tuple[int, int],
+) -> CarriedFlow:
+    """One frame further along `motion`, which is that of frames of `size` (height, width); the grid's frames may be
+    those frames resized. The array alone is trusted everywhere. Raises ValueError as `split_motion`."""
+    motion = motion if isinstance(motion, FrameMotion) else FrameMotion(motion, jnp.ones(motion.shape[:-1]))
+    cells = jnp.concatenate([motion.flow, motion.trust[..., None]], axis=-1)  # [streams, h/8, w/8, 3]
+    cells = split_motion(resize_motion(cells, size, (grid.height, grid.width)), grid)  # [regions, rh/8, rw/8, 3]
+    step, trust = cells[..., :2], cells[..., 2]
+    before = chain(step, jnp.concatenate([carried.flow, carried.trust[..., None]], axis=-1))
+    return CarriedFlow(step + before[..., :2], trust * before[..., 2], carried.age + 1)
 
 
 def motion_shape(height: int, width: int) -> tuple[int, int]:
