@@ -25,7 +25,7 @@ from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
-from dvsnet_jax.policies import Evidence
+from dvsnet_jax.policies import Evidence, Policy
 from dvsnet_jax.routing import segment_where, where
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class VideoState(NamedTuple):
     key_features: Float[Array, "regions h/4 w/4 c"] | None
     """What the flow network made of the key images alone (`networks.key_features`); None where it keeps nothing."""
     policy: Any
-    """The policy's own state, a pytree."""
+    """The policy's own state, a pytree: what moves from frame to frame, and none of its settings."""
     started: Bool[Array, "streams"]
     """Whether the stream has had its first frame."""
 
@@ -75,7 +75,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
     )
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
+@partial(jax.jit, donate_argnames="state")
 def segment_frame(
     params: networks.Params,
     state: VideoState,
@@ -84,15 +84,16 @@ def segment_frame(
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
-    """One frame of every stream: one compiled program for each frame shape and configuration. `state` is donated.
+    """One frame of every stream: one compiled program for each frame shape and configuration, whatever the numbers of
+    its policy, which are read anew at every frame. `state` is donated.
 
     `frames` are RGB, 0..255. `restart` names the streams where another video begins with this frame: they forget their
-    key frames and their policy's state. Raises ValueError where `frames` do not fit `state`.
+    key frames and their policy's state. Raises ValueError where `frames` or the policy do not fit `state`.
     """
     return _step(params, state, frames, restart, config)
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
+@partial(jax.jit, donate_argnames="state")
 def segment_clip(
     params: networks.Params,
     state: VideoState,
@@ -116,6 +117,7 @@ def _step(
     streams, height, width, _ = frames.shape
     grid = region_grid(config, height, width)
     _check_state(state, streams, grid)
+    _check_policy_state(state.policy, config.policy, streams * grid.num_regions)
 
     with jax.named_scope("preprocess"):
         if config.input_size:
@@ -135,7 +137,7 @@ def _step(
         fresh = ~state.started if restart is None else ~state.started | restart
         fresh = jnp.repeat(fresh, grid.num_regions)
         policy = where(fresh, config.policy.init(images.shape[0]), state.policy)
-        targets = config.policy.targets(policy)
+        targets = jnp.asarray(config.policy.targets(policy), jnp.float32)
         segment, decided = config.policy.decide(policy, evidence)
         segment = segment | fresh
         policy = where(fresh, policy, decided)
@@ -166,7 +168,7 @@ def _step(
     result = FrameResult(
         labels=labels,
         scores=jnp.where(fresh, jnp.nan, evidence.score).reshape(per_stream),
-        targets=targets.reshape(per_stream),
+        targets=jnp.broadcast_to(targets, images.shape[:1]).reshape(per_stream),
         segmented=segment.reshape(per_stream),
     )
     return VideoState(key_images, key_scores, key_features, policy, jnp.ones(streams, bool)), result
@@ -194,3 +196,25 @@ def _check_state(state: VideoState, streams: int, grid: RegionGrid) -> None:
             f"the state is for key images {state.key_images.shape} and {state.started.shape[0]} streams, but these "
             f"frames need {expected} and {streams}; call init_state again where size, streams or configuration change"
         )
+
+
+def _check_policy_state(state: Any, policy: Policy, regions: int) -> None:
+    expected = jax.eval_shape(partial(policy.init, regions))
+    if _described(state) != _described(expected):
+        raise ValueError(
+            f"the state is of another policy: it carries {_told(state)}, and {type(policy).__name__} "
+            f"{_told(expected)}. A policy's numbers may change at any frame, its kind not: call init_state again, or "
+            f"keep the key frames with state._replace(policy=config.policy.init({regions}))"
+        )
+
+
+def _described(state: Any) -> Any:
+    return jax.tree.structure(state), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(state)]
+
+
+def _told(state: Any) -> str:
+    leaves = [
+        f"{jax.tree_util.keystr(path, simple=True, separator='.')} {leaf.dtype}{list(leaf.shape)}".strip()
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    ]
+    return f"{type(state).__name__} of {', '.join(leaves)}" if leaves else "nothing"

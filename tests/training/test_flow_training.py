@@ -177,7 +177,7 @@ def test_held_out_frames_that_cannot_be_cut_are_told_before_training(tmp_path):
     clip = [LabelledImage(frame, np.full(frame.shape[:2], 255, np.uint8)) for frame in video(2, height=112)[:, 0]]
     config = TINY.replace(regions=(6, 2), overlap=0)
     training = joint.JointTraining(steps=1, supervision="own", every=1)
-    with pytest.raises(InputError, match="held-out clip 0: 112×96 frames in 6×2 regions .* use 4×2"):
+    with pytest.raises(InputError, match=r"held-out clip 0: 112×96 frames in 6×2 regions .* use 4×2"):
         fine_tune(tiny_params(), config, [clip], tmp_path, training, Schedule(steps=1), held_out=[clip])
 
 

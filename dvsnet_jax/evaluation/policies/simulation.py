@@ -190,7 +190,7 @@ def _carried(frame: SegmentedFrame, warping: str) -> tuple[Array | None, Array |
     return (frame.labels, frame.maxima) if warping == "labels" else (None, None)
 
 
-@partial(jax.jit, static_argnames=("config", "warping"))
+@partial(jax.jit, static_argnames="warping")
 def _step(
     params: networks.Params,
     keys: _Keys,
