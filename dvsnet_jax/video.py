@@ -27,7 +27,7 @@ from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
-from dvsnet_jax.policies import Evidence
+from dvsnet_jax.policies import Evidence, Policy
 from dvsnet_jax.routing import segment_where, where
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class VideoState(NamedTuple):
     carried: CarriedFlow | None
     """Motion chained since the key frame; None where a flow network compares with the key frame itself."""
     policy: Any
-    """The policy's own state, a pytree."""
+    """The policy's own state, a pytree: what moves from frame to frame, and none of its settings."""
     started: Bool[Array, "streams"]
     """Whether the stream has had its first frame."""
 
@@ -80,7 +80,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
     )
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
+@partial(jax.jit, donate_argnames="state")
 def segment_frame(
     params: networks.Params,
     state: VideoState,
@@ -90,17 +90,18 @@ def segment_frame(
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
-    """One frame of every stream: one compiled program for each frame shape and configuration. `state` is donated.
+    """One frame of every stream: one compiled program for each frame shape and configuration, whatever the numbers of
+    its policy, which are read anew at every frame. `state` is donated.
 
     `frames` are RGB, 0..255. `restart` names the streams where another video begins with this frame: they forget their
     key frames and their policy's state. `motion` is that from each frame to the one before it, which `config.flow`
     wants where it is `CarriedMotionConfig` (of a stream's first frame it is not looked at); the array alone is trusted
-    everywhere. Raises ValueError where `frames` or `motion` do not fit `state` and `config`.
+    everywhere. Raises ValueError where `frames`, `motion` or the policy do not fit `state` and `config`.
     """
     return _step(params, state, frames, restart, motion, config)
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
+@partial(jax.jit, donate_argnames="state")
 def segment_clip(
     params: networks.Params,
     state: VideoState,
@@ -131,6 +132,7 @@ def _step(
     grid = region_grid(config, height, width)
     _check_state(state, streams, grid)
     _check_motion(state, motion, config)
+    _check_policy_state(state.policy, config.policy, streams * grid.num_regions)
 
     with jax.named_scope("preprocess"):
         if config.input_size:
@@ -156,7 +158,7 @@ def _step(
         fresh = ~state.started if restart is None else ~state.started | restart
         fresh = jnp.repeat(fresh, grid.num_regions)
         policy = where(fresh, config.policy.init(images.shape[0]), state.policy)
-        targets = config.policy.targets(policy)
+        targets = jnp.asarray(config.policy.targets(policy), jnp.float32)
         segment, decided = config.policy.decide(policy, evidence)
         segment = segment | fresh
         policy = where(fresh, policy, decided)
@@ -187,7 +189,7 @@ def _step(
     result = FrameResult(
         labels=labels,
         scores=jnp.where(fresh, jnp.nan, evidence.score).reshape(per_stream),
-        targets=targets.reshape(per_stream),
+        targets=jnp.broadcast_to(targets, images.shape[:1]).reshape(per_stream),
         segmented=segment.reshape(per_stream),
     )
     if carried is not None:
@@ -233,3 +235,25 @@ def _check_state(state: VideoState, streams: int, grid: RegionGrid) -> None:
             f"the state is for key images {state.key_images.shape} and {state.started.shape[0]} streams, but these "
             f"frames need {expected} and {streams}; call init_state again where size, streams or configuration change"
         )
+
+
+def _check_policy_state(state: Any, policy: Policy, regions: int) -> None:
+    expected = jax.eval_shape(partial(policy.init, regions))
+    if _described(state) != _described(expected):
+        raise ValueError(
+            f"the state is of another policy: it carries {_told(state)}, and {type(policy).__name__} "
+            f"{_told(expected)}. A policy's numbers may change at any frame, its kind not: call init_state again, or "
+            f"keep the key frames with state._replace(policy=config.policy.init({regions}))"
+        )
+
+
+def _described(state: Any) -> Any:
+    return jax.tree.structure(state), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(state)]
+
+
+def _told(state: Any) -> str:
+    leaves = [
+        f"{jax.tree_util.keystr(path, simple=True, separator='.')} {leaf.dtype}{list(leaf.shape)}".strip()
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    ]
+    return f"{type(state).__name__} of {', '.join(leaves)}" if leaves else "nothing"

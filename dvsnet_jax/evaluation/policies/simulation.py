@@ -199,7 +199,7 @@ def _labels_to_warp(frame: SegmentedFrame, warping: str) -> tuple[Array | None, 
     return (frame.labels, frame.maxima) if warping == "labels" else (None, None)
 
 
-@partial(jax.jit, static_argnames=("config", "warping"))
+@partial(jax.jit, static_argnames="warping")
 def _step(
     params: networks.Params,
     keys: _Keys,

@@ -4,7 +4,6 @@ confidence score, section 3.4; the original's `gentestcase.py`).
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -42,7 +41,7 @@ class PairSample(NamedTuple):
     """Agreement, percent, of the key frame's labels as they are: what warping has to beat."""
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def pair_samples(
     params: networks.Params,
     key: UInt8[Array, "n height width 3"],
