@@ -88,11 +88,15 @@ def schedule(options: argparse.Namespace) -> Schedule:
     )  # fmt: skip
 
 
-def precision(asked: str) -> Any:
-    """'float32' or 'bfloat16'; 'auto' is bfloat16 on accelerators, float32 on CPU, where it gains nothing."""
-    if asked != "auto":
-        return asked
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """--precision, of activations and their gradients; parameters, moments and losses are float32 in any case."""
+    told = "of activations; bfloat16 is for accelerators, but not for depthwise convolutions on a GPU"
+    parser.add_argument("--precision", type=_precision, choices=("float32", "bfloat16"), default="float32", help=told)
+
+
+def _precision(text: str) -> str:
+    """`auto`, which was bfloat16 on accelerators, is taken as the default that it stood for."""
+    return "float32" if text == "auto" else text
 
 
 def print_record(record: Mapping[str, Any]) -> None:
