@@ -1,4 +1,4 @@
-"""The one exception for what the person at the terminal can mend."""
+"""The one exception for what the person at the terminal can mend, and the one warning."""
 
 from __future__ import annotations
 
@@ -9,3 +9,7 @@ class InputError(ValueError):
     Its message is one line (lists may follow) that names what came, what was expected and what to do; the command
     prints it without a traceback.
     """
+
+
+class DamagedInput(UserWarning):
+    """Part of what was given cannot be used, and the rest is: which part, and what becomes of it."""

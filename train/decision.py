@@ -42,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dropout", type=command.share, help="default: 0.5, the original's; none in a local network")
     parser.add_argument("--epochs", type=command.positive(int), default=CONFIG.epochs)
     parser.add_argument("--decay", type=command.positive(float), default=CONFIG.decay, help="of the rate, every epoch")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
-                        help="auto: bfloat16 on accelerators")  # fmt: skip
+    command.add_precision(parser)
     parser.add_argument("--seed", type=int, default=CONFIG.seed)
     parser.add_argument("--save-every", type=command.positive(int), help="steps; besides after every epoch")
     parser.add_argument("--distributed", action="store_true",
@@ -51,9 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = command.parse(parser, argv)
     command.begin_processes(options)
     names = ("learning_rate", "decay", "batch_size", "epochs", "dropout", "seed")
-    training = DecisionTraining(
-        **{name: getattr(options, name) for name in names}, precision=command.precision(options.precision)
-    )
+    training = DecisionTraining(**{name: getattr(options, name) for name in names}, precision=options.precision)
 
     config: Any = DecisionConfig()
     wanted, source = None, ""

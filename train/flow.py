@@ -71,11 +71,11 @@ def _parser() -> argparse.ArgumentParser:
     a.add_argument(
         "--jitter", type=command.not_negative, default=1.0, help="times what the second picture is moved on its own"
     )
-    a.add_argument("--schedule", choices=tuple(flow.SCHEDULES), default=supervised.FlowTraining.schedule)
+    a.add_argument("--schedule", choices=tuple(flow.SCHEDULES), default=flow.FlowTraining.schedule)
     a.add_argument("--weight-decay", type=command.not_negative, default=flow.FlowTraining.weight_decay)
     a.add_argument("--exponent", type=command.positive(float), help="of a pixel's error; 0.4 for CSS-ft-sd")
     a.add_argument("--whole-stack", action="store_true", help="the networks below the last learn too")
-    a.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    command.add_precision(a)
     a.add_argument("--in-memory", action="store_true", help="read (or draw) the data once and keep it")
 
     b = stages.add_parser("joint", parents=[both], help="through the segmentation network", allow_abbrev=False)
@@ -104,9 +104,7 @@ def supervised(options: argparse.Namespace) -> int:
             f"--zoom {options.zoom[0]} {options.zoom[1]}: expected LEAST first, then MOST; turn them round"
         )
     names = ("steps", "batch_size", "schedule", "learning_rate", "weight_decay", "exponent", "whole_stack", "seed")
-    training = flow.FlowTraining(
-        **{name: getattr(options, name) for name in names}, precision=command.precision(options.precision)
-    )
+    training = flow.FlowTraining(**{name: getattr(options, name) for name in names}, precision=options.precision)
     if options.network:
         config: Any = FlowNet2Config(network=options.network, width=options.width)
         whole = None

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dvsnet_jax.datasets.clips import clip_sets
+from dvsnet_jax.datasets.clips import clip_sets, unreadable
 from dvsnet_jax.datasets.flow.dis import find_flow
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = [
         (which, current, gap)
         for which, clip in enumerate(clips) for current in range(0, len(clip), options.every)
-        for gap in sorted({*options.gaps}) if current >= gap
+        for gap in sorted({*options.gaps})
+        if current >= gap and not {current, current - gap} & {*unreadable(clip)}
     ]  # fmt: skip
 
     # Twice the reach: a frame that is wanted again is then never the one used longest ago.

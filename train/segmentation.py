@@ -62,8 +62,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="weigh classes by 1/sqrt(frequency), at most so much")  # fmt: skip
     parser.add_argument("--hard-share", type=command.positive(float), help="OHEM: least share of pixels that count")
     parser.add_argument("--loss-every", type=command.positive(int), default=DEFAULT.every, help="n-th pixel")
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
-                        help="auto: bfloat16 on accelerators")  # fmt: skip
+    command.add_precision(parser)
     parser.add_argument("--in-memory", action="store_true", help="read the data once and keep it")
     parser.add_argument("--seed", type=int, default=DEFAULT.seed)
     command.add_run_options(parser)
@@ -97,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         freeze=tuple(options.freeze),
         class_weights=None if weights is None else tuple(weights.tolist()),
         every=options.loss_every,
-        precision=command.precision(options.precision),
+        precision=options.precision,
     )
     limits = LabelledAugmentation(crop=tuple(options.crop), scale=tuple(options.scale))
     data = Batches(

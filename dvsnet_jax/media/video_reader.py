@@ -55,6 +55,12 @@ def decode_video(location: str) -> Iterator[Decoded]:
     that ends before its header says so gives an `UnreadableFrame` at its end. Rotation marks are not applied: pixels
     stay where they are stored. Raises `InputError` where the video cannot be opened.
     """
+    for frame in decode_frames(location):
+        yield frame if isinstance(frame, UnreadableFrame) else frame.to_ndarray(format="rgb24")
+
+
+def decode_frames(location: str) -> Iterator[av.VideoFrame | UnreadableFrame]:
+    """The same as PyAV's frames: not yet RGB, with their times."""
     live = is_live(location)
     with _opened(location) as (container, stream):
         packets = _Packets(container, stream)
@@ -62,10 +68,23 @@ def decode_video(location: str) -> Iterator[Decoded]:
             if isinstance(decoded, str):
                 yield UnreadableFrame(f"{location}: {decoded.format(frame=f'frame {index}')}")
             else:
-                yield decoded.to_ndarray(format="rgb24")
+                yield decoded
         problem = None if live else packets.shortage()
         if problem:
             yield UnreadableFrame(f"{location}: {problem}")
+
+
+def decode_from(path: str, time: int) -> Iterator[av.VideoFrame]:
+    """A file's frames from somewhere before `time` on (a presentation time, in the stream's unit); damaged ones are
+    left out. The first ones may lean on frames before them: trust none before the first that is a key frame."""
+    with _opened(path) as (container, stream):
+        try:
+            container.seek(time, stream=stream)
+        except av.error.FFmpegError:  # this kind of file has no way to; whoever asks goes through it from its beginning
+            return
+        for _, decoded in _decoded(_Packets(container, stream), stream.codec_context, live=False):
+            if not isinstance(decoded, str):
+                yield decoded
 
 
 class _Packets:

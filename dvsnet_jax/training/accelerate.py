@@ -19,8 +19,9 @@ import numpy as np
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
-from dvsnet_jax.datasets.clips import Clip
+from dvsnet_jax.datasets.clips import Clip, current_frames, key_frames, unreadable
 from dvsnet_jax.datasets.pair_lists import FramePair
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.training.decision.example_files import make_set
 from dvsnet_jax.training.decision.example_set import read_set
 from dvsnet_jax.training.decision.loop import train as train_decision
@@ -115,13 +116,25 @@ def learn_decision(
 def clip_pairs(
     clips: Sequence[Clip], count: int, distances: tuple[int, int], *, seed: int
 ) -> tuple[list[FramePair], Callable[[FramePair], tuple[np.ndarray, np.ndarray]]]:
-    """`count` pairs of frames drawn from clips, and what reads them. Their paths are the clip's and frames' numbers."""
+    """`count` pairs of frames drawn from clips, and what reads them. Their paths are the clip's and frames' numbers.
+
+    Frames that cannot be read are not drawn. Raises InputError where that leaves none.
+    """
     rng = np.random.default_rng(seed)
-    lengths = np.array([len(clip) for clip in clips])
+    usable = [[*current_frames(clip, distances)] for clip in clips]
+    usable = [frames if frames[:1] != [0] or len(frames) == 1 else frames[1:] for frames in usable]
+    lengths = np.array([len(clip) if frames else 0 for clip, frames in zip(clips, usable, strict=True)])
+    if not lengths.any():
+        raise InputError(f"none of {len(clips)} clips has two frames to make a pair of; name others")
     pairs = []
     for number in rng.choice(len(clips), size=count, p=lengths / lengths.sum()):
+        clip, lost = clips[number], unreadable(clips[number])
         current = int(rng.integers(min(1, lengths[number] - 1), lengths[number]))
-        key = current - min(current, int(rng.integers(distances[0], distances[1] + 1)))
+        if lost and current not in usable[number]:
+            current = int(rng.choice(usable[number]))
+        key = max(0, current - int(rng.integers(distances[0], distances[1] + 1)))
+        if key in lost:
+            key = int(rng.choice(key_frames(clip, current, distances)))
         pairs.append(FramePair(Path(f"{number}/{key}"), Path(f"{number}/{current}"), Path()))
 
     def frame(path: Path) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import jax
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import DamagedInput, InputError
 from dvsnet_jax.training.loop import Schedule
 
 Main = Callable[[Sequence[str] | None], int]
@@ -87,11 +88,15 @@ def schedule(options: argparse.Namespace) -> Schedule:
     )  # fmt: skip
 
 
-def precision(asked: str) -> Any:
-    """'float32' or 'bfloat16'; 'auto' is bfloat16 on accelerators, float32 on CPU, where it gains nothing."""
-    if asked != "auto":
-        return asked
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """--precision, of activations and their gradients; parameters, moments and losses are float32 in any case."""
+    told = "of activations; bfloat16 is for accelerators, but not for depthwise convolutions on a GPU"
+    parser.add_argument("--precision", type=_precision, choices=("float32", "bfloat16"), default="float32", help=told)
+
+
+def _precision(text: str) -> str:
+    """`auto`, which was bfloat16 on accelerators, is taken as the default that it stood for."""
+    return "float32" if text == "auto" else text
 
 
 def print_record(record: Mapping[str, Any]) -> None:
@@ -105,7 +110,8 @@ def one_line_errors(main: Main) -> Main:
     @functools.wraps(main)
     def guarded(argv: Sequence[str] | None = None) -> int:
         try:
-            return main(argv)
+            with _short_warnings(_name(main)):
+                return main(argv)
         except InputError as error:
             print(f"{_name(main)}: {error}", file=sys.stderr)
             return 1
@@ -114,6 +120,24 @@ def one_line_errors(main: Main) -> Main:
             return 130
 
     return guarded
+
+
+@contextmanager
+def _short_warnings(name: str) -> Iterator[None]:
+    """Damaged input is told in one line, without the place in the code that found it."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, DamagedInput):
+            print(f"{name}: {message}", file=sys.stderr, flush=True)
+        else:
+            usual(message, category, *rest, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 @contextmanager

@@ -102,6 +102,21 @@ def test_zoom_jitter_and_weight_decay_reach_the_training(weights, tmp_path, monk
     assert given["settings"]["training"]["weight_decay"] == 0
 
 
+@pytest.mark.parametrize(("asked", "precision"), [([], "float32"), (["auto"], "float32"), (["bfloat16"], "bfloat16")])
+def test_bfloat16_is_for_those_who_ask_for_it_on_a_gpu_too(asked, precision, weights, tmp_path, monkeypatch):
+    given = {}
+
+    def begun(folder, settings, *rest, **more):
+        given.update(settings["training"])
+        raise InputError("enough seen")
+
+    main = recipe("flow")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(loop, "run", begun)
+    assert main(supervised(weights, tmp_path / "run", *(["--precision", *asked] if asked else []))) == 1
+    assert given["precision"] == precision
+
+
 @pytest.mark.parametrize("flag", ["--jitter", "--weight-decay"])
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
 def test_what_is_no_amount_is_refused(flag, value, weights, tmp_path, capsys):

@@ -15,7 +15,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.augment.key_pairs import draw_key_pair
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
 from dvsnet_jax.datasets.batches import Batches
-from dvsnet_jax.datasets.clips import Clip, Places
+from dvsnet_jax.datasets.clips import Clip, Places, may_have_labels
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.training import loop
@@ -59,7 +59,7 @@ def fine_tune(
             "some, or --supervision own, which needs none"
         )
     check_regions(held_out or [], config)
-    source = Places(clips)
+    source = Places(clips, distances)
     data = Batches(
         source, batch_size=local_batch(training.batch_size), seed=training.seed,
         augment=partial(draw_key_pair, limits=crops, distances=distances),
@@ -95,4 +95,5 @@ def fine_tune(
 
 def _has_labels(clips: Sequence[Clip]) -> bool:
     """Read up to the first one."""
-    return any((clip[index].labels != VOID).any() for clip in clips for index in range(len(clip)))
+    frames = (clip[index] for clip in clips if may_have_labels(clip) for index in range(len(clip)))
+    return any((frame.labels != VOID).any() for frame in frames)

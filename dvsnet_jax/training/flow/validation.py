@@ -12,7 +12,7 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig, FlowNet2sConfig
-from dvsnet_jax.datasets.clips import Clip
+from dvsnet_jax.datasets.clips import Clip, current_frames
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
@@ -67,7 +67,7 @@ def agreement_at_gaps(
     """
     table: dict[int, Mapping[str, float]] = {}
     for gap in gaps:
-        pairs = [(clip, index) for clip in clips for index in range(gap, len(clip))]
+        pairs = [(clip, index) for clip in clips for index in current_frames(clip, (gap, gap)) if index >= gap]
         chosen = [pairs[int(i)] for i in np.unique(np.linspace(0, len(pairs) - 1, min(most, len(pairs))).astype(int))]
         warped, copied = [], []
         for clip, index in chosen:
