@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import SIMPLE, TINY, simple_params, tiny_params, video
+from tiny import SIMPLE, TINY, marked, simple_params, tiny_params, video
 from tiny_files import weights, write_images, write_video  # noqa: F401
 
 from dvsnet_jax import ExpectedConfidence, FrameRate, init_state, segment_frame
@@ -147,15 +147,18 @@ def test_regions_of_nothing_but_padding_are_refused(tmp_path, every_frame):
 
 @pytest.mark.parametrize("every_frame", [False, True])
 def test_frames_that_cannot_be_trusted_are_counted(tmp_path, every_frame):
-    which = clips((3, 2))
-    bad = float(which[0].frames[1].image[0, 0, 0])
-    params = simple_params(flow={"red": bad, "feature": np.nan})
+    truth = np.zeros((64, 96), np.uint8)
+    which = [
+        NamedClip(f"clip_{number}", [LabelledImage(frame[number], truth) for frame in marked(length, 2)])
+        for number, length in enumerate((3, 2))
+    ]
+    params = simple_params(flow={"red": 102, "feature": np.nan})
     config = SIMPLE.replace(policy=ExpectedConfidence(-1e9))
     found = evaluate(params, which, config=config, folder=tmp_path, keep={"clip_0"}, every_frame=every_frame)
     assert [record.untrusted for record in found.records] == [1, 0] and pooled(found.records).untrusted == 1
     assert [record.segmented for record in found.records] == [3, 2]
     routes = (tmp_path / "labels" / "clip_0" / "routes.jsonl").read_text().splitlines()
-    assert [json.loads(line)["untrusted"] for line in routes] == [[False] * 2, [True, False], [False] * 2]
+    assert [json.loads(line)["untrusted"] for line in routes] == [[False] * 2, [False] * 2, [True, False]]
     # What an older version has logged does not say; it is read on.
     older = {name: value for name, value in found.records[0].as_json().items() if name != "untrusted"}
     assert ClipRecord.from_json(older).untrusted == 0

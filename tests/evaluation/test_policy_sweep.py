@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import SIMPLE, TINY, simple_params, video
+from tiny import SIMPLE, TINY, marked, simple_params, video
 from tiny import tiny_params as any_params
 from tiny_files import weights  # noqa: F401
 
@@ -168,8 +168,7 @@ def test_equals_the_frame_step(policy):
 
 @pytest.mark.parametrize("what", ["segmentation", "feature"])
 def test_what_is_no_number_is_segmented_as_by_the_frame_step(what):
-    frames = video(4)
-    red = {"red": float(frames[1, 0, 0, 0, 0])}
+    frames, red = marked(4), {"red": 101}
     params = (
         simple_params(red | {"value": np.nan}) if what == "segmentation" else simple_params((), red | {what: np.nan})
     )
@@ -186,7 +185,12 @@ def test_what_is_no_number_is_segmented_as_by_the_frame_step(what):
     assert simulated.segmented[1, 0] and (what == "segmentation" or not simulated.segmented[1, 1])
     assert not np.isfinite(simulated.urgency.oracle if what == "segmentation" else simulated.urgency.learned).all()
     with pytest.raises(InputError, match="what the weights give on these frames is not finite"):
-        sweep(params, [SegmentedClip("bad", clip, np.zeros((4, 64, 96), np.uint8), draws, [])], config=SIMPLE)
+        sweep(
+            params,
+            [SegmentedClip("bad", clip, np.zeros((4, 64, 96), np.uint8), draws, [])],
+            config=SIMPLE,
+            shares=(0.5,),
+        )
 
 
 @cache

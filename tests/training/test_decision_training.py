@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_networks import stored
-from tiny import SIMPLE, TINY, simple_params, tiny_params, video
+from tiny import TINY, tiny_params, video
 
 from dvsnet_jax import DecisionConfig, DVSNetConfig
 from dvsnet_jax.checkpoints import seeded_params
@@ -27,15 +27,6 @@ def params():
 
 def flat(tree) -> dict:
     return {f"{layer}.{leaf}": array for layer, leaves in tree.items() for leaf, array in leaves.items()}
-
-
-def test_void_is_not_the_same_as_void():
-    """Where segmenting gives what is no number there is no agreement to learn from; it used to be 100 percent."""
-    frames = video(2)
-    for number, path in ((0, "key"), (1, "current")):
-        bad = {"red": float(frames[number, 0, 0, 0, 0]), "value": np.nan}
-        sample = pair_samples(simple_params(bad), frames[0], frames[1], config=SIMPLE)
-        assert np.isnan(sample.confidence).tolist() == np.isnan(sample.copied).tolist() == [True, False], path
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
