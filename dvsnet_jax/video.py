@@ -27,7 +27,8 @@ from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
-from dvsnet_jax.policies import Evidence, Policy
+from dvsnet_jax.policies import Evidence, Policy, kept_finite, worst_where
+from dvsnet_jax.protocols import FlowOutput
 from dvsnet_jax.routing import segment_where, where
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ class VideoState(NamedTuple):
     key_images: Shaped[Array, "regions h/2 w/2 3"]
     """RGB, 0..255, at half size: uint8, or float32 where frames are resized first (`config.input_size`)."""
     key_scores: Float[Array, "regions h2 w2 classes"]
-    """The segmentation network's raw output, on its own grid (1⁄16 for DeepLab-Fast)."""
+    """The segmentation network's raw output, on its own grid (1⁄16 for DeepLab-Fast). NaN all over where it gave the
+    key image what is no number: such a region is segmented again at the next frame."""
     key_features: Float[Array, "regions h/4 w/4 c"] | None
     """What the flow network made of the key images alone (`networks.key_features`); None where it keeps nothing."""
     carried: CarriedFlow | None
@@ -157,11 +159,13 @@ def _step(
         )
         fresh = ~state.started if restart is None else ~state.started | restart
         fresh = jnp.repeat(fresh, grid.num_regions)
+        untrusted = ~(fresh | trusted(evidence, flow, state.key_scores))
+        shaken = jnp.repeat(untrusted.reshape(streams, -1).any(1), grid.num_regions)
         policy = where(fresh, config.policy.init(images.shape[0]), state.policy)
         targets = jnp.asarray(config.policy.targets(policy), jnp.float32)
-        segment, decided = config.policy.decide(policy, evidence)
-        segment = segment | fresh
-        policy = where(fresh, policy, decided)
+        segment, decided = config.policy.decide(policy, worst_where(fresh | untrusted, evidence))
+        segment = segment | fresh | untrusted
+        policy = where(fresh, policy, kept_finite(policy, decided, shaken))
 
     with jax.named_scope("segmentation"):
         key_scores, key_features = segment_where(
@@ -175,7 +179,8 @@ def _step(
         key_images = where(segment, small, state.key_images)
 
     with jax.named_scope("warp"):
-        # A region just segmented goes the same way with no flow and no scale, which leaves its scores as they are.
+        # A region just segmented goes the same way with no flow and no scale, which leaves its scores as they are; and
+        # if those are NaN all over, so it ends: void, and below every other region's.
         motion = where(segment, jnp.zeros_like(flow.flow), flow.flow)
         scale = where(segment, jnp.ones_like(flow.scale), flow.scale)
         scores = materialized(warp_scores(key_scores, motion, scale))
@@ -191,10 +196,24 @@ def _step(
         scores=jnp.where(fresh, jnp.nan, evidence.score).reshape(per_stream),
         targets=jnp.broadcast_to(targets, images.shape[:1]).reshape(per_stream),
         segmented=segment.reshape(per_stream),
+        untrusted=(untrusted | ~have_scores(key_scores)).reshape(per_stream),
     )
     if carried is not None:
         carried = where(segment, still(images.shape[0], grid), carried)
     return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool)), result
+
+
+def trusted(
+    evidence: Evidence, flow: FlowOutput, key_scores: Float[Array, "regions h2 w2 classes"]
+) -> Bool[Array, "regions"]:
+    """Where all that deciding and warping rest on are finite numbers. Where not, nothing is warped."""
+    numbers = jnp.isfinite(evidence.score) & jnp.isfinite(evidence.flow_magnitude)
+    return numbers & jnp.isfinite(flow.scale).all((1, 2, 3)) & have_scores(key_scores)
+
+
+def have_scores(scores: Float[Array, "regions h2 w2 classes"]) -> Bool[Array, "regions"]:
+    """Where `networks.segmentation_scores` gave numbers; where not it is NaN all over, so the first tells."""
+    return ~jnp.isnan(scores[:, 0, 0, 0])
 
 
 def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[Array, Array | None]:

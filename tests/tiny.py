@@ -87,6 +87,14 @@ def _simple_params():
     return {"segmentation": segmentation, "flow": flow, "decision": decision}
 
 
+def marked(frames: int, streams: int = 1) -> np.ndarray:
+    """`video`, where the first pixel of the first of `SIMPLE`'s regions has the red 100 + number of its frame."""
+    clip = video(frames, streams)
+    clip[:, :, 0, 0, 0] = 100 + np.arange(frames)[:, None]
+    clip[:, :, 0, 48, 0] = 0
+    return clip
+
+
 def simple_params(segmentation=(), flow=()):
     """Its parameters; what is given replaces those of the same name."""
     params = _simple_params()

@@ -143,6 +143,16 @@ def tell_skipped(summary: Summary) -> None:
         tell(f"dvsnet: skipped {len(summary.skipped) - _SHOWN} more")
 
 
+def tell_untrusted(name: str, untrusted: int, frames: int, advice: str) -> None:
+    """How many frames have regions that cannot be trusted, where there are any."""
+    if untrusted:
+        tell(
+            f"dvsnet: {name}: {untrusted} of {frames} frames have regions that cannot be trusted: a network gave what "
+            "is no number (NaN) for them. They were segmented anew, or are void (255) where segmenting gave none; "
+            f"{advice}"
+        )
+
+
 def tell_pace(name: str, summary: Summary) -> None:
     """What became of --fps, where it was asked for: the rate reached, with which share, or why it was not."""
     pace = summary.pace

@@ -53,6 +53,8 @@ class Summary:
     """Their regions, all together."""
     segmented: int = 0
     """Of those, how many took the segmentation path; the others were warped."""
+    untrusted: int = 0
+    """Frames of which a region could not be trusted (`FrameResult.untrusted`): a network gave what is no number."""
     skipped: list[str] = field(default_factory=list)
     """What was wrong with each frame that was passed over."""
     compile_seconds: float = 0.0
@@ -230,6 +232,7 @@ def _start(segmenter: FrameStep, frame: Frame, summary: Summary) -> tuple[Any, C
 class _Delivered(NamedTuple):
     record: dict[str, Any]
     segmented: Bool[np.ndarray, "regions"]
+    untrusted: bool
     files: list[Future[None]]
 
 
@@ -279,6 +282,7 @@ class _Delivery:
         self._summary.frames += 1
         self._summary.regions += delivered.segmented.size
         self._summary.segmented += int(delivered.segmented.sum())
+        self._summary.untrusted += delivered.untrusted
 
     def _deliver(self, frame: Frame, result: FrameResult, dispatched: float) -> _Delivered:
         jax.block_until_ready(result)
@@ -293,7 +297,7 @@ class _Delivery:
         if self._output.films:
             picture = self._encoders.submit(self._picture, frame, labels, segmented)
             files.append(self._film.submit(lambda: self._output.film(picture.result())))
-        return _Delivered(_record(frame, result), segmented, files)
+        return _Delivered(_record(frame, result), segmented, bool(np.asarray(result.untrusted).any()), files)
 
     def _picture(
         self, frame: Frame, labels: UInt8[np.ndarray, "h w"], segmented: Bool[np.ndarray, "regions"]
@@ -307,13 +311,19 @@ class _Delivery:
 
 
 def _record(frame: Frame, result: FrameResult) -> dict[str, Any]:
-    """A line of routes.jsonl."""
-    numbers = zip(*(np.asarray(values)[0].tolist() for values in result[1:]), strict=True)
+    """A line of routes.jsonl. JSON has no NaN: a score that is no number is null, as on the first frame; `untrusted`
+    tells the two apart."""
+    by_region = (result.scores, result.targets, result.segmented, result.untrusted)
+    numbers = zip(*(np.asarray(values)[0].tolist() for values in by_region), strict=True)
     return {
         "frame": frame.index,
         "name": frame.name,
         "regions": [
-            {"score": None if math.isnan(score) else score, "target": target, "segmented": segmented}
-            for score, target, segmented in numbers
+            {"score": _finite(score), "target": _finite(target), "segmented": segmented, "untrusted": untrusted}
+            for score, target, segmented, untrusted in numbers
         ],
     }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
+from dvsnet_jax.ops.upsample_argmax import VOID
+
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, UInt8
 
@@ -121,7 +123,7 @@ def merge(
     """Labels of regions, each with the score of the winning class → labels of frames.
 
     Where regions overlap the larger score wins, raw and uncalibrated; at a tie the earlier region (the original's
-    `overlap2` and `overlap4`).
+    `overlap2` and `overlap4`). A score that is NaN wins against nothing: where no other region is, the label is void.
     """
     if grid.num_regions == 1:
         return labels[:, : grid.height, : grid.width]
@@ -129,7 +131,7 @@ def merge(
     labels = labels.reshape(-1, grid.num_regions, h, w)
     scores = scores.reshape(labels.shape)
     shape = (labels.shape[0], grid.padded_height, grid.padded_width)
-    merged, best = jnp.zeros(shape, labels.dtype), jnp.full(shape, -jnp.inf, scores.dtype)
+    merged, best = jnp.full(shape, VOID, labels.dtype), jnp.full(shape, -jnp.inf, scores.dtype)
     for index, (top, left) in enumerate(grid.corners):
         place = (slice(None), slice(top, top + h), slice(left, left + w))
         wins = scores[:, index] > best[place]

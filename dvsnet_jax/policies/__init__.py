@@ -22,8 +22,10 @@ from dvsnet_jax.policies.base import Evidence as Evidence
 from dvsnet_jax.policies.base import Policy as Policy
 from dvsnet_jax.policies.base import check_traced as check_traced
 from dvsnet_jax.policies.base import join as join
+from dvsnet_jax.policies.base import kept_finite as kept_finite
 from dvsnet_jax.policies.base import no_number as no_number
 from dvsnet_jax.policies.base import split as split
+from dvsnet_jax.policies.base import worst_where as worst_where
 from dvsnet_jax.policies.moving import DynamicTarget as DynamicTarget
 from dvsnet_jax.policies.moving import FixedInterval as FixedInterval
 from dvsnet_jax.policies.moving import FixedIntervalState as FixedIntervalState

@@ -62,7 +62,7 @@ class _Kind(NamedTuple):
     """The fields that are not traced, in their order."""
 
 
-def split(policy: Policy) -> tuple[tuple[Any, ...], Hashable]:
+def split(policy: Policy) -> tuple[tuple[Any, ...], Any]:
     """The policy's traced numbers, as float32 (int32 for fields annotated `int`); and what is compiled in."""
     names = traced_names(policy)
     if not names:
@@ -72,12 +72,12 @@ def split(policy: Policy) -> tuple[tuple[Any, ...], Hashable]:
     return numbers, _Kind(type(policy), tuple(getattr(policy, f.name) for f in fields if f.name not in names))
 
 
-def join(numbers: Sequence[Any], kind: Hashable) -> Any:
+def join(numbers: Sequence[Any], kind: Any) -> Any:
     """The inverse of `split`. Numbers may be anything that stands for them: tracers, above all."""
     if not isinstance(kind, _Kind):
         return kind
     names, of_numbers, of_settings = traced_names(kind.policy), iter(numbers), iter(kind.settings)
-    made = object.__new__(kind.policy)
+    made: Any = object.__new__(kind.policy)
     for field in dataclasses.fields(kind.policy):  # past __post_init__, whose checks want values
         object.__setattr__(made, field.name, next(of_numbers if field.name in names else of_settings))
     return made
@@ -110,6 +110,23 @@ def _scalar(number: Any, whole: bool) -> Any:
 def have_values(policy: Any) -> bool:
     """Whether the policy's numbers can be looked at; inside a traced function they may stand for any."""
     return not any(isinstance(number, jax.core.Tracer) for number in vars(policy).values())
+
+
+def worst_where(mask: Bool[Array, "regions"], evidence: Evidence) -> Evidence:
+    """The evidence, the worst there is where the mask says so."""
+    score, *others = evidence
+    return Evidence(jnp.where(mask, -jnp.inf, score), *(jnp.where(mask, jnp.inf, number) for number in others))
+
+
+def kept_finite(before: Any, after: Any, where: Bool[Array, "regions"]) -> Any:
+    """The state `after`, without what is no finite number any more in the regions named: that is as it was `before`."""
+
+    def kept(old: Array, new: Array) -> Array:
+        if not jnp.issubdtype(new.dtype, jnp.inexact):
+            return new
+        return jnp.where(where.reshape(-1, *[1] * (new.ndim - 1)) & ~jnp.isfinite(new), old, new)
+
+    return jax.tree.map(kept, before, after)
 
 
 def check_finite(policy: Any, **numbers: float) -> None:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import TINY, video
+from tiny import SIMPLE, TINY, marked, simple_params, video
 from tiny import tiny_params as any_params
 from tiny_files import weights  # noqa: F401
 
@@ -164,6 +164,33 @@ def test_equals_the_frame_step(policy):
     np.testing.assert_array_equal(simulated.labels, labels)
     # What the search for a share goes by tells the same.
     np.testing.assert_array_equal(getattr(simulated.urgency, policy) > threshold, segmented[1:])
+
+
+@pytest.mark.parametrize("what", ["segmentation", "feature"])
+def test_what_is_no_number_is_segmented_as_by_the_frame_step(what):
+    frames, red = marked(4), {"red": 101}
+    params = (
+        simple_params(red | {"value": np.nan}) if what == "segmentation" else simple_params((), red | {what: np.nan})
+    )
+    clip = [segmented(params, frame[0], config=SIMPLE) for frame in frames]
+    draws = np.zeros((4, 2), np.float32)
+    # Frame 1 is a key frame, of which the first region has no scores, or no confidence.
+    simulated = simulate(params, clip, "interval", 2.5 if what == "feature" else 0.5, draws, config=SIMPLE)
+    config = SIMPLE.replace(policy=FixedInterval(3 if what == "feature" else 1))
+    state = init_state(params, frames[0], config=config)
+    for index, frame in enumerate(frames):
+        state, result = segment_frame(params, state, frame, config=config)
+        np.testing.assert_array_equal(simulated.segmented[index], result.segmented[0])
+        np.testing.assert_array_equal(simulated.labels[index], result.labels[0])
+    assert simulated.segmented[1, 0] and (what == "segmentation" or not simulated.segmented[1, 1])
+    assert not np.isfinite(simulated.urgency.oracle if what == "segmentation" else simulated.urgency.learned).all()
+    with pytest.raises(InputError, match="what the weights give on these frames is not finite"):
+        sweep(
+            params,
+            [SegmentedClip("bad", clip, np.zeros((4, 64, 96), np.uint8), draws, [])],
+            config=SIMPLE,
+            shares=(0.5,),
+        )
 
 
 @cache

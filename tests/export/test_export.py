@@ -253,7 +253,8 @@ def rewritten(exported: Path, path: Path, *, program: bytes | None = None, **cha
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "program of version 2, and this dvsnet-jax reads up to 1; upgrade"),
+        ({"version": 3}, "program of version 3, and this dvsnet-jax reads up to 2; upgrade"),
+        ({"version": 1}, "program of version 1, whose results do not say what cannot be trusted, .*; export it again"),
         ({"format": "other"}, "is none of a dvsnet_jax program"),
         ({"calling_convention_version": 99}, r"jax [\d.]+ with calling convention 99, .* runs \d+ to \d+; upgrade jax"),
         ({"calling_convention_version": 1}, "calling convention 1, .* export it again"),

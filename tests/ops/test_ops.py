@@ -14,7 +14,7 @@ from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
-from dvsnet_jax.ops.warp import warp
+from dvsnet_jax.ops.warp import LARGEST, warp, warp_scores
 
 
 def slow_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -279,3 +279,32 @@ def test_materialized_values_have_gradients_and_batches():
     x = {"a": jnp.arange(3.0)}
     np.testing.assert_array_equal(jax.grad(lambda x: jnp.square(materialized(x)["a"]).sum())(x)["a"], 2 * x["a"])
     np.testing.assert_array_equal(jax.vmap(lambda a: 2 * materialized(a))(x["a"]), 2 * x["a"])
+
+
+def test_what_is_no_number_has_no_label():
+    """On every platform's own way, and for every size."""
+    from dvsnet_jax.ops import upsample_argmax as module
+
+    scores = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype(np.float32)
+    scores[1] = np.nan
+    for way in (module._row_by_row, module._pixel_by_pixel, module._class_by_class):
+        labels, maxima = way(jnp.asarray(scores), (16, 24))
+        assert (np.asarray(labels[1]) == module.VOID).all() and not (np.asarray(maxima[1]) > -np.inf).any()
+        assert set(np.unique(labels[0])) == {0, 1, 2} and np.isfinite(maxima[0]).all()
+
+
+def test_merge_leaves_out_what_is_no_number():
+    grid = RegionGrid.fit(64, 96, (1, 2), 16)
+    h, w = grid.region_height, grid.region_width
+    labels = jnp.stack([jnp.full((h, w), 255, jnp.uint8), jnp.full((h, w), 5, jnp.uint8)])
+    for none in (jnp.nan, -jnp.inf):
+        merged = np.asarray(merge(labels, jnp.stack([jnp.full((h, w), none), jnp.full((h, w), -1e9)]), grid))
+        assert (merged[..., : w - 32] == 255).all() and (merged[..., w - 32 :] == 5).all()
+
+
+def test_scores_that_stand_for_infinity_are_warped_and_never_scaled():
+    scores = np.zeros((1, 4, 6, 3), np.float32) + np.float32([1.0, -LARGEST, LARGEST])
+    flow = jnp.full((1, 8, 12, 2), 0.3)
+    for scale in (-2.0, 0.0, 1.0, 1e7):
+        warped = np.asarray(warp_scores(jnp.asarray(scores), flow, jnp.full((1, 8, 12, 1), scale)))
+        np.testing.assert_allclose(warped, np.broadcast_to([scale, -LARGEST, LARGEST], warped.shape), rtol=1e-5)

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 from recipes import TRAIN, recipe, varied_params
-from tiny import TINY, tiny_params, video
+from tiny import SIMPLE, TINY, marked, simple_params, tiny_params, video
 
 from dvsnet_jax import DecisionConfig, checkpoints
 from dvsnet_jax.checkpoints import training_state
@@ -425,3 +425,11 @@ def test_calibration_picture_holds_any_range(values):
     image = calibration.picture(groups)
     assert sum(group.size for group in groups) == len(values)
     assert ((image == (31, 119, 180)).all(-1)).sum() >= 81  # a whole dot
+
+
+def test_void_is_not_the_same_as_void():
+    """Where segmenting gives what is no number there is no agreement to learn from; it used to be 100 percent."""
+    frames = marked(2)
+    for red, path in ((100, "key"), (101, "current")):
+        sample = pair_samples(simple_params({"red": red, "value": np.nan}), frames[0], frames[1], config=SIMPLE)
+        assert np.isnan(sample.confidence).tolist() == np.isnan(sample.copied).tolist() == [True, False], path

@@ -13,7 +13,7 @@ import tyro
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalPath, option
-from dvsnet_jax.cli.screen import clip_progress, tell
+from dvsnet_jax.cli.screen import clip_progress, tell, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import load_weights
 
@@ -163,6 +163,7 @@ class Evaluate:
         print(text)
         if found.resumed:
             tell(f"{found.resumed} of the clips were there before")
+        tell_untrusted("all clips", numbers["untrusted_frames"], numbers["frames"], "mIoU leaves void labels out")
         for name, error in found.failures.items():
             tell(f"dvsnet: {name} does not count: {error}")
         tell(f"written to {folder}: report.html, table.md, results.json, clips.jsonl")

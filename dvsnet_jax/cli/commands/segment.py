@@ -14,7 +14,7 @@ from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, option
-from dvsnet_jax.cli.screen import closing_table, progress_bar, tell, tell_pace, tell_skipped
+from dvsnet_jax.cli.screen import closing_table, progress_bar, tell, tell_pace, tell_skipped, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import load_weights
 
@@ -170,6 +170,7 @@ def segment_all(
             closing_table(done)
             for name, summary in done:
                 tell_pace(name, summary)
+                tell_untrusted(name, summary.untrusted, summary.frames, '"untrusted" in routes.jsonl says which')
             tell(f"written to {outputs.out}")
     if interrupted:
         tell("dvsnet: interrupted; everything until here is written")

@@ -25,9 +25,9 @@ from dvsnet_jax.ops.carried_motion import carry, still
 from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_nearest, warp_scores
-from dvsnet_jax.policies import DynamicTarget, TargetMoves, accumulated_loss, moved_target
+from dvsnet_jax.policies import DynamicTarget, Evidence, TargetMoves, accumulated_loss, moved_target
 from dvsnet_jax.routing import where
-from dvsnet_jax.video import VideoState, init_state, region_grid, segment_frame
+from dvsnet_jax.video import VideoState, have_scores, init_state, region_grid, segment_frame, trusted
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
@@ -72,7 +72,8 @@ class Urgency(NamedTuple):
     """A number drawn from 0..1."""
     oracle: Float[Array, "*time regions"]
     """Agreement in percent, negative: the pixels whose warped label is the label that segmenting the frame gives. What
-    the decision network is trained to foresee; no policy can know it without segmenting."""
+    the decision network is trained to foresee; no policy can know it without segmenting. NaN where segmenting gave no
+    numbers."""
 
 
 POLICIES = Urgency._fields
@@ -228,22 +229,29 @@ def _step(
     counted = _within_frame(grid)
     score = networks.expected_confidence(params, frame.images, keys.images, keys.scores, out, config)
     loss = accumulated_loss(keys.loss, score)
+    evidence = Evidence(
+        score=score,
+        frame_difference=jnp.abs(frame.images.astype(jnp.float32) - keys.images).mean((1, 2, 3)),
+        flow_magnitude=8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2)),
+    )
+    agreement = 100 * ((warped == frame.labels) & counted).sum((1, 2)) / counted.sum((1, 2))
     urgency = jnp.stack(
         Urgency(
             learned=-score,
             loss=loss,
             dynamic=-_least_rise(score, keys.moves),
             interval=keys.age,
-            difference=jnp.abs(frame.images.astype(jnp.float32) - keys.images).mean((1, 2, 3)),
-            flow=8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2)),
+            difference=evidence.frame_difference,
+            flow=evidence.flow_magnitude,
             random=draw,
-            oracle=-100 * ((warped == frame.labels) & counted).sum((1, 2)) / counted.sum((1, 2)),
+            oracle=-jnp.where(have_scores(keys.scores) & have_scores(frame.scores), agreement, jnp.nan),
         )
     )
     segment = urgency[policy] > threshold
     # The target itself, as the frame step holds it against the score: a division's rounding could tip the balance.
     by_target = score < moved_target(keys.moves, DYNAMIC.target, DYNAMIC.fall, -threshold)
     segment = jnp.where((policy == POLICIES.index("dynamic")) & jnp.isfinite(threshold), by_target, segment)
+    segment = segment | ~trusted(evidence, out, keys.scores)
     moves = TargetMoves(keys.moves.segmented + segment, keys.moves.warped + ~segment)
     new = _Keys(
         frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves,

@@ -17,7 +17,7 @@ from dvsnet_jax.ops.regions import split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
-from dvsnet_jax.video import region_grid
+from dvsnet_jax.video import have_scores, region_grid
 
 if TYPE_CHECKING:
     from jaxtyping import Array, Float, UInt8
@@ -30,7 +30,7 @@ class PairSample(NamedTuple):
     """What the decision network reads, on its grid (`networks.decision_input`)."""
     confidence: Float[Array, "regions"]
     """Agreement, percent: the share of the region's pixels whose warped label is the label that segmenting the current
-    frame gives. Labels of the truth play no part."""
+    frame gives. Labels of the truth play no part. NaN where segmenting gave what is no number."""
     flow_magnitude: Float[Array, "regions"]
     """Mean length of the flow vectors, in pixels of the frame: the baseline that the decision network has to beat."""
     segmented: UInt8[Array, "regions h w"]
@@ -67,7 +67,9 @@ def pair_samples(
     key_scores = networks.segmentation_scores(params, keys, config)
     feature = networks.decision_input(*small, key_scores, out, config)
     warped, _ = upsample_argmax(warp_scores(key_scores, out.flow, out.scale), size)
-    segmented, _ = upsample_argmax(networks.segmentation_scores(params, currents, config), size)
+    scores = networks.segmentation_scores(params, currents, config)
+    segmented, _ = upsample_argmax(scores, size)
+    known = have_scores(key_scores) & have_scores(scores)
 
     rows, columns = (np.arange(length) for length in size)
     within = [(top + rows < grid.height)[:, None] & (left + columns < grid.width) for top, left in grid.corners]
@@ -77,7 +79,8 @@ def pair_samples(
 
     def agreement(labels: Array) -> Array:
         share = ((labels == segmented) & counted).sum((1, 2)) / pixels
-        return jnp.minimum(100 * share, 100.0)  # the division is by a rounded reciprocal, which can end a hair above 1
+        # The division is by a rounded reciprocal, which can end a hair above 1. Void is not the same as void.
+        return jnp.where(known, jnp.minimum(100 * share, 100.0), jnp.nan)
 
     magnitude = 8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2))
     return PairSample(feature, agreement(warped), magnitude, segmented, warped, agreement(stayed))
