@@ -19,7 +19,7 @@ from dvsnet_jax.cli.commands.flow import Flow
 from dvsnet_jax.cli.commands.import_weights import Import
 from dvsnet_jax.cli.commands.info import Info
 from dvsnet_jax.cli.commands.segment import Segment
-from dvsnet_jax.cli.failures import UsageError, one_line
+from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.freed_memory import keep_freed_memory
 
 _DESCRIPTION = """Dynamic Video Segmentation Network: the expensive network only where a frame needs it.
@@ -53,11 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command.run()
     except SystemExit as stop:  # tyro's: --help, or wrong usage, which it has told
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if interrupt.__cause__ is not None:  # what had failed before
+            _print(interrupt.__cause__)
         print("dvsnet: interrupted", file=sys.stderr)
         return 130
     except Exception as error:
         if debug:
             raise
-        print(f"dvsnet: {one_line(error)}", file=sys.stderr)
+        _print(error)
         return 2 if isinstance(error, UsageError) else 1
+
+
+def _print(error: BaseException) -> None:
+    print("dvsnet: " + "\n".join(lines(error)), file=sys.stderr)
