@@ -13,7 +13,7 @@ import numpy as np
 from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.frame_step import SegmentFirst
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.media.output_folder import make_folder
+from dvsnet_jax.media.written_files import make_folder
 from dvsnet_jax.video import init_state, segment_frame
 
 

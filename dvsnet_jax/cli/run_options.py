@@ -17,7 +17,7 @@ GOES_ON = "interrupted; the same command goes on from what was saved"
 Precision = Annotated[
     Literal["float32", "bfloat16", "auto"],
     tyro.conf.arg(
-        help="Of activations. bfloat16 is for accelerators, but not for depthwise convolutions on a GPU; auto is float32."
+        help="Of activations. bfloat16 is for accelerators, but not for depthwise convolutions on a GPU. auto: float32."
     ),
 ]
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple, Union
 
 import tyro
 
-from dvsnet_jax.cli.failures import UsageError, one_line
+from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.freed_memory import keep_freed_memory
 from dvsnet_jax.errors import DamagedInput
 
@@ -59,14 +59,20 @@ def run_command(
             return chosen.run()
     except SystemExit as stop:  # tyro's: --help, or wrong usage, which it has told
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if interrupt.__cause__ is not None:  # what had failed before
+            _print(name, interrupt.__cause__)
         print(f"{name}: {getattr(chosen, 'interrupted', 'interrupted')}", file=sys.stderr)
         return 130
     except Exception as error:
         if debug:
             raise
-        print(f"{name}: {one_line(error)}", file=sys.stderr)
+        _print(name, error)
         return 2 if isinstance(error, UsageError) else 1
+
+
+def _print(name: str, error: BaseException) -> None:
+    print(f"{name}: " + "\n".join(lines(error)), file=sys.stderr)
 
 
 @contextmanager

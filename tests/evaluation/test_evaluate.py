@@ -323,6 +323,14 @@ def test_a_corrupt_clip_is_reported_and_the_command_fails(folder, weights, tmp_p
     assert sorted(lines(tmp_path / "out")) == ["clip_0", "clip_2"]
 
 
+def test_files_of_somebody_else_are_not_written_over(weights, tmp_path, capsys):  # noqa: F811
+    (tmp_path / "table.md").write_text("mine")
+    call = ["evaluate", "street:1:1:64x96", "--weights", weights, "--out", str(tmp_path)]
+    assert main(call) == 1
+    assert f"{tmp_path / 'table.md'}: is there, but no settings.json" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["table.md"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

@@ -28,6 +28,7 @@ _DATA = (
     "frames or a video; LABELS has a folder for each with label PNGs of any of its frames) or street:COUNT:SEED; "
     "@0.5 after it makes frames half as high and wide."
 )
+_WRITTEN = ("report.html", "table.md", "results.json", "clips.jsonl", "labels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Evaluate:
     every_frame: bool = False
     """Segment every frame whole besides, to compare with: what is kept of its mIoU, and how good the decisions are."""
     no_consistency: bool = False
-    """Leave out temporal consistency, which takes optical flow (needs OpenCV)."""
+    """Leave out temporal consistency, which takes optical flow."""
     show: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 4
     """How many clips the report has a player for."""
     keep_labels: bool = False
@@ -85,7 +86,7 @@ class Evaluate:
         from dvsnet_jax.datasets.opencv import opencv
         from dvsnet_jax.evaluation.clips.sources import evaluated_clips
         from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
-        from dvsnet_jax.media.output_folder import make_folder
+        from dvsnet_jax.media.written_files import make_folder
         from dvsnet_jax.networks import prepare
 
         folder = make_folder(self.out)
@@ -119,8 +120,16 @@ class Evaluate:
 
     def _claim(self, folder: Path, params: Any, config: DVSNetConfig) -> None:
         from dvsnet_jax.config_json import to_json
-        from dvsnet_jax.training.run_folder import claim, fingerprint
+        from dvsnet_jax.errors import InputError
+        from dvsnet_jax.training.run_folder import SETTINGS, claim, fingerprint
 
+        if not (folder / SETTINGS).exists():
+            for name in _WRITTEN:
+                if (folder / name).exists():
+                    raise InputError(
+                        f"{folder / name}: is there, but no {SETTINGS} that says which evaluation wrote it, so it is "
+                        "left alone; move it away, or choose another folder with --out"
+                    )
         claim(
             folder,
             {

@@ -13,7 +13,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
 from dvsnet_jax.media.flow_files import write_kitti_flow
 from dvsnet_jax.media.images import write_png
-from dvsnet_jax.media.output_folder import make_folder
+from dvsnet_jax.media.written_files import make_folder
 
 if TYPE_CHECKING:
     import numpy as np

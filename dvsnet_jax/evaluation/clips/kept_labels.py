@@ -23,7 +23,7 @@ from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.inference.streams import SegmentedFrame
 from dvsnet_jax.media.images import read_labels, resize_image, resize_labels, write_png
 from dvsnet_jax.media.json_lines import JsonLinesWriter
-from dvsnet_jax.media.output_folder import make_folder
+from dvsnet_jax.media.written_files import make_folder
 from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou
 
 _ROUTES = "routes.jsonl"
