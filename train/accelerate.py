@@ -30,7 +30,7 @@ from dvsnet_jax.training.decision.network import DecisionTraining
 from dvsnet_jax.training.decision.report import table
 from dvsnet_jax.training.flow.joint import JointTraining
 from dvsnet_jax.training.own_network import make_network
-from dvsnet_jax.training.parallel import is_first
+from dvsnet_jax.training.parallel import by_first, is_first
 from dvsnet_jax.training.restoring import restore
 
 DEFAULT = Acceleration()
@@ -103,14 +103,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         made = accelerate(
             params, config, clips, held, options.save_dir, settings,
             schedule=command.schedule(options), described=options.data,
-            on_stage=lambda stage: print(f"stage: {stage}", flush=True),
+            on_stage=lambda stage: print(f"stage: {stage}", flush=True) if is_first() else None,
             on_step=lambda done, metrics: show(done, f"right {metrics['right']:.3f}, copied {metrics['copied']:.3f}"),
             on_epoch=command.print_record,
         )  # fmt: skip
-    print(table(made.rows))
+    save = checkpoints.save_accelerator if options.segmentation else checkpoints.save
+    by_first(lambda: save(options.save_dir / "weights", made.params, config))
     if is_first():
-        save = checkpoints.save_accelerator if options.segmentation else checkpoints.save
-        save(options.save_dir / "weights", made.params, config)
+        print(table(made.rows))
         print(f"{options.save_dir / 'weights'}: DVSNet around this segmentation network")
     return 0
 

@@ -24,7 +24,7 @@ from dvsnet_jax.training.decision.example_set import read_set
 from dvsnet_jax.training.decision.loop import train
 from dvsnet_jax.training.decision.network import DecisionTraining
 from dvsnet_jax.training.decision.report import report, table
-from dvsnet_jax.training.parallel import is_first
+from dvsnet_jax.training.parallel import by_first
 from dvsnet_jax.training.restoring import restore
 
 CONFIG = DecisionTraining()
@@ -67,12 +67,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             data, validation, options.save_dir, training, config=config, save_every=options.save_every,
             on_step=lambda step, loss: show(step, f"loss {loss:.2f}"), on_epoch=command.print_record,
         )  # fmt: skip
-    if not is_first():
-        return 0
-    print(table(report(trained, data, validation, options.save_dir, config=config)))
-    if options.restore_from:
-        checkpoints.save(options.save_dir / "weights", {**params, "decision": trained}, whole)
-        print(f"{options.save_dir / 'weights'}: {options.restore_from} with this decision network")
+
+    def finish() -> None:
+        print(table(report(trained, data, validation, options.save_dir, config=config)))
+        if options.restore_from:
+            checkpoints.save(options.save_dir / "weights", {**params, "decision": trained}, whole)
+            print(f"{options.save_dir / 'weights'}: {options.restore_from} with this decision network")
+
+    by_first(finish)
     return 0
 
 

@@ -40,7 +40,7 @@ from dvsnet_jax.training.flow import joint
 from dvsnet_jax.training.flow import supervised as flow
 from dvsnet_jax.training.flow.joint_run import fine_tune
 from dvsnet_jax.training.flow.validation import endpoint_errors
-from dvsnet_jax.training.parallel import is_first, local_batch
+from dvsnet_jax.training.parallel import by_first, is_first, local_batch
 from dvsnet_jax.training.restoring import restore
 from dvsnet_jax.training.run_folder import fingerprint
 from dvsnet_jax.training.warm_start import PRESETS, begin
@@ -154,9 +154,10 @@ def supervised(options: argparse.Namespace) -> int:
             on_validation=lambda line: command.print_record({"step": line["step"], **line["validation"]}),
         )
     kept = loop.best(options.save_dir, params)[0] if validation else jax.device_get(state.params)
+    place = options.save_dir / "weights"
+    made = kept if whole is None else {**everything, "flow": kept}
+    by_first(lambda: checkpoints.save(place, made, whole or config))
     if is_first():
-        place = options.save_dir / "weights"
-        checkpoints.save(place, kept if whole is None else {**everything, "flow": kept}, whole or config)
         print(f"{place}: {'the flow network' if whole is None else 'DVSNet with this flow network'}")
     return 0
 
@@ -179,8 +180,8 @@ def jointly(options: argparse.Namespace) -> int:
             on_step=lambda done, metrics: show(done, f"loss {metrics['loss']:.3f}, right {metrics['right']:.3f}"),
             on_validation=lambda line: command.print_record({"step": line["step"], **line["validation"]}),
         )  # fmt: skip
+    by_first(lambda: checkpoints.save(options.save_dir / "weights", {**everything, "flow": kept}, config))
     if is_first():
-        checkpoints.save(options.save_dir / "weights", {**everything, "flow": kept}, config)
         print(f"{options.save_dir / 'weights'}: DVSNet with this flow network")
     return 0
 

@@ -28,7 +28,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.segmentation import whole
 from dvsnet_jax.metrics.segmentation import summary
 from dvsnet_jax.training import command, loop
-from dvsnet_jax.training.parallel import is_first, local_batch
+from dvsnet_jax.training.parallel import by_first, is_first, local_batch
 from dvsnet_jax.training.run_folder import fingerprint
 from dvsnet_jax.training.segmentation import SegmentationTraining, start, train_step
 from dvsnet_jax.training.segmentation_loss import weights_by_frequency
@@ -132,9 +132,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             on_step=lambda done, metrics: show(done, f"loss {metrics['loss']:.3f}"),
             on_validation=lambda line: command.print_record({"step": line["step"], **line["validation"]}),
         )
+    kept = loop.best(options.save_dir, params["segmentation"])[0] if validation else jax.device_get(state.average)
+    by_first(lambda: checkpoints.save(options.save_dir / "weights", {**params, "segmentation": kept}, config))
     if is_first():
-        kept = loop.best(options.save_dir, params["segmentation"])[0] if validation else jax.device_get(state.average)
-        checkpoints.save(options.save_dir / "weights", {**params, "segmentation": kept}, config)
         print(f"{options.save_dir / 'weights'}: DVSNet with this segmentation network")
     return 0
 

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dvsnet_jax.errors import DamagedInput, InputError
 from dvsnet_jax.training.loop import Schedule
+from dvsnet_jax.training.parallel import is_first, stop_others
 
 Main = Callable[[Sequence[str] | None], int]
 
@@ -113,7 +114,8 @@ def one_line_errors(main: Main) -> Main:
             with _short_warnings(_name(main)):
                 return main(argv)
         except InputError as error:
-            print(f"{_name(main)}: {error}", file=sys.stderr)
+            print(f"{_name(main)}: {error}", file=sys.stderr, flush=True)
+            stop_others(error)
             return 1
         except KeyboardInterrupt:
             print(f"{_name(main)}: interrupted; the same command goes on from what was saved", file=sys.stderr)
@@ -144,7 +146,9 @@ def _short_warnings(name: str) -> Iterator[None]:
 def progress(title: str, total: int, *, done: int = 0) -> Iterator[Callable[[int, str], None]]:
     """A bar on stderr with the time left, where stderr is a terminal; yields `show(done, text)`."""
     console = Console(stderr=True)
-    if not console.is_terminal:  # rich before 14.3 prints an empty line for a bar that it does not show
+    if (
+        not console.is_terminal or not is_first()
+    ):  # rich before 14.3 prints an empty line for a bar that it does not show
         yield lambda done, text: None
         return
     columns = (
