@@ -58,7 +58,7 @@ def progress_bar(name: str, total: int | None) -> Iterator[Callable[[str, int], 
 def step_progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
     """A bar over the steps of one thing, where stderr is a terminal; yields `show(done, text)`."""
     console = Console(stderr=True)
-    if not console.is_terminal:  # as above
+    if not console.is_terminal or not _is_first():  # as above; of several processes one shows the bar
         yield lambda done, text: None
         return
     columns = (
@@ -185,3 +185,9 @@ def tell_pace(name: str, summary: Summary) -> None:
 
 def _rate(frames: int, seconds: float) -> str:
     return f"{frames / seconds:.2f}" if seconds > 0 and frames else "–"
+
+
+def _is_first() -> bool:
+    import jax
+
+    return jax.process_index() == 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ from dvsnet_jax.training.decision.report import Row, report
 from dvsnet_jax.training.flow.joint import JointTraining
 from dvsnet_jax.training.flow.joint_run import CROPS, fine_tune
 from dvsnet_jax.training.loop import Metrics, Schedule
+from dvsnet_jax.training.parallel import by_first, check_shared, together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,8 @@ class Accelerated(NamedTuple):
     params: networks.Params
     """Segmentation as it was, flow and decision trained."""
     rows: list[Row]
-    """The decision network beside the mean and a line on flow magnitude, on held-out pairs."""
+    """The decision network beside the mean and a line on flow magnitude, on held-out pairs; of several processes the
+    first one has them."""
 
 
 def accelerate(
@@ -72,9 +75,11 @@ def accelerate(
     """Trains all that DVSNet adds to a segmentation network, in `folder`; started again, it goes on where it stopped.
 
     `clips` are frames of one video each, in order; labels in them are not looked at. `held_out` are others, which the
-    decision network is validated on. Raises InputError as the stages do.
+    decision network is validated on. Of several processes the first one makes the data of the decision network, in a
+    folder that all of them must share. Raises InputError where they do not, and as the stages do.
     """
     folder = Path(folder)
+    check_shared(folder)
     on_stage("flow")
     flow = fine_tune(
         params, config, clips, folder / "flow", options.joint, schedule or Schedule(steps=options.joint.steps),
@@ -103,14 +108,15 @@ def learn_decision(
     on_stage("decision data")
     for name, source, count in (("train", clips, options.pairs), ("val", held_out, max(1, options.pairs // 4))):
         pairs, read = clip_pairs(source, count, options.distances, seed=options.decision.seed)
-        make_set(params, pairs, folder / "decision-data" / name, config=config, read=read, on_progress=on_pairs)
+        place = folder / "decision-data" / name
+        by_first(partial(make_set, params, pairs, place, config=config, read=read, on_progress=on_pairs))
     on_stage("decision")
-    data, validation = (read_set(folder / "decision-data" / name) for name in ("train", "val"))
+    data, validation = together(lambda: [read_set(folder / "decision-data" / name) for name in ("train", "val")])
     decision = train_decision(
         data, validation, folder / "decision", options.decision, config=config.decision, on_epoch=on_epoch
     )
-    rows = report(decision, data, validation, folder / "decision", config=config.decision)
-    return Accelerated({**params, "decision": decision}, rows)
+    rows = by_first(lambda: report(decision, data, validation, folder / "decision", config=config.decision))
+    return Accelerated({**params, "decision": decision}, rows or [])
 
 
 def clip_pairs(

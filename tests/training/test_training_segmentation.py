@@ -481,7 +481,8 @@ def test_recipe_writes_weights_that_load(root, whole, capsys):
 
 
 def child(code, *arguments, **environment):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]), **environment}
+    path = os.pathsep.join(map(str, (Path(__file__).parent, TESTS, TESTS.parent)))
+    environment = {**os.environ, "PYTHONPATH": path, **environment}
     command = [sys.executable, "-c", f"import sys, test_training_segmentation as t; {code}", *arguments]
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

@@ -89,7 +89,7 @@ class Accelerate:
         from dvsnet_jax.training.accelerate import accelerate
         from dvsnet_jax.training.decision.report import table
         from dvsnet_jax.training.own_network import in_place_of, make_network
-        from dvsnet_jax.training.parallel import is_first
+        from dvsnet_jax.training.parallel import by_first, is_first
         from dvsnet_jax.training.restoring import restore
 
         params, config = restore(self.restore_from) if self.restore_from else checkpoints.load_bundled()
@@ -102,14 +102,14 @@ class Accelerate:
             made = accelerate(
                 params, config, clips, held, self.save_dir, self._settings(),
                 schedule=self.run_options.schedule(self.steps), described=self.data,
-                on_stage=lambda stage: print(f"stage: {stage}", flush=True),
+                on_stage=lambda stage: print(f"stage: {stage}", flush=True) if is_first() else None,
                 on_step=lambda done, at: show(done, f"right {at['right']:.3f}, copied {at['copied']:.3f}"),
                 on_epoch=print_record,
             )  # fmt: skip
-        print(table(made.rows))
+        save = checkpoints.save_accelerator if self.segmentation else checkpoints.save
+        by_first(lambda: save(self.save_dir / "weights", made.params, config))
         if is_first():
-            save = checkpoints.save_accelerator if self.segmentation else checkpoints.save
-            save(self.save_dir / "weights", made.params, config)
+            print(table(made.rows))
             print(f"{self.save_dir / 'weights'}: DVSNet around this segmentation network")
         return 0
 

@@ -60,7 +60,7 @@ class TrainDecision:
         from dvsnet_jax.training.decision.loop import train
         from dvsnet_jax.training.decision.network import DecisionTraining
         from dvsnet_jax.training.decision.report import report, table
-        from dvsnet_jax.training.parallel import is_first
+        from dvsnet_jax.training.parallel import by_first
         from dvsnet_jax.training.restoring import restore
 
         training = DecisionTraining(
@@ -82,10 +82,12 @@ class TrainDecision:
                 data, validation, self.save_dir, training, config=config, save_every=self.save_every,
                 on_step=lambda step, loss: show(step, f"loss {loss:.2f}"), on_epoch=print_record,
             )  # fmt: skip
-        if not is_first():
-            return 0
-        print(table(report(trained, data, validation, self.save_dir, config=config)))
-        if self.restore_from:
-            checkpoints.save(self.save_dir / "weights", {**params, "decision": trained}, whole)
-            print(f"{self.save_dir / 'weights'}: {self.restore_from} with this decision network")
+
+        def finish() -> None:
+            print(table(report(trained, data, validation, self.save_dir, config=config)))
+            if self.restore_from:
+                checkpoints.save(self.save_dir / "weights", {**params, "decision": trained}, whole)
+                print(f"{self.save_dir / 'weights'}: {self.restore_from} with this decision network")
+
+        by_first(finish)
         return 0

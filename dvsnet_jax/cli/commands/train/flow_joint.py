@@ -65,7 +65,7 @@ class FineTuneFlow:
         from dvsnet_jax.datasets.clips import clip_sets
         from dvsnet_jax.training.flow.joint import JointTraining
         from dvsnet_jax.training.flow.joint_run import fine_tune
-        from dvsnet_jax.training.parallel import is_first
+        from dvsnet_jax.training.parallel import by_first, is_first
         from dvsnet_jax.training.warm_start import begin_any
 
         training = JointTraining(
@@ -83,7 +83,7 @@ class FineTuneFlow:
                 on_step=lambda done, at: show(done, f"loss {at['loss']:.3f}, right {at['right']:.3f}"),
                 on_validation=print_validation,
             )  # fmt: skip
+        by_first(lambda: checkpoints.save(self.save_dir / "weights", {**params, "flow": kept}, config))
         if is_first():
-            checkpoints.save(self.save_dir / "weights", {**params, "flow": kept}, config)
             print(f"{self.save_dir / 'weights'}: DVSNet with this flow network")
         return 0

@@ -77,7 +77,7 @@ class TrainFlow:
         from dvsnet_jax.datasets.flow.sets import flow_sets
         from dvsnet_jax.training.flow.supervised import FlowTraining
         from dvsnet_jax.training.flow.supervised_run import train_flow
-        from dvsnet_jax.training.parallel import is_first
+        from dvsnet_jax.training.parallel import by_first, is_first
 
         self._check()
         training = FlowTraining(
@@ -96,9 +96,10 @@ class TrainFlow:
                 on_step=lambda done, at: show(done, f"loss {at['loss']:.3f} (no flow: {at['zero']:.3f})"),
                 on_validation=print_validation,
             )  # fmt: skip
+        place = self.save_dir / "weights"
+        made = kept if whole is None else {**everything, "flow": kept}
+        by_first(lambda: checkpoints.save(place, made, whole or config))
         if is_first():
-            place = self.save_dir / "weights"
-            checkpoints.save(place, kept if whole is None else {**everything, "flow": kept}, whole or config)
             print(f"{place}: {'the flow network' if whole is None else 'DVSNet with this flow network'}")
         return 0
 

@@ -89,7 +89,7 @@ class TrainSegmentation:
         from dvsnet_jax import checkpoints
         from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
         from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_sets
-        from dvsnet_jax.training.parallel import is_first
+        from dvsnet_jax.training.parallel import by_first, is_first
         from dvsnet_jax.training.segmentation_run import train_segmentation
         from dvsnet_jax.training.warm_start import PRESETS, begin
 
@@ -113,8 +113,8 @@ class TrainSegmentation:
                 on_step=lambda done, metrics: show(done, f"loss {metrics['loss']:.3f}"),
                 on_validation=print_validation,
             )  # fmt: skip
+        by_first(lambda: checkpoints.save(self.save_dir / "weights", {**params, "segmentation": kept}, config))
         if is_first():
-            checkpoints.save(self.save_dir / "weights", {**params, "segmentation": kept}, config)
             print(f"{self.save_dir / 'weights'}: DVSNet with this segmentation network")
         return 0
 
