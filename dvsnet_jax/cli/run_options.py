@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from dvsnet_jax.training.loop import Schedule
 
 GOES_ON = "interrupted; the same command goes on from what was saved"
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "auto"]
+"""`auto`, which was bfloat16 on accelerators, is taken as the default that it stood for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +47,8 @@ def join_processes(distributed: bool) -> None:
 
 
 def chosen_precision(asked: Precision) -> Literal["float32", "bfloat16"]:
-    """'auto' is bfloat16 on accelerators, float32 on CPU, where it gains nothing."""
-    import jax
-
-    if asked != "auto":
-        return asked
-    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    """What a run computes in."""
+    return "float32" if asked == "auto" else asked
 
 
 def need(option: str, given: tuple[str, ...], example: str) -> None:

@@ -144,7 +144,7 @@ def test_originals_weights_need_no_decision_network_yet():
 
     with pytest.MonkeyPatch.context() as patch:
         small = {
-            checkpoints.original_names.to_original(name): np.asarray(array)
+            checkpoints.foreign.original_names.to_original(name): np.asarray(array)
             for name, array in checkpoints.matching.flatten(tiny_params()).items()
             if not name.startswith("decision/")
         }

@@ -44,8 +44,8 @@ class TrainDecision:
     """More of them go on with a run that is there."""
     decay: Positive = 0.99
     """Of the learning rate, every epoch."""
-    precision: Precision = "auto"
-    """Of activations and gradients; auto is bfloat16 on accelerators."""
+    precision: Precision = "float32"
+    """Of activations; bfloat16 is for accelerators, but not for depthwise convolutions on a GPU."""
     seed: int = 0
     """Of all that is drawn."""
     save_every: OptionalSteps = None

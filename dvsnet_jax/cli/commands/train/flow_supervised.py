@@ -61,8 +61,8 @@ class TrainFlow:
     """Of a pixel's error; 0.4 for CSS-ft-sd."""
     whole_stack: bool = False
     """The networks below the last one learn too."""
-    precision: Precision = "auto"
-    """Of activations and gradients; auto is bfloat16 on accelerators."""
+    precision: Precision = "float32"
+    """Of activations; bfloat16 is for accelerators, but not for depthwise convolutions on a GPU."""
     in_memory: bool = False
     """Read (or draw) the data once and keep it."""
     seed: int = 0
