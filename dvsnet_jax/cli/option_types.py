@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import tyro
@@ -29,54 +30,87 @@ def option(metavar: str, *aliases: str, help: str | None = None) -> Any:
     return tyro.conf.arg(metavar=metavar, aliases=aliases or None, help=help, help_behavior_hint="")
 
 
-def _number(
-    metavar: str, kind: Callable[[str], Any], expected: str, holds: Callable[[Any], bool] = lambda value: True
-) -> PrimitiveConstructorSpec:
-    """How tyro reads a number for which `holds` is true. It reads `int | None` badly: the error tells of types."""
+@dataclass(frozen=True)
+class _Kind:
+    """A number that an option takes."""
 
-    def read(words: list[str]) -> Any:
+    metavar: str
+    read: Callable[[str], Any]
+    expected: str
+    holds: Callable[[Any], bool] = lambda value: True
+
+    def __call__(self, word: str) -> Any:
         try:
-            value = kind(words[0])
+            value = self.read(word)
         except ValueError:
             value = None
-        if value is None or not holds(value):
-            raise ValueError(f"{words[0]!r} is not {expected}")
+        if value is None or not self.holds(value):
+            raise ValueError(f"{word!r} is not {self.expected}")
         return value
 
+
+def _one(kind: _Kind) -> PrimitiveConstructorSpec:
+    """How tyro reads a number. By itself it reads `int | None` and tuples badly: its errors tell of types."""
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar=metavar,
-        instance_from_str=read,
+        metavar=kind.metavar,
+        instance_from_str=lambda words: kind(words[0]),
         is_instance=lambda value: value is None or isinstance(value, int | float),
-        str_from_instance=lambda value: [f"{value:.12g}" if isinstance(value, float) else str(value)],
+        str_from_instance=lambda value: [_text(value)],
     )
 
 
-_WHOLE = _number("COUNT", int, "a whole number")
-_ANY = _number("NUMBER", float, "a number")
-_COUNT = _number("COUNT", int, "a whole number of 1 or more", lambda value: value >= 1)
-_POSITIVE = _number("NUMBER", float, "a finite number above 0", lambda value: 0 < value < math.inf)
-_AMOUNT = _number("NUMBER", float, "a finite number of 0 or more", lambda value: 0 <= value < math.inf)
-_SHARE = _number("SHARE", float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+def _many(kind: _Kind, count: int | None = None) -> PrimitiveConstructorSpec:
+    """The same for so many numbers, or for one or more."""
 
-Count = Annotated[int, _COUNT]
+    def read(words: list[str]) -> tuple[Any, ...]:
+        if not words:
+            raise ValueError(f"expected {kind.expected}, one or more of them")
+        return tuple(map(kind, words))
+
+    return PrimitiveConstructorSpec(
+        nargs="*" if count is None else count,
+        metavar=f"{kind.metavar} …" if count is None else " ".join(count * [kind.metavar]),
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [_text(each) for each in value],
+    )
+
+
+def _text(value: Any) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+_WHOLE = _Kind("COUNT", int, "a whole number")
+_ANY = _Kind("NUMBER", float, "a number")
+_COUNT = _Kind("COUNT", int, "a whole number of 1 or more", lambda value: value >= 1)
+_POSITIVE = _Kind("NUMBER", float, "a finite number above 0", lambda value: 0 < value < math.inf)
+_AMOUNT = _Kind("NUMBER", float, "a finite number of 0 or more", lambda value: 0 <= value < math.inf)
+_SHARE = _Kind("SHARE", float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+
+Count = Annotated[int, _one(_COUNT)]
 """1 or more."""
-Positive = Annotated[float, _POSITIVE]
+Counts = Annotated[tuple[int, ...], _many(_COUNT)]
+"""One or more of them."""
+Wholes = Annotated[tuple[int, ...], _many(_WHOLE)]
+Positive = Annotated[float, _one(_POSITIVE)]
 """Above 0, and finite."""
-Amount = Annotated[float, _AMOUNT]
+Positives = Annotated[tuple[float, ...], _many(_POSITIVE)]
+Amount = Annotated[float, _one(_AMOUNT)]
 """0 or more, and finite."""
-Pixels = Annotated[tuple[Count, Count], tyro.conf.arg(metavar="HEIGHT WIDTH")]
-Range = Annotated[tuple[Positive, Positive], tyro.conf.arg(metavar="LEAST MOST")]
-Distances = Annotated[tuple[int, int], tyro.conf.arg(metavar="LEAST MOST")]
-Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME …", help_behavior_hint="")]
+Pixels = Annotated[tuple[int, int], _many(_COUNT, 2), tyro.conf.arg(metavar="HEIGHT WIDTH")]
+Range = Annotated[tuple[float, float], _many(_POSITIVE, 2), tyro.conf.arg(metavar="LEAST MOST")]
+Distances = Annotated[tuple[int, int], _many(_WHOLE, 2), tyro.conf.arg(metavar="LEAST MOST")]
+Widths = Annotated[tuple[int, int, int], _many(_COUNT, 3)]
+Names = Annotated[tuple[str, ...], option("NAME …")]
 Specs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, option("DATA")]
 """An option that is given once for each data set."""
 
 OptionalPath = Annotated[str | None, option("PATH")]
-OptionalNumber = Annotated[float | None, _ANY, option("NUMBER")]
-OptionalCount = Annotated[int | None, _WHOLE, option("COUNT")]
-OptionalSteps = Annotated[int | None, _COUNT, option("STEPS")]
-OptionalPositive = Annotated[float | None, _POSITIVE, option("NUMBER")]
-OptionalShare = Annotated[float | None, _SHARE, option("SHARE")]
+OptionalNumber = Annotated[float | None, _one(_ANY), option("NUMBER")]
+OptionalCount = Annotated[int | None, _one(_WHOLE), option("COUNT")]
+OptionalSteps = Annotated[int | None, _one(_COUNT), option("STEPS")]
+OptionalPositive = Annotated[float | None, _one(_POSITIVE), option("NUMBER")]
+OptionalShare = Annotated[float | None, _one(_SHARE), option("SHARE")]
 OptionalGrid = Annotated[str | None, option("ROWSxCOLUMNS")]
 OptionalSize = Annotated[str | None, option("HEIGHTxWIDTH")]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import tyro
+from typing import TYPE_CHECKING, Literal
 
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, OptionalSteps
@@ -14,12 +12,8 @@ if TYPE_CHECKING:
     from dvsnet_jax.training.loop import Schedule
 
 GOES_ON = "interrupted; the same command goes on from what was saved"
-Precision = Annotated[
-    Literal["float32", "bfloat16", "auto"],
-    tyro.conf.arg(
-        help="Of activations. bfloat16 is for accelerators, but not for depthwise convolutions on a GPU. auto: float32."
-    ),
-]
+Precision = Literal["float32", "bfloat16", "auto"]
+"""`auto`, which was bfloat16 on accelerators, is taken as the default that it stood for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +47,7 @@ def join_processes(distributed: bool) -> None:
 
 
 def chosen_precision(asked: Precision) -> Literal["float32", "bfloat16"]:
-    """`auto`, which was bfloat16 on accelerators, is taken as the default that it stood for."""
+    """What a run computes in."""
     return "float32" if asked == "auto" else asked
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, option
+from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, Positives, option
+from dvsnet_jax.cli.run_options import need
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.weights import load_weights
 
@@ -52,7 +53,7 @@ class ComparePolicies:
     """Which frames count: all that have labels, or as in the paper the last of frames 1 to 20."""
     scale: Positive = 1.0
     """Resizes the frames first."""
-    shares: tuple[Positive, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
+    shares: Positives = (0.05, 0.1, 0.2, 0.3, 0.5)
     """Of regions, 0 to 1."""
     policies: tuple[PolicyName, ...] = (
         "learned", "loss", "dynamic", "interval", "difference", "flow", "random", "oracle",
@@ -65,7 +66,7 @@ class ComparePolicies:
     seed: int = 0
     """Of the policy random."""
     no_consistency: bool = False
-    """Leave out temporal consistency, which takes optical flow (needs OpenCV)."""
+    """Leave out temporal consistency, which takes optical flow."""
     no_time: bool = False
     """Leave out timing the frame step."""
     report: OptionalPath = None
@@ -76,6 +77,7 @@ class ComparePolicies:
     """Write all measurements here, one JSON object a line."""
 
     def run(self) -> int:
+        need("--policies", self.policies, "learned loss")
         if self.segmentation and not self.weights:
             raise UsageError("--segmentation needs --weights, those that 'dvsnet accelerate' wrote around this network")
 
@@ -94,6 +96,7 @@ class ComparePolicies:
         from dvsnet_jax import checkpoints, networks
         from dvsnet_jax.training.own_network import make_network
 
+        need("--policies", self.policies, "learned loss")
         if self.segmentation and self.weights:
             params, config = checkpoints.load_accelerator(self.weights, *make_network(self.segmentation))
         else:

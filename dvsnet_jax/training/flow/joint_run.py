@@ -1,4 +1,4 @@
-"""The joint fine-tune from start to end, on clips; what `train/flow.py joint` and `train/accelerate.py` both run."""
+"""The joint fine-tune from start to end, on clips; what `dvsnet train flow-joint` and `dvsnet accelerate` run."""
 
 from __future__ import annotations
 

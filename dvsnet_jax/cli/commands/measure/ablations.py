@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from dvsnet_jax.cli.commands.policies import PolicyName
-from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, option
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, Positives, Wholes, option
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.weights import load_weights
 
@@ -27,7 +28,7 @@ _GRIDS = ((1, 1), (1, 2), (2, 2), (4, 4))
 
 @dataclass(frozen=True, kw_only=True)
 class Ablations:
-    """Ablate as the paper does: the frame step with one thing changed.
+    """Ablate as the paper does: a frame step with one thing changed.
 
     overlap: regions reach so many pixels over their border. regions: a frame cut into 1×1, 1×2, 2×2, 4×4. warping: the
     key frame's scores with and without the scale field, or its labels. Weights stay as they are; each variant is swept
@@ -48,9 +49,9 @@ class Ablations:
     """Resizes the frames first."""
     policy: PolicyName = "loss"
     """By which regions are chosen."""
-    shares: tuple[Positive, ...] = (0.1, 0.2, 0.3)
+    shares: Positives = (0.1, 0.2, 0.3)
     """Of regions, 0 to 1."""
-    overlaps: tuple[int, ...] = (0, 32, 64, 128)
+    overlaps: Wholes = (0, 32, 64, 128)
     """Pixels."""
     tolerance: Positive = 0.01
     """Between share and run."""
@@ -62,6 +63,9 @@ class Ablations:
     """Write all measurements here, one JSON object a line."""
 
     def run(self) -> int:
+        if not self.what:
+            raise UsageError("nothing to ablate; name overlap, regions or warping, or several of them")
+
         from dvsnet_jax import networks
         from dvsnet_jax.evaluation.clips.labelled import labelled_clips, snippets
         from dvsnet_jax.evaluation.policies.ablations import ablation_table, check_sizes, grids, overlaps

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from dvsnet_jax.cli.option_types import Count, Distances, OptionalPath, Positive, option
-from dvsnet_jax.cli.run_options import GOES_ON
+from dvsnet_jax.cli.option_types import Count, Distances, OptionalPath, Positive, Positives, Widths, option
+from dvsnet_jax.cli.run_options import GOES_ON, need
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.weights import load_weights
 
@@ -27,7 +27,7 @@ Layer = Literal["conv1", "conv2", "conv3_1", "conv4_1", "conv5_1", "conv6_1"]
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureAblation:
-    """Ablate the decision feature: train on each layer of the flow network.
+    """Ablate the decision feature: which layer of the flow network.
 
     It is the paper's question which layer the decision network should read. Segmentation and flow stay as they are. For
     each layer the paper's decision network is trained from nothing on the same --pairs of frames drawn from --train
@@ -55,9 +55,9 @@ class FeatureAblation:
     """Of the decision network."""
     learning_rate: Positive = 2e-3
     """In the first epoch."""
-    hidden: tuple[Count, Count, Count] = (1024, 1024, 10)
+    hidden: Widths = (1024, 1024, 10)
     """Widths of the decision network's layers."""
-    shares: tuple[Positive, ...] = (0.1, 0.2, 0.3)
+    shares: Positives = (0.1, 0.2, 0.3)
     """Of regions, 0 to 1."""
     tolerance: Positive = 0.01
     """Between share and run."""
@@ -67,6 +67,8 @@ class FeatureAblation:
     """Write all measurements here, one JSON object a line."""
 
     def run(self) -> int:
+        need("--layers", self.layers, "conv6_1")
+
         from dvsnet_jax.config import DecisionConfig
         from dvsnet_jax.datasets.clips import clip_set
         from dvsnet_jax.evaluation.clips.labelled import labelled_clips

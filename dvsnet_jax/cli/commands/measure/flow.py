@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import Count, Names, Specs, option
+from dvsnet_jax.cli.option_types import Count, Counts, Names, Specs, option
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureFlow:
-    """Measure the flow network: end-point error, and what warping gains over copying.
+    """Measure the flow network: end-point error, gain by warping.
 
     The network reads --pairs at their own size. In --clips a key frame's labels, warped or copied, are held against
     those of segmenting the current frame. Prints markdown tables.
@@ -26,7 +26,7 @@ class MeasureFlow:
     resizes it first. May be given again."""
     only: Names = ()
     """Beginnings of the clips' names that are taken."""
-    gaps: tuple[Count, ...] = (1, 3, 6, 9)
+    gaps: Counts = (1, 3, 6, 9)
     """Frames between key frame and current frame."""
     most: Count = 60
     """Pairs of frames a gap."""

@@ -15,7 +15,7 @@ from dvsnet_jax.cli.weights import load_weights
 
 @dataclass(frozen=True, kw_only=True)
 class Portability:
-    """Lower the frame step for other platforms and compare what it gives.
+    """Lower the step for other platforms and compare what it gives.
 
     A row for each platform and precision. Lowering needs none of the platforms; where one is here its program is also
     run, and held against float32 on this CPU: share of equal labels, largest difference of scores, share of equal

@@ -13,7 +13,7 @@ from dvsnet_jax.cli.screen import step_progress
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureSegmentation:
-    """Measure the segmentation network: mIoU of pictures, whole and cut into regions.
+    """Measure the segmentation network: mIoU, whole and in regions.
 
     "In regions" is what DVSNet shows where it segments everything; void pixels do not count, and means are over the
     classes that occur. CamVid is measured in its own 11 classes. Prints a markdown table.

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import Count, OptionalCount, OptionalPath, option, pair
+from dvsnet_jax.cli.option_types import Count, Counts, OptionalCount, OptionalPath, option, pair
+from dvsnet_jax.cli.run_options import need
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.weights import load_seeded
 
@@ -26,7 +27,7 @@ _KINDS = {"compact": "routing", "dense": "routing", "float32": "precision", "bfl
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Time the frame step by regions segmented, its stages, whole videos, the flow networks.
+    """Time the frame step, its stages, whole videos, flow networks.
 
     Side by side, in one run. frame-step: by regions segmented, and every frame without DVSNet. stages: where the time
     of a frame with nothing segmented goes. region: one region of 576×1088 through DeepLab-Fast, beside PyTorch.
@@ -50,7 +51,7 @@ class Speed:
     """Videos or folders of frames for end-to-end."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of end-to-end."""
-    interval: Annotated[tuple[Count, ...], option("FRAMES …")] = ()
+    interval: Annotated[Counts, option("FRAMES …")] = ()
     """Policies of end-to-end: segment every so many frames; the weights' own if not given."""
     repeats: Count = 5
     """Of each measurement."""
@@ -60,6 +61,7 @@ class Speed:
     """Write the rows here, one JSON object a line."""
 
     def run(self) -> int:
+        need("--forms", self.forms, "compact,prepared")
         if "end-to-end" in self.what and not self.input:
             raise UsageError("end-to-end needs --input, a video or a folder of frames")
         if "region" in self.what and self.peers is None:

@@ -45,6 +45,7 @@ class TrainDecision:
     decay: Positive = 0.99
     """Of the learning rate, every epoch."""
     precision: Precision = "float32"
+    """Of activations; bfloat16 is for accelerators, but not for depthwise convolutions on a GPU."""
     seed: int = 0
     """Of all that is drawn."""
     save_every: OptionalSteps = None

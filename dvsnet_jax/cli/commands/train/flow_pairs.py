@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import Count, Names, Specs
+from dvsnet_jax.cli.option_types import Count, Names, Specs, Wholes
 from dvsnet_jax.cli.run_options import GOES_ON, need
 from dvsnet_jax.cli.screen import step_progress
 
@@ -31,7 +31,7 @@ class FlowPairs:
     """Beginnings of clips' names that are left out."""
     only: Names = ()
     """Beginnings of clips' names that are taken."""
-    gaps: tuple[int, ...] = (1, 2, 4, 7)
+    gaps: Wholes = (1, 2, 4, 7)
     """Frames between the two; 0 gives pairs of one picture, which the training moves."""
     every: Count = 1
     """Take every so many frames as current."""
@@ -42,7 +42,7 @@ class FlowPairs:
 
     def run(self) -> int:
         need("--data", self.data, "video:drive.mp4")
-        if not self.gaps or min(self.gaps) < 0 or not 0 <= self.share <= 1:
+        if min(self.gaps) < 0 or not 0 <= self.share <= 1:
             raise UsageError(
                 f"--gaps {' '.join(map(str, self.gaps))} --share {self.share}: expected gaps of 0 or more, a share of "
                 "0 to 1"

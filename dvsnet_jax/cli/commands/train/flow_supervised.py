@@ -62,6 +62,7 @@ class TrainFlow:
     whole_stack: bool = False
     """The networks below the last one learn too."""
     precision: Precision = "float32"
+    """Of activations; bfloat16 is for accelerators, but not for depthwise convolutions on a GPU."""
     in_memory: bool = False
     """Read (or draw) the data once and keep it."""
     seed: int = 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSegmentation:
-    """Stage 1: train the segmentation network, on frames with labels.
+    """Stage 1: train the segmentation network on labelled frames.
 
     Writes SAVE_DIR/metrics.jsonl and SAVE_DIR/weights, a checkpoint of DVSNet with this segmentation network in it, the
     best by validation. Killed at any moment, the same command goes on and ends with the same parameters.
@@ -76,6 +76,7 @@ class TrainSegmentation:
     loss_every: Count = 1
     """The loss looks at every n-th pixel down and across."""
     precision: Precision = "float32"
+    """Of activations; bfloat16 is for accelerators, but not for depthwise convolutions on a GPU."""
     in_memory: bool = False
     """Read the data once and keep it."""
     seed: int = 0
