@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -44,6 +52,37 @@ def progress_bar(name: str, total: int | None) -> Iterator[Callable[[str, int], 
             progress.update(task, completed=frames, stage="compiling …" if stage == "compiling" else "")
 
         yield show
+
+
+@contextmanager
+def step_progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """A bar over the steps of one thing, where stderr is a terminal; yields `show(done, text)`."""
+    console = Console(stderr=True)
+    if not console.is_terminal:  # as above
+        yield lambda done, text: None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=total, text="")
+        yield lambda done, text: bar.update(task, completed=done, text=text)
+
+
+def print_record(record: Mapping[str, Any]) -> None:
+    """A record of metrics as a line on stdout: epoch 3, loss 12.3, …"""
+    shown = {name.replace("_", " "): f"{v:.4g}" if isinstance(v, float) else v for name, v in record.items()}
+    print(", ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
+
+
+def print_validation(line: Mapping[str, Any]) -> None:
+    """A validation's line of metrics, the same way."""
+    print_record({"step": line["step"], **line["validation"]})
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""OpenCV, which only the making of training data needs."""
+"""OpenCV, which finds flow between real frames and draws pairs to train on; imported when one of these is asked for."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dvsnet_jax.errors import InputError
 
 
 def opencv(wanted_for: str) -> Any:
-    """The module cv2. Raises InputError, with what it is `wanted_for`, where it is not installed."""
+    """The module cv2. Raises InputError, with what it is `wanted_for`, where it is missing or cannot be loaded."""
     try:
         import cv2
     except ImportError as error:
-        raise InputError(f"{wanted_for} needs OpenCV, which is not here: pip install 'dvsnet-jax[train]'") from error
+        raise InputError(
+            f"{wanted_for} needs OpenCV, which comes with dvsnet-jax but cannot be loaded here ({error}); "
+            "pip install --force-reinstall --no-deps opencv-python-headless"
+        ) from error
     cv2.setNumThreads(1)  # loaders have threads of their own
     return cv2

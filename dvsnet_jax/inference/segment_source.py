@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from os import cpu_count
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -128,7 +129,7 @@ class Segmenter:
         if (height, width) not in self._compiled:
             lowered = segment_frame.lower(self.params, state, frames, config=self.config)
             self._compiled[height, width] = lowered.compile()
-        return state, self._compiled[height, width]
+        return state, partial(self._compiled[height, width], config=self.config)
 
 
 def segment_source(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from dvsnet_jax import preprocessing
 from dvsnet_jax.config import (
+    CarriedMotionConfig,
     DeepLabFastConfig,
     DeepLabLiteConfig,
     DeepLabV2Config,
@@ -27,7 +28,7 @@ from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast
 from dvsnet_jax.networks.deeplab_lite import DeepLabLite
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
-from dvsnet_jax.networks.flow_and_decision import decision_network
+from dvsnet_jax.networks.flow_and_decision import CARRIED_CUES, decision_network
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s
 from dvsnet_jax.networks.flownet.in_video import init_region_flow_params
 from dvsnet_jax.networks.preparation import is_prepared
@@ -122,6 +123,8 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
     flow_params: Any
     if isinstance(flow, FlowNet2sConfig):
         flow_params, channels = _init(FlowNet2s(flow, config.num_classes), flow_key, pair), flow.feature_channels
+    elif isinstance(flow, CarriedMotionConfig):
+        flow_params, channels = {}, 0
     elif isinstance(flow, FlowNet2Config):
         flow_params, channels = init_region_flow_params(flow_key, flow, config.num_classes), flow.channels(1024)
     else:
@@ -133,7 +136,7 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
     else:
         segmentation_params = _init(_DEEPLABS[type(segmentation)](segmentation), image_key, image)
     if isinstance(config.decision, LocalDecisionConfig):
-        channels = len(CUES)
+        channels = len(CUES) + (len(CARRIED_CUES) if isinstance(flow, CarriedMotionConfig) else 0)
     feature = _floats(1, *config.decision.grid, channels)
     return {
         "segmentation": segmentation_params,

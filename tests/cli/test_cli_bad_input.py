@@ -133,6 +133,13 @@ def test_an_overlap_that_the_geometry_cannot_take(run, listed):
     assert names == [] and "street_000.png: overlap 200 is too large for 64×96 frames" in told and "at most" in told
 
 
+def test_regions_of_nothing_but_padding(run, tmp_path):
+    write_images(tmp_path / "odd", clip(1, 112, 96))
+    names, told = run(tmp_path / "odd", "--regions", "6x2", "--overlap", "0")
+    assert names == [] and "street_000.png: 112×96 frames in 6×2 regions are too many at overlap 0: 4 of 12" in told
+    assert "use 4×2, the largest grid" in told
+
+
 @pytest.mark.parametrize("target", ["nan", "inf", "-inf"])
 def test_a_target_that_is_not_finite(run, listed, target):
     assert "must be a finite number" in run(listed[0], f"--target={target}", status=2)[1]

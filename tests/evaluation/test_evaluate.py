@@ -137,6 +137,14 @@ def test_what_is_wrong_with_a_clip_costs_only_itself(tmp_path):
         run(tmp_path / "none", bad[:2], 2)
 
 
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_regions_of_nothing_but_padding_are_refused(tmp_path, every_frame):
+    """Counted and steered by before; with every frame segmented besides it ended in a ValueError of JSON's."""
+    odd = CONFIG.replace(regions=(6, 2), overlap=0)
+    with pytest.raises(InputError, match=r"clip_0: 112×96 frames in 6×2 regions .* 4 of 12 .*; use 4×2, the largest"):
+        evaluate(tiny_params(), clips((2,), size=(112, 96)), config=odd, folder=tmp_path, every_frame=every_frame)
+
+
 def test_interrupted_it_does_only_what_is_left(tmp_path):
     whole = run(tmp_path / "whole", clips(), 2)
 

@@ -23,6 +23,7 @@ from dvsnet_jax import (
     AccumulatedLoss,
     DVSNetConfig,
     DynamicTarget,
+    ExpectedConfidence,
     FixedInterval,
     FlowFunction,
     FlowMagnitude,
@@ -70,8 +71,8 @@ class AnyOf:
         return Choice(zeros.astype(jnp.int32), zeros, FixedInterval(3).init(regions), zeros > 0)
 
     def decide(self, state, evidence):
-        difference, _ = FrameDifference(0).decide(state.number, evidence)
-        flow, _ = FlowMagnitude(0).decide(state.number, evidence)
+        difference, _ = FrameDifference(state.number).decide((), evidence)  # traced: one for each region
+        flow, _ = FlowMagnitude(state.number).decide((), evidence)
         interval, age = FixedInterval(3).decide(state.age, evidence)
         decided = jnp.stack([difference, flow, interval, state.route])
         return decided[state.policy, jnp.arange(len(state.policy))], state._replace(age=age)
@@ -125,10 +126,12 @@ def run(policy: str, threshold: float):
 
 
 def by_the_frame_step(policy: str, threshold: float, routes: np.ndarray, params=None) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and routes by `segment_frame`, whose policies keep their numbers in their state."""
+    """Labels and routes by `segment_frame`."""
     params = params or tiny_params()
     clip = video(FRAMES, height=75, width=100)
-    config = TINY if policy == "learned" else TINY.replace(policy=AnyOf())
+    config = TINY.replace(policy=AnyOf())
+    if policy == "learned":
+        config = TINY.replace(policy=ExpectedConfidence(setting(policy, threshold)))
     if policy == "loss":
         config = TINY.replace(policy=AccumulatedLoss(setting(policy, threshold)))
     if policy == "dynamic":
@@ -136,9 +139,7 @@ def by_the_frame_step(policy: str, threshold: float, routes: np.ndarray, params=
     state, results = init_state(params, clip[0], config=config), []
     for frame, route in zip(clip, routes, strict=True):
         number = jnp.full(len(route), setting(policy, threshold), jnp.float32)
-        if policy == "learned":
-            state = state._replace(policy=number)
-        elif policy not in ("loss", "dynamic"):
+        if policy not in ("learned", "loss", "dynamic"):
             # random and oracle exist in the simulation alone: the frame step follows their routes
             place = AnyOf.policies.index(policy if policy in AnyOf.policies else "routes")
             chosen = Choice(jnp.full(len(route), place), number, state.policy.age, jnp.asarray(route))

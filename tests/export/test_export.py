@@ -284,6 +284,13 @@ def test_what_cannot_be_exported_is_told(tmp_path, options, message):
     assert not [*tmp_path.iterdir()]
 
 
+def test_regions_of_nothing_but_padding_are_not_exported(tmp_path):
+    odd = CONFIG.replace(regions=(6, 2), overlap=0)
+    with pytest.raises(InputError, match=r"112×96 frames in 6×2 regions are too many .* use 4×2"):
+        export_program(tmp_path / "x.dvsnet", tiny_params(), odd, height=112, width=96)
+    assert not [*tmp_path.iterdir()]
+
+
 # --- custom calls -----------------------------------------------------------------------------------------------------
 
 

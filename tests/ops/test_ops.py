@@ -184,10 +184,45 @@ def test_merge_takes_the_larger_score_and_the_earlier_region_at_ties():
 
 @pytest.mark.parametrize("overlap,regions", [(64, (2, 2)), (32, (2, 1)), (40, (1, 3))])
 def test_an_overlap_the_geometry_cannot_take(overlap, regions):
-    with pytest.raises(ValueError, match=rf"overlap {overlap} is too large .* use at most (\d+)") as refused:
+    with pytest.raises(ValueError, match=rf"overlap {overlap} is too large .* at most (\d+)") as refused:
         RegionGrid.fit(64, 64, regions, overlap)
-    allowed = int(str(refused.value).split("use at most ")[1].split(",")[0])
+    allowed = int(str(refused.value).split("at most ")[1].split(",")[0])
     RegionGrid.fit(64, 64, regions, allowed)
+
+
+@pytest.mark.parametrize(
+    "size,regions,overlap,empty,works",
+    [
+        ((360, 480), (7, 7), 0, "13 of 49", (6, 6)),
+        ((360, 480), (2, 7), 0, "2 of 14", (2, 6)),
+        ((100, 100), (6, 6), 0, "20 of 36", (4, 4)),
+        ((135, 64), (7, 1), 8, "2 of 7", (5, 1)),
+    ],
+)
+def test_regions_of_nothing_but_padding_are_refused(size, regions, overlap, empty, works):
+    with pytest.raises(
+        ValueError, match=f"{empty} would hold nothing but padding; use {works[0]}×{works[1]}, the larg"
+    ):
+        RegionGrid.fit(*size, regions, overlap)
+    assert RegionGrid.fit(*size, works, overlap).num_regions == works[0] * works[1]
+    between = [(r, c) for r in range(works[0], regions[0] + 1) for c in range(works[1], regions[1] + 1)]
+    for larger in between[1:]:
+        with pytest.raises(ValueError, match="nothing but padding"):
+            RegionGrid.fit(*size, larger, overlap)
+
+
+def test_every_region_of_every_grid_has_a_pixel_of_the_frame():
+    taken = 0
+    for height in range(64, 400, 7):
+        for count in range(1, 12):
+            for overlap in (0, 8, 16, 32):
+                try:
+                    grid = RegionGrid.fit(height, 64, (count, 1), overlap)
+                except ValueError:
+                    continue
+                taken += 1
+                assert grid.corners[-1][0] < height
+    assert taken > 1000
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,10 @@ _SEED = 5  # a street with a bit of everything
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Draw a short clip of a street and segment it: the whole path without any file from elsewhere."""
+    """Draw a short clip of a street and segment it.
+
+    This is the whole path without any file from elsewhere.
+    """
 
     out: str = "demo-out"
     """Folder to write to."""

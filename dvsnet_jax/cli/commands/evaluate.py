@@ -32,9 +32,10 @@ _DATA = (
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Measure on labelled clips: mIoU, outlines, temporal consistency, share of regions segmented. Writes a report.
+    """Measure on labelled clips and write a report.
 
-    Started again with the same options it does only what is left.
+    mIoU, outlines, temporal consistency, share of regions segmented. Started again with the same options it does only
+    what is left.
     """
 
     data: Annotated[tyro.conf.Positional[tuple[str, ...]], option("DATA …", help=_DATA)] = ()

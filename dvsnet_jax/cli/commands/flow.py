@@ -21,7 +21,10 @@ _VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """Optical flow of a pair of images, as .flo, KITTI PNG or picture; or of a video or folder, as a flow video."""
+    """Estimate the optical flow of two images or of a video.
+
+    Of a pair it is written as .flo, KITTI PNG or picture, of a video or folder as a flow video.
+    """
 
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], option("FIRST SECOND | INPUT")] = ()
     """Two images; or one video, folder or list, whose flow from each frame to the next is drawn as a video."""

@@ -49,7 +49,10 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Segment videos: label ids, colour masks, an overlay video, and how each region of each frame was routed."""
+    """Segment videos, folders of images, streams and cameras.
+
+    Writes label ids, colour masks, an overlay video, and how each region of each frame was routed.
+    """
 
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], option("INPUT …")] = ()
     """A video file, a folder of images, a list of images (.txt), images, a stream (rtsp://…) or a camera."""

@@ -20,6 +20,8 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
+from dvsnet_jax.ops.carried_motion import carry, still
 from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_nearest, warp_scores
@@ -43,6 +45,8 @@ class SegmentedFrame(NamedTuple):
     """The score of each label, by which overlapping regions are merged."""
     merged: UInt8[Array, "height width"]
     """Labels of the whole frame."""
+    motion: FrameMotion | None = None
+    """From this frame to the one before it, of one stream, where `config.flow` is `CarriedMotionConfig`."""
 
 
 class Urgency(NamedTuple):
@@ -127,6 +131,7 @@ class _Keys(NamedTuple):
     labels: UInt8[Array, "regions h w"] | None = None
     """With their `maxima`, only where labels are warped."""
     maxima: Float[Array, "regions h w"] | None = None
+    carried: CarriedFlow | None = None
 
 
 def segmented(
@@ -135,13 +140,14 @@ def segmented(
     *,
     config: DVSNetConfig,
     blank: VideoState | None = None,
+    motion: FrameMotion | None = None,
 ) -> SegmentedFrame:
     """A frame as `segment_frame` segments it when it is a stream's first; `blank` is its `init_state`, to be reused."""
     blank = init_state(params, frame[None], config=config) if blank is None else blank
-    state, result = segment_frame(params, jax.tree.map(jnp.copy, blank), frame[None], config=config)
+    state, result = segment_frame(params, jax.tree.map(jnp.copy, blank), frame[None], None, motion, config=config)
     grid = region_grid(config, *frame.shape[:2])
     labels, maxima = _labels_of_regions(state.key_scores, grid)
-    return SegmentedFrame(state.key_images, state.key_scores, labels, maxima, result.labels[0])
+    return SegmentedFrame(state.key_images, state.key_scores, labels, maxima, result.labels[0], motion)
 
 
 @partial(jax.jit, static_argnames="grid")
@@ -172,7 +178,10 @@ def simulate(
     first = clip[0]
     regions = len(first.images)
     nothing = jnp.zeros(regions, jnp.float32)
-    keys = _Keys(first.images, first.scores, nothing + 1, nothing, DYNAMIC.init(regions), *_carried(first, warping))
+    keys = _Keys(
+        first.images, first.scores, nothing + 1, nothing, DYNAMIC.init(regions), *_labels_to_warp(first, warping),
+        still(regions, region_grid(config, *first.merged.shape)) if first.motion is not None else None,
+    )  # fmt: skip
     labels, routes, urgencies = [first.merged], [np.ones(regions, bool)], []
     for frame, draw in zip(clip[1:], draws[1:], strict=True):
         keys, merged, segment, urgency = _step(
@@ -186,11 +195,11 @@ def simulate(
     return Run(np.stack(labels), np.stack(routes), Urgency(*over_time))
 
 
-def _carried(frame: SegmentedFrame, warping: str) -> tuple[Array | None, Array | None]:
+def _labels_to_warp(frame: SegmentedFrame, warping: str) -> tuple[Array | None, Array | None]:
     return (frame.labels, frame.maxima) if warping == "labels" else (None, None)
 
 
-@partial(jax.jit, static_argnames=("config", "warping"))
+@partial(jax.jit, static_argnames="warping")
 def _step(
     params: networks.Params,
     keys: _Keys,
@@ -204,13 +213,18 @@ def _step(
 ) -> tuple[_Keys, UInt8[Array, "height width"], Bool[Array, "regions"], Float[Array, "policies regions"]]:
     """One frame: the frame step with its segmentation network replaced by what it said before."""
     grid = region_grid(config, *frame.merged.shape)
-    out = networks.flow_and_feature(params, frame.images, keys.images, config)
+    carried = None
+    if keys.carried is None or frame.motion is None:
+        out = networks.flow_and_feature(params, frame.images, keys.images, config)
+    else:
+        carried = carry(keys.carried, frame.motion, grid, (grid.height, grid.width))
+        out = networks.carried_flow(carried)
     if keys.labels is not None and keys.maxima is not None:
         warped, maxima = warp_nearest(keys.labels, out.flow), warp_nearest(keys.maxima, out.flow)
     else:
         scale = jnp.ones_like(out.scale) if warping == "unscaled" else out.scale
-        carried = warp_scores(keys.scores, out.flow, scale)
-        warped, maxima = upsample_argmax(carried, (grid.region_height, grid.region_width))
+        warped_scores = warp_scores(keys.scores, out.flow, scale)
+        warped, maxima = upsample_argmax(warped_scores, (grid.region_height, grid.region_width))
     counted = _within_frame(grid)
     score = networks.expected_confidence(params, frame.images, keys.images, keys.scores, out, config)
     loss = accumulated_loss(keys.loss, score)
@@ -232,9 +246,10 @@ def _step(
     segment = jnp.where((policy == POLICIES.index("dynamic")) & jnp.isfinite(threshold), by_target, segment)
     moves = TargetMoves(keys.moves.segmented + segment, keys.moves.warped + ~segment)
     new = _Keys(
-        frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves, *_carried(frame, warping)
-    )
-    keys = where(segment, new, keys._replace(loss=loss, moves=moves))
+        frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves,
+        *_labels_to_warp(frame, warping), None if carried is None else still(segment.shape[0], grid),
+    )  # fmt: skip
+    keys = where(segment, new, keys._replace(loss=loss, moves=moves, carried=carried))
     labels = merge(*where(segment, (frame.labels, frame.maxima), (warped, maxima)), grid)[0]
     return keys._replace(age=keys.age + 1), labels, segment, urgency
 

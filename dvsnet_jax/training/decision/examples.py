@@ -4,7 +4,6 @@ confidence score, section 3.4; the original's `gentestcase.py`).
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -13,6 +12,7 @@ import numpy as np
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.ops.regions import split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
@@ -41,11 +41,12 @@ class PairSample(NamedTuple):
     """Agreement, percent, of the key frame's labels as they are: what warping has to beat."""
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def pair_samples(
     params: networks.Params,
     key: UInt8[Array, "n height width 3"],
     current: UInt8[Array, "n height width 3"],
+    carried: CarriedFlow | None = None,
     *,
     config: DVSNetConfig,
 ) -> PairSample:
@@ -53,14 +54,15 @@ def pair_samples(
 
     Regions are cut as `config` says: train at the overlap that inference will use. *Differs from the original*, which
     trains at overlap 0 and infers at 64; `config.replace(overlap=0)` does as it did. Pixels that pad a frame to fit the
-    regions do not count.
+    regions do not count. `carried` is the motion chained from key to current frame, where `config.flow` is
+    `CarriedMotionConfig`.
     """
     grid = region_grid(config, *key.shape[1:3])
     if config.input_size:
         key, current = (resize_legacy(frames, config.input_size) for frames in (key, current))
     keys, currents = split(key, grid), split(current, grid)
     small = preprocessing.half(currents), preprocessing.half(keys)
-    out = networks.flow_and_feature(params, *small, config)
+    out = networks.flow_and_feature(params, *small, config) if carried is None else networks.carried_flow(carried)
     size = (grid.region_height, grid.region_width)
     key_scores = networks.segmentation_scores(params, keys, config)
     feature = networks.decision_input(*small, key_scores, out, config)

@@ -20,7 +20,7 @@ from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.training import loop
 from dvsnet_jax.training.flow import joint
-from dvsnet_jax.training.flow.validation import agreement_at_gaps
+from dvsnet_jax.training.flow.validation import agreement_at_gaps, check_regions
 from dvsnet_jax.training.parallel import local_batch, replicate
 from dvsnet_jax.training.run_folder import fingerprint
 
@@ -50,13 +50,15 @@ def fine_tune(
       distances: least and greatest number of frames that the key frame is behind.
       described: what the clips are, for the run's settings: JSON values.
 
-    Raises InputError where labels are to supervise and there are none, and as `loop.run` does.
+    Raises InputError where labels are to supervise and there are none, where held-out frames cannot be cut into the
+    configuration's regions, and as `loop.run` does.
     """
     if training.supervision == "labels" and not _has_labels(clips):
         raise InputError(
             f"none of the {sum(map(len, clips))} frames has a label, and labels are to supervise; name clips that have "
             "some, or --supervision own, which needs none"
         )
+    check_regions(held_out or [], config)
     source = Places(clips, distances)
     data = Batches(
         source, batch_size=local_batch(training.batch_size), seed=training.seed,
