@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Literal
 
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, OptionalSteps
+from dvsnet_jax.errors import InputError
 
 if TYPE_CHECKING:
     from dvsnet_jax.training.loop import Schedule
 
+_joined: list[bool] = []
 GOES_ON = "interrupted; the same command goes on from what was saved"
 Precision = Literal["float32", "bfloat16", "auto"]
 """`auto`, which was bfloat16 on accelerators, is taken as the default that it stood for."""
@@ -44,6 +46,15 @@ def join_processes(distributed: bool) -> None:
         import jax
 
         jax.distributed.initialize()
+        _joined.append(True)
+
+
+def stop_others(error: Exception) -> None:
+    """Where this is one of several processes of a training: the others stop too, and tell this error."""
+    if _joined and isinstance(error, InputError | OSError):
+        from dvsnet_jax.training import parallel
+
+        parallel.stop_others(error)
 
 
 def chosen_precision(asked: Precision) -> Literal["float32", "bfloat16"]:

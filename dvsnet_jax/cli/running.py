@@ -15,7 +15,8 @@ import tyro
 
 from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.freed_memory import keep_freed_memory
-from dvsnet_jax.errors import DamagedInput, InputError
+from dvsnet_jax.cli.run_options import stop_others
+from dvsnet_jax.errors import DamagedInput
 
 
 class Family(NamedTuple):
@@ -68,20 +69,12 @@ def run_command(
         if debug:
             raise
         _print(name, error)
-        _stop_others(error)
+        stop_others(error)
         return 2 if isinstance(error, UsageError) else 1
 
 
 def _print(name: str, error: BaseException) -> None:
     print(f"{name}: " + "\n".join(lines(error)), file=sys.stderr, flush=True)
-
-
-def _stop_others(error: Exception) -> None:
-    """Where this is one of several processes of a training, the others must not wait for it."""
-    if isinstance(error, InputError) and "jax" in sys.modules:
-        from dvsnet_jax.training.parallel import stop_others
-
-        stop_others(error)
 
 
 @contextmanager

@@ -97,9 +97,9 @@ def by_first(work: Callable[[], T]) -> T | None:
     return together(lambda: work() if is_first() else None)
 
 
-def stop_others(error: InputError) -> None:
+def stop_others(error: Exception) -> None:
     """Tells the others, at what they do `together` next, that this process ends with an error that they do not know."""
-    if jax.distributed.is_initialized() and jax.process_count() > 1 and _TOLD not in getattr(error, "__notes__", ()):
+    if jax.process_count() > 1 and _TOLD not in getattr(error, "__notes__", ()):
         with suppress(InputError):
             _meet(None, error)
 
@@ -193,9 +193,7 @@ def check_shared(folder: str | Path) -> None:
 def _meet(value: Any, failure: Exception | None) -> list[Any]:
     """What all processes bring, after a look whether one brings a failure: then it is raised in all."""
     if jax.process_count() > 1:
-        message = f"{type(failure).__name__}: {failure}"
-        if failure is None or isinstance(failure, InputError):
-            message = str(failure)
+        message = str(failure) if isinstance(failure, InputError) else f"{type(failure).__name__}: {failure}"
         brought = gather({"value": value, "stopped": None if failure is None else message})
     else:
         brought = [{"value": value, "stopped": None}]

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -19,15 +20,18 @@ import pytest
 from tiny import TINY, video
 
 from dvsnet_jax import LocalDecisionConfig
+from dvsnet_jax.cli.run_options import join_processes
+from dvsnet_jax.cli.running import run_command
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.ops.warp_cues import CUES
-from dvsnet_jax.training import accelerate, command, loop, parallel
+from dvsnet_jax.training import accelerate, loop, parallel
 from dvsnet_jax.training.decision import example_files
 from dvsnet_jax.training.decision.examples import PairSample
 from dvsnet_jax.training.decision.network import DecisionTraining
 
-TESTS = Path(__file__).parents[1]
+HERE = Path(__file__).parent
+TESTS = HERE.parent
 
 
 class Numbers:
@@ -108,9 +112,9 @@ def decision(root):
     return {"leaves": leaves, "rows": len(made.rows)}
 
 
-def one_process(number, address, root):
+def one_process(number, root):
     """All situations, one after the other. The two processes share no folder unless it says so."""
-    jax.distributed.initialize(address, 2, int(number))
+    join_processes(True)
     own = Path(root) / f"own_{number}"
     said = {}
     far = loop.Validation(measure=lambda state: {"far": abs(float(state["w"][0]) - 20)}, by="far", highest=False)
@@ -132,13 +136,15 @@ def one_process(number, address, root):
     said["files"] = sorted(str(path.relative_to(own)) for path in own.rglob("*")) if own.exists() else []
     (Path(root) / f"said_{number}.json").write_text(json.dumps(said))
 
-    @command.one_line_errors
-    def main(argv):
-        if number == "1":
-            raise InputError("my weights are not here")
-        train(own / "not_begun", 2)
+    @dataclass
+    class Train:
+        def run(self):
+            if number == "1":
+                raise InputError("my weights are not here")
+            train(own / "not_begun", 2)
+            return 0
 
-    sys.exit(main([]))
+    sys.exit(run_command(Train, [], name="train"))
 
 
 def two_processes(root):
@@ -146,15 +152,20 @@ def two_processes(root):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join([
-        str(TESTS), str(TESTS.parent), str(TESTS / "training")])}  # fmt: skip
+    environment = {
+        **os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(map(str, (HERE, TESTS, TESTS.parent))),
+        # What srun sets, but for the port.
+        "SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2",
+        "JAX_COORDINATOR_ADDRESS": address,
+    }  # fmt: skip
     code = "import sys, test_several_processes as t; t.one_process(*sys.argv[1:])"
     command = [sys.executable, "-X", "faulthandler", "-c", code]
     outputs = [(root / f"told_{number}").open("w+") for number in range(2)]
-    processes = [
-        subprocess.Popen([*command, str(number), address, str(root)], env=environment, stdout=output, stderr=output)
-        for number, output in enumerate(outputs)
-    ]
+    processes = []
+    for number, output in enumerate(outputs):
+        place = {"SLURM_PROCID": str(number), "SLURM_LOCALID": str(number)}
+        words = [*command, str(number), str(root)]
+        processes.append(subprocess.Popen(words, env={**environment, **place}, stdout=output, stderr=output))
     for process in processes:
         try:
             process.wait(timeout=120)
@@ -224,8 +235,8 @@ def test_a_folder_that_is_not_shared_is_refused_where_it_must_be(ended):
 def test_an_error_before_the_training_ends_both_in_one_line(ended):
     (first, second), _ = ended
     assert first[0] == second[0] == 1
-    assert second[1].splitlines()[-1] == "test_several_processes.py: my weights are not here"
-    line = "test_several_processes.py: process 1 of 2 stopped: my weights are not here"
+    assert second[1].splitlines()[-1] == "train: my weights are not here"
+    line = "train: process 1 of 2 stopped: my weights are not here"
     assert first[1].splitlines()[-1] == line
 
 
