@@ -57,8 +57,8 @@ class WrittenFiles:
         left = [path for path in self._former if os.path.lexists(path)]
         if left and overwrite not in (True, former_writer):
             raise InputError(
-                f"{self.folder}: holds what an earlier run of {former_writer} wrote, files: {len(left)}; pass "
-                "--overwrite to write in their place, or choose another folder with --out"
+                f"{self.folder}: holds what an earlier run of {former_writer} wrote ({len(left)} files); pass "
+                "--overwrite to write in its place, or choose another folder with --out"
             )
         self._added: set[Path] = set()
         self._lock = threading.Lock()

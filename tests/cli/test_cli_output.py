@@ -37,8 +37,8 @@ def test_a_second_shorter_run_does_not_lie_among_the_first(run, tmp_path):
     before = files(tmp_path / "out")
     status, _, told = run(tmp_path / "short")
     assert status == 1 and told == (
-        f"dvsnet: {tmp_path / 'out'}: holds what an earlier run of dvsnet segment wrote, files: 10; "
-        "pass --overwrite to write in their place, or choose another folder with --out\n"
+        f"dvsnet: {tmp_path / 'out'}: holds what an earlier run of dvsnet segment wrote (10 files); "
+        "pass --overwrite to write in its place, or choose another folder with --out\n"
     )
     assert files(tmp_path / "out") == before
     (tmp_path / "out" / "notes.txt").write_text("mine")

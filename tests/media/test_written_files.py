@@ -46,7 +46,9 @@ def test_a_used_folder_is_refused_and_stays_as_it_is(tmp_path):
     assert (
         before == recorded(tmp_path) == {"labels/a.png", "labels/b.png", "color/a.png", "color/b.png", "routes.jsonl"}
     )
-    with pytest.raises(InputError, match=r"holds what an earlier run of dvsnet_jax wrote, files: 5; pass --overwrite"):
+    with pytest.raises(
+        InputError, match=r"holds what an earlier run of dvsnet_jax wrote \(5 files\); pass --overwrite"
+    ):
         write(tmp_path, "a")
     assert files(tmp_path) == before
 

@@ -138,7 +138,7 @@ class Flow:
 
     def _check_places(self, inputs: Sequence[str | os.PathLike[str]]) -> None:
         """UsageError where an output would be written over an input, or over the other output."""
-        taken = {os.path.realpath(path): f"is an input: {path}" for path in inputs}
+        taken = dict.fromkeys(map(os.path.realpath, inputs), "is an input")
         if self.truth:
             taken[os.path.realpath(self.truth)] = "is the true flow"
         for flag, path in (("--out", self.out), ("--picture", self.picture)):
