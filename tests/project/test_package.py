@@ -202,6 +202,24 @@ def test_there_the_repository_and_the_network_are_out_of_reach(installed, tmp_pa
     assert "no network here" in done.stderr
 
 
+def test_there_is_training_without_the_recipes(installed, tmp_path):
+    done = _run(installed, tmp_path, "dvsnet", "accelerate", "--help")
+    assert done.returncode == 0 and "--segmentation FILE.py:FUNCTION" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_installed_with_its_extra_a_tiny_accelerate_trains(installed, tmp_path):
+    pytest.importorskip("grain", reason="grain is not installed; pip install 'dvsnet-jax[train]'")
+    sizes = ["--steps", "1", "--batch-size", "1", "--crop", "64", "96", "--pairs", "2", "--epochs", "1"]
+    data = ["--data", "street:10:1:96x128", "--save-dir", "run"]
+    done = _run(installed, tmp_path, "dvsnet", "accelerate", *data, *sizes)
+    assert done.returncode == 0, done.stderr
+    assert "run/weights: DVSNet around this segmentation network" in done.stdout
+    clip = ["street:1:3:96x128", "--no-consistency"]
+    done = _run(installed, tmp_path, "dvsnet", "evaluate", *clip, "--weights", "run/weights", "--out", "measured")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_installed_the_demo_runs_without_network_and_source_tree(installed, tmp_path):
     done = _run(installed, tmp_path, "dvsnet", "demo", "--out", "demo")
