@@ -97,10 +97,12 @@ def marked(frames: int, streams: int = 1) -> np.ndarray:
 
 def simple_params(segmentation=(), flow=()):
     """Its parameters; what is given replaces those of the same name."""
+
+    def arrays(given):
+        return {name: jnp.asarray(value, jnp.float32) for name, value in dict(given).items()}
+
     params = _simple_params()
-    number = {name: jnp.asarray(value, jnp.float32) for name, value in {**dict(segmentation), **dict(flow)}.items()}
-    return {
-        **params,
-        "segmentation": params["segmentation"] | {name: number[name] for name in dict(segmentation)},
-        "flow": params["flow"] | {name: number[name] for name in dict(flow)},
+    return params | {
+        "segmentation": params["segmentation"] | arrays(segmentation),
+        "flow": params["flow"] | arrays(flow),
     }
