@@ -81,9 +81,9 @@ class Evaluate:
             jax.distributed.initialize()
 
         from dvsnet_jax.datasets.found_flow import find_flow
-        from dvsnet_jax.datasets.opencv import opencv
         from dvsnet_jax.evaluation.clip_sources import evaluated_clips
         from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
+        from dvsnet_jax.media.opencv import opencv
         from dvsnet_jax.media.output_folder import make_folder
         from dvsnet_jax.networks import prepare
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dvsnet_jax.datasets.folders import FlowPair
-from dvsnet_jax.datasets.opencv import opencv
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.opencv import opencv
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

@@ -1,0 +1,48 @@
+"""Whether a video file's own vectors will do, found out from its first frames."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import islice
+from typing import NamedTuple
+
+from dvsnet_jax.media.images import UnreadableFrame
+from dvsnet_jax.media.motion.codec import codec_motion
+from dvsnet_jax.media.motion.painting import vectors_of
+from dvsnet_jax.media.video_reader import decode_frames, probe_coding
+
+_LOOKED_AT = 24  # frames
+_ENOUGH = 0.8  # share of the predicted frames of which motion must come out
+
+
+class Inspection(NamedTuple):
+    """What the first frames of a file tell of its vectors."""
+
+    usable: bool
+    """Motion comes from them."""
+    direct: bool
+    """And each leads to the frame before: there are no B frames, whose vectors reach over several and are divided."""
+    reason: str
+    """A sentence for the person at the terminal."""
+
+
+def inspect(path: str) -> Inspection:
+    """Looks at a file's first 24 frames. Raises InputError where the video cannot be opened."""
+    codec, held_back = probe_coding(path)
+    predicted = 0
+    with closing(decode_frames(path, vectors=True)) as frames:
+        for index, frame in enumerate(islice(frames, _LOOKED_AT)):
+            if isinstance(frame, UnreadableFrame):
+                return Inspection(False, False, "the file is damaged near its beginning")
+            if frame.interlaced_frame:
+                return Inspection(False, False, "the file is coded in fields")
+            predicted += index > 0 and vectors_of(frame) is not None
+    if not predicted:
+        return Inspection(False, False, f"no vectors come with its first frames ({codec})")
+    with closing(codec_motion(path)) as found:
+        known = sum(motion is not None for _, motion in islice(found, _LOOKED_AT))
+    if known < _ENOUGH * predicted:
+        return Inspection(False, False, f"the pictures bear out its vectors in {known} frames of {predicted} only")
+    if held_back:
+        return Inspection(True, False, f"the file has B frames ({codec}), whose vectors reach over several frames")
+    return Inspection(True, True, f"the file has vectors from frame to frame ({codec}), and they fit the pictures")

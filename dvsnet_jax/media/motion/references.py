@@ -1,0 +1,49 @@
+"""Which frames a decoder's vectors point to: the records do not say, the pictures do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dvsnet_jax.media.motion.likeness import Grey
+from dvsnet_jax.media.motion.painting import Vectors
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int
+
+_SAMPLED = 300  # blocks that decide over a frame's reference
+_POINTS = (np.arange(4, dtype=np.float32) + 0.5) / 4 - 0.5  # where a block is looked at, along each side
+
+
+def distances(vectors: Vectors, here: Grey, candidates: Mapping[int, Grey]) -> Int[np.ndarray, "blocks"]:
+    """For each block by how many frames shown it reaches back (negative: forward); 0 where no candidate is left.
+
+    `candidates` are frames by that distance. List by list the one is taken that the sampled blocks, moved, are most
+    like.
+    """
+    found = np.zeros(len(vectors.future), np.intp)
+    for future in (False, True):
+        blocks = np.flatnonzero(vectors.future == future)
+        near = sorted((distance for distance in candidates if (distance < 0) == future), key=abs)
+        if not len(blocks) or not near:
+            continue
+        sample = blocks[:: -(-len(blocks) // _SAMPLED)]
+        errors = [differences(vectors, sample, here, candidates[distance]).sum() for distance in near]
+        found[blocks] = near[int(np.argmin(errors))]
+    return found
+
+
+def differences(vectors: Vectors, blocks: Int[np.ndarray, "n"], here: Grey, there: Grey) -> Float32[np.ndarray, "n"]:
+    """Mean difference, in grey levels, between each of these blocks and where its vector points to in `there`."""
+    height, width = here.half.shape
+    centre, size, to = (values[blocks, None] for values in (vectors.centre, vectors.size, vectors.to))
+    offsets = np.stack(np.meshgrid(_POINTS, _POINTS), -1).reshape(1, -1, 2)
+    places = centre + offsets * size
+
+    def at(picture: Grey, places: np.ndarray) -> np.ndarray:
+        x, y = np.floor(places / 2).astype(np.intp).transpose(2, 0, 1)
+        return picture.half[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)].astype(np.float32)
+
+    return np.abs(at(here, places) - at(there, places + to)).mean(1)
