@@ -38,8 +38,8 @@ class _Shown:
         self.distances: Int[np.ndarray, "blocks"] = np.zeros(0, np.intp)
         self.turn = -1
         if not isinstance(decoded, UnreadableFrame):
-            self.image = decoded.to_ndarray(format="rgb24")
-            self.grey = grey(self.image)
+            self.image = image = decoded.to_ndarray(format="rgb24")
+            self.grey = grey(image)
             (self.turn,) = decoded.opaque
             self.vectors = None if decoded.interlaced_frame else vectors_of(decoded)
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from dvsnet_jax.media.motion.likeness import Grey
-from dvsnet_jax.media.motion.painting import paint, settled, vectors_of
+from dvsnet_jax.media.motion.painting import paint, scaled, settled, vectors_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, UInt8
@@ -25,7 +25,7 @@ _SETTINGS = {
 
 
 class EncoderMotion:
-    """libx264, preset ultrafast, at half size; one frame in, one out. Raises InputError where PyAV comes without it."""
+    """libx264, preset ultrafast; one frame in, one out. Raises InputError where PyAV comes without it."""
 
     def __init__(self) -> None:
         self._encoder: Any = None
@@ -37,13 +37,12 @@ class EncoderMotion:
         self, later: Grey, earlier: Grey | None
     ) -> tuple[Float32[np.ndarray, "rows columns 2"], Float32[np.ndarray, "rows columns"]] | None:
         """See `Estimator`. Nothing is found in a frame that the encoder starts anew with, as it does at a cut."""
-        if earlier is None or later.half.shape != self._size:
-            self._start(later.half.shape)
-        vectors = vectors_of(self._there_and_back(later.half))
+        if earlier is None or later.fine.shape != self._size:
+            self._start(later.fine.shape)
+        vectors = vectors_of(self._there_and_back(later.fine))
         if vectors is None:
             return None
-        vectors = vectors._replace(centre=vectors.centre * 2, size=vectors.size * 2, to=vectors.to * 2)
-        return settled(*paint(vectors, later.cells.shape))
+        return settled(*paint(scaled(vectors, later.scale), later.cells.shape))
 
     def _start(self, size: tuple[int, ...]) -> None:
         self._size, self._count = size, 0

@@ -47,7 +47,10 @@ class Follower:
         if earlier is not None and earlier.shape != self._last.shape:
             earlier = None
         found = self._estimator.flow(self._last, earlier)
-        return None if found is None or earlier is None else checked(*found, self._last, earlier)
+        motion = None if found is None or earlier is None else checked(*found, self._last, earlier)
+        if motion is None and earlier is not None:
+            self._estimator.flow(self._last, None)  # nothing of what was found wrongly is to lead it on
+        return motion
 
 
 def checked(

@@ -46,6 +46,11 @@ def vectors_of(frame: Any) -> Vectors | None:
     )
 
 
+def scaled(vectors: Vectors, scale: float) -> Vectors:
+    """Those of a picture with sides `scale` times as long."""
+    return Vectors(vectors.centre * scale, vectors.size * scale, vectors.to * scale, vectors.future)
+
+
 def paint(
     vectors: Vectors, grid: tuple[int, int], weight: Float32[np.ndarray, "blocks"] | None = None
 ) -> tuple[Float32[np.ndarray, "rows columns 2"], Float32[np.ndarray, "rows columns"]]:

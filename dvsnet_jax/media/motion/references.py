@@ -37,13 +37,13 @@ def distances(vectors: Vectors, here: Grey, candidates: Mapping[int, Grey]) -> I
 
 def differences(vectors: Vectors, blocks: Int[np.ndarray, "n"], here: Grey, there: Grey) -> Float32[np.ndarray, "n"]:
     """Mean difference, in grey levels, between each of these blocks and where its vector points to in `there`."""
-    height, width = here.half.shape
+    height, width = here.fine.shape
     centre, size, to = (values[blocks, None] for values in (vectors.centre, vectors.size, vectors.to))
     offsets = np.stack(np.meshgrid(_POINTS, _POINTS), -1).reshape(1, -1, 2)
     places = centre + offsets * size
 
     def at(picture: Grey, places: np.ndarray) -> np.ndarray:
-        x, y = np.floor(places / 2).astype(np.intp).transpose(2, 0, 1)
-        return picture.half[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)].astype(np.float32)
+        x, y = np.floor(places / here.scale).astype(np.intp).transpose(2, 0, 1)
+        return picture.fine[np.clip(y, 0, height - 1), np.clip(x, 0, width - 1)].astype(np.float32)
 
     return np.abs(at(here, places) - at(there, places + to)).mean(1)
