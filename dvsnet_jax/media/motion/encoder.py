@@ -19,6 +19,7 @@ _SETTINGS = {
     "ref": 1,  # every vector points to the frame before
     "keyint": "infinite",
     "scenecut": 40,  # x264's own; its preset ultrafast has none
+    "subme": 1,  # the preset's 0 knows whole pixels only, of a reduced picture two or four of the frame's
     "crf": 15,  # fine: motion is to be sought in the pictures, not in what coarse coding leaves of them
     "threads": 1,
 }

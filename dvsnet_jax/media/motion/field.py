@@ -38,7 +38,7 @@ def warp(values: Float32[np.ndarray, "h w c"], flow: Float32[np.ndarray, "h w 2"
     x = np.clip(flow[..., 0] + np.arange(width, dtype=np.float32), 0, width - 1)
     y = np.clip(flow[..., 1] + np.arange(height, dtype=np.float32)[:, None], 0, height - 1)
     left, top = x.astype(np.intp), y.astype(np.intp)
-    dx, dy = (x - left)[..., None], (y - top)[..., None]
+    dx, dy = (x % 1)[..., None], (y % 1)[..., None]
     flat = values.reshape(height * width, -1)
     here = top * width + left
     right, down = (left < width - 1).astype(np.intp), (top < height - 1) * np.intp(width)
