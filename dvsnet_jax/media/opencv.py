@@ -1,4 +1,4 @@
-"""OpenCV, which only the making of training data needs."""
+"""OpenCV, which motion by DIS and the making of training data need."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ def opencv(wanted_for: str) -> Any:
     try:
         import cv2
     except ImportError as error:
-        raise InputError(f"{wanted_for} needs OpenCV, which is not here: pip install 'dvsnet-jax[train]'") from error
-    cv2.setNumThreads(1)  # loaders have threads of their own
+        raise InputError(f"{wanted_for} needs OpenCV, which is not here: pip install opencv-python-headless") from error
+    cv2.setNumThreads(1)  # loaders have threads of their own, and XLA wants the cores
     return cv2
