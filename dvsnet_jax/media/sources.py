@@ -128,13 +128,16 @@ class Video:
             self._probed = (None, None) if is_live(self.location) else probe_video(self.location)
         return self._probed
 
+    def frame(self, index: int, image: UInt8[np.ndarray, "height width 3"] | UnreadableFrame) -> Frame:
+        """What `decode_video` gives in this place, as a frame of this source."""
+        where = f"{self.location} (frame {index})"
+        if isinstance(image, UnreadableFrame):
+            return Frame(index, f"frame_{index:06d}", where, None, image)
+        return Frame(index, f"frame_{index:06d}", where, image)
+
     def _frames(self) -> Iterator[Frame]:
         for index, image in enumerate(decode_video(self.location)):
-            where = f"{self.location} (frame {index})"
-            if isinstance(image, UnreadableFrame):
-                yield Frame(index, f"frame_{index:06d}", where, None, image)
-            else:
-                yield Frame(index, f"frame_{index:06d}", where, image)
+            yield self.frame(index, image)
 
 
 class Unopened:

@@ -40,7 +40,7 @@ ONLY_IN = {
     "orbax": {"checkpoints"},
     "tyro": {"cli"},
     "grain": {"datasets"},
-    "cv2": {"datasets"},
+    "cv2": {"media"},
 }
 
 

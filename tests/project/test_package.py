@@ -188,7 +188,7 @@ def _run(installed: Path, folder: Path, *command: str) -> subprocess.CompletedPr
 def test_installed_it_is_imported_from_there_and_has_its_weights(installed, tmp_path):
     code = (
         "import dvsnet_jax, dvsnet_jax.checkpoints as c; c.load_bundled(); print(dvsnet_jax.__file__)\n"
-        "from dvsnet_jax.datasets.opencv import opencv; opencv('temporal consistency')"
+        "from dvsnet_jax.media.opencv import opencv; opencv('temporal consistency')"
     )
     done = _run(installed, tmp_path, "python", "-c", code)
     assert done.returncode == 0, done.stderr

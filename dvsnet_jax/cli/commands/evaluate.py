@@ -83,9 +83,9 @@ class Evaluate:
             jax.distributed.initialize()
 
         from dvsnet_jax.datasets.flow.dis import find_flow
-        from dvsnet_jax.datasets.opencv import opencv
         from dvsnet_jax.evaluation.clips.sources import evaluated_clips
         from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
+        from dvsnet_jax.media.opencv import opencv
         from dvsnet_jax.media.written_files import make_folder
         from dvsnet_jax.networks import prepare
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from dvsnet_jax.datasets.clips import current_frames
 from dvsnet_jax.datasets.folders import FlowPair
-from dvsnet_jax.datasets.opencv import opencv
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.opencv import opencv
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

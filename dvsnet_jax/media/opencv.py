@@ -1,4 +1,4 @@
-"""OpenCV, which finds flow between real frames and draws pairs to train on; imported when one of these is asked for."""
+"""OpenCV, which finds motion between real frames and draws pairs to train on; imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def opencv(wanted_for: str) -> Any:
             f"{wanted_for} needs OpenCV, which comes with dvsnet-jax but cannot be loaded here ({error}); "
             "pip install --force-reinstall --no-deps opencv-python-headless"
         ) from error
-    cv2.setNumThreads(1)  # loaders have threads of their own
+    cv2.setNumThreads(1)  # loaders have threads of their own, and XLA wants the cores
     return cv2

@@ -1,0 +1,118 @@
+"""The motion that a video file holds already: its decoder's vectors, in the same pass as its pictures.
+
+A vector says from where a block was taken, not from which frame: with B frames, or with several references, that may be
+any of a dozen, earlier or later. So the frame is found out by looking (`references`), a vector over d frames is divided
+by d, and one that leads from the frame before to this one is turned round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dvsnet_jax.media.images import UnreadableFrame
+from dvsnet_jax.media.motion.field import Motion
+from dvsnet_jax.media.motion.following import Estimator, checked
+from dvsnet_jax.media.motion.likeness import Grey, grey
+from dvsnet_jax.media.motion.painting import Vectors, paint, settled, vectors_of
+from dvsnet_jax.media.motion.references import distances
+from dvsnet_jax.media.video_reader import decode_frames
+
+if TYPE_CHECKING:
+    from jaxtyping import Int, UInt8
+
+_REACH = 8  # frames shown, back or forward, that a vector is looked for in
+
+
+class _Shown:
+    """A frame in its place among those around it."""
+
+    def __init__(self, decoded: Any) -> None:
+        self.image: UInt8[np.ndarray, "h w 3"] | UnreadableFrame = decoded
+        self.grey: Grey | None = None
+        self.vectors: Vectors | None = None
+        self.distances: Int[np.ndarray, "blocks"] = np.zeros(0, np.intp)
+        self.turn = -1
+        if not isinstance(decoded, UnreadableFrame):
+            self.image = image = decoded.to_ndarray(format="rgb24")
+            self.grey = grey(image)
+            (self.turn,) = decoded.opaque
+            self.vectors = None if decoded.interlaced_frame else vectors_of(decoded)
+
+    @property
+    def looks_ahead(self) -> bool:
+        return self.vectors is not None and bool(self.vectors.future.any())
+
+
+def codec_motion(
+    location: str, otherwise: Estimator | None = None
+) -> Generator[tuple[UInt8[np.ndarray, "h w 3"] | UnreadableFrame, Motion | None]]:
+    """What `decode_video` gives, each with the motion to the frame before it.
+
+    A frame that is predicted from later ones comes only when those are decoded, two or three frames later as a rule.
+    Where there are no vectors, as in an intra frame, or the pictures contradict them, `otherwise` is asked for the
+    motion of that one frame. None comes for a first frame, one after an unreadable one, one of another size, and where
+    `otherwise` is None or the pictures contradict it too, as at a cut.
+    """
+    around: list[_Shown] = []
+    at = 0
+    with closing(decode_frames(location, vectors=True)) as decoded:
+        for frame in chain(decoded, [None]):
+            if frame is not None:
+                around.append(_Shown(frame))
+            while at < len(around) and (frame is None or _is_ready(around[at:])):
+                yield around[at].image, _motion(around, at, otherwise)
+                at += 1
+            if at > _REACH:
+                del around[: at - _REACH]
+                at = _REACH
+
+
+def _is_ready(waiting: list[_Shown]) -> bool:
+    """Whether what the first of them was predicted from has been decoded."""
+    return not (waiting[0].looks_ahead and all(frame.looks_ahead for frame in waiting)) or len(waiting) > _REACH
+
+
+def _motion(around: list[_Shown], at: int, otherwise: Estimator | None) -> Motion | None:
+    later, earlier = around[at], around[at - 1] if at else None
+    if later.vectors is not None and later.grey is not None:
+        candidates = {
+            at - place: frame.grey
+            for place, frame in enumerate(around[: at + _REACH + 1])
+            if frame.turn < later.turn and frame.grey is not None and frame.grey.shape == later.grey.shape
+        }
+        later.distances = distances(later.vectors, later.grey, candidates)
+    if earlier is None or earlier.grey is None or later.grey is None or earlier.grey.shape != later.grey.shape:
+        return None
+    vectors, weight = _from_before(later, earlier)
+    found = settled(*paint(vectors, later.grey.cells.shape, weight))
+    motion = found and checked(*found, later.grey, earlier.grey)
+    if motion is None and otherwise is not None:
+        otherwise.flow(earlier.grey, None)
+        found = otherwise.flow(later.grey, earlier.grey)
+        motion = found and checked(*found, later.grey, earlier.grey)
+    return motion
+
+
+def _from_before(later: _Shown, earlier: _Shown) -> tuple[Vectors, np.ndarray]:
+    """All vectors as if they led from the later frame to the earlier one, and their weights: those that did count
+    most."""
+    parts, weights = [], []
+    if later.vectors is not None:
+        known = later.distances != 0
+        centre, size, to, future = (values[known] for values in later.vectors)
+        over = later.distances[known]
+        parts.append(Vectors(centre, size, to / over[:, None], future))
+        weights.append(1 / over**2)
+    if earlier.vectors is not None:
+        onward = earlier.distances == -1
+        centre, size, to, future = (values[onward] for values in earlier.vectors)
+        parts.append(Vectors(centre + to, size, -to, future))
+        weights.append(np.ones(len(to)))
+    if not parts:
+        return Vectors(*(np.zeros((0, 2), np.float32),) * 3, np.zeros(0, bool)), np.zeros(0)
+    return Vectors(*(np.concatenate(values) for values in zip(*parts, strict=True))), np.concatenate(weights)
