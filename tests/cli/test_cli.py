@@ -139,7 +139,7 @@ def test_the_originals_checkpoints(tmp_path, monkeypatch, capsys):
     arguments = ["segment", str(tmp_path / "drive"), "--out", str(tmp_path / "out"), "--decision_from", "decision.ckpt"]
     assert main([*arguments, "--restore_from", "model.ckpt-7"]) == 0
     assert asked == [("model.ckpt-7", "decision.ckpt")] * 2 and len(check_whole(tmp_path / "out")) == 1
-    assert main([*arguments, "--weights", str(tmp_path / "ours")]) == 2
+    assert main([*arguments, "--overwrite", "--weights", str(tmp_path / "ours")]) == 2
     assert "ours is no TensorFlow checkpoint" in capsys.readouterr().err
 
 
