@@ -64,7 +64,7 @@ def with_motion(source: Source, kind: Kind) -> Iterator[tuple[Frame, Motion | No
     next one's (`compose`).
 
     Raises InputError for `codec` where the source is no video or its vectors will not do (see `inspect`), and for `dis`
-    where OpenCV is not installed.
+    and `encoder` where OpenCV or libx264 is missing.
     """
     if kind == "codec":
         if not isinstance(source, Video):
@@ -88,7 +88,7 @@ def _followed(source: Source, follower: Follower) -> Iterator[tuple[Frame, Motio
 
 
 def _coded(source: Video) -> Iterator[tuple[Frame, Motion | None]]:
-    # An intra frame has no vectors; an encoder, which is always here, bridges it.
-    with closing(codec_motion(source.location, otherwise=EncoderMotion())) as found:
+    otherwise = _estimator("dis" if find_spec("cv2") else "encoder")
+    with closing(codec_motion(source.location, otherwise)) as found:
         for index, (image, motion) in enumerate(found):
             yield source.frame(index, image), motion

@@ -1,8 +1,8 @@
 """The motion that a video file holds already: its decoder's vectors, in the same pass as its pictures.
 
 A vector says from where a block was taken, not from which frame: with B frames, or with several references, that may be
-any of a dozen, earlier or later. So the frame is found out by looking (`references`), a vector over d frames is divided
-by d, and one that leads from the frame before to this one is turned round.
+any of a dozen, earlier or later. So the frame is found out by looking (`references`), and a vector over d frames is
+divided by d.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dvsnet_jax.media.motion.references import distances
 from dvsnet_jax.media.video_reader import decode_frames
 
 if TYPE_CHECKING:
-    from jaxtyping import Int, UInt8
+    from jaxtyping import Float32, UInt8
 
 _REACH = 8  # frames shown, back or forward, that a vector is looked for in
 
@@ -35,7 +35,6 @@ class _Shown:
         self.image: UInt8[np.ndarray, "h w 3"] | UnreadableFrame = decoded
         self.grey: Grey | None = None
         self.vectors: Vectors | None = None
-        self.distances: Int[np.ndarray, "blocks"] = np.zeros(0, np.intp)
         self.turn = -1
         if not isinstance(decoded, UnreadableFrame):
             self.image = image = decoded.to_ndarray(format="rgb24")
@@ -74,45 +73,37 @@ def codec_motion(
 
 def _is_ready(waiting: list[_Shown]) -> bool:
     """Whether what the first of them was predicted from has been decoded."""
-    return not (waiting[0].looks_ahead and all(frame.looks_ahead for frame in waiting)) or len(waiting) > _REACH
+    return not all(frame.looks_ahead for frame in waiting) or len(waiting) > _REACH
 
 
 def _motion(around: list[_Shown], at: int, otherwise: Estimator | None) -> Motion | None:
-    later, earlier = around[at], around[at - 1] if at else None
-    if later.vectors is not None and later.grey is not None:
-        candidates = {
-            at - place: frame.grey
-            for place, frame in enumerate(around[: at + _REACH + 1])
-            if frame.turn < later.turn and frame.grey is not None and frame.grey.shape == later.grey.shape
-        }
-        later.distances = distances(later.vectors, later.grey, candidates)
-    if earlier is None or earlier.grey is None or later.grey is None or earlier.grey.shape != later.grey.shape:
+    later, earlier = around[at].grey, around[at - 1].grey if at else None
+    if later is None or earlier is None or earlier.shape != later.shape:
         return None
-    vectors, weight = _from_before(later, earlier)
-    found = settled(*paint(vectors, later.grey.cells.shape, weight))
-    motion = found and checked(*found, later.grey, earlier.grey)
+    found = _from_vectors(around, at)
+    motion = found and checked(*found, later, earlier)
     if motion is None and otherwise is not None:
-        otherwise.flow(earlier.grey, None)
-        found = otherwise.flow(later.grey, earlier.grey)
-        motion = found and checked(*found, later.grey, earlier.grey)
+        otherwise.flow(earlier, None)
+        found = otherwise.flow(later, earlier)
+        motion = found and checked(*found, later, earlier)
     return motion
 
 
-def _from_before(later: _Shown, earlier: _Shown) -> tuple[Vectors, np.ndarray]:
-    """All vectors as if they led from the later frame to the earlier one, and their weights: those that did count
-    most."""
-    parts, weights = [], []
-    if later.vectors is not None:
-        known = later.distances != 0
-        centre, size, to, future = (values[known] for values in later.vectors)
-        over = later.distances[known]
-        parts.append(Vectors(centre, size, to / over[:, None], future))
-        weights.append(1 / over**2)
-    if earlier.vectors is not None:
-        onward = earlier.distances == -1
-        centre, size, to, future = (values[onward] for values in earlier.vectors)
-        parts.append(Vectors(centre + to, size, -to, future))
-        weights.append(np.ones(len(to)))
-    if not parts:
-        return Vectors(*(np.zeros((0, 2), np.float32),) * 3, np.zeros(0, bool)), np.zeros(0)
-    return Vectors(*(np.concatenate(values) for values in zip(*parts, strict=True))), np.concatenate(weights)
+def _from_vectors(
+    around: list[_Shown], at: int
+) -> tuple[Float32[np.ndarray, "rows columns 2"], Float32[np.ndarray, "rows columns"]] | None:
+    """Flow to the frame before and what of it is covered: each vector divided by the frames that it reaches over, near
+    ones counting more."""
+    frame = around[at]
+    if frame.vectors is None or frame.grey is None:
+        return None
+    candidates = {
+        at - place: other.grey
+        for place, other in enumerate(around[: at + _REACH + 1])
+        if other.turn < frame.turn and other.grey is not None and other.grey.shape == frame.grey.shape
+    }
+    over = distances(frame.vectors, frame.grey, candidates)
+    known = over != 0
+    vectors, over = Vectors(*(values[known] for values in frame.vectors)), over[known].astype(np.float32)
+    vectors = vectors._replace(to=vectors.to / over[:, None])
+    return settled(*paint(vectors, frame.grey.cells.shape, 1 / over**2))

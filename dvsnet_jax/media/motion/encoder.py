@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.motion.likeness import Grey
 from dvsnet_jax.media.motion.painting import paint, scaled, settled, vectors_of
 
@@ -29,6 +30,10 @@ class EncoderMotion:
     """libx264, preset ultrafast; one frame in, one out. Raises InputError where PyAV comes without it."""
 
     def __init__(self) -> None:
+        if "libx264" not in av.codecs_available:
+            raise InputError(
+                "motion by an encoder needs libx264, which this PyAV lacks: pip install --force-reinstall av"
+            )
         self._encoder: Any = None
         self._decoder: Any = None
         self._size: tuple[int, ...] = ()

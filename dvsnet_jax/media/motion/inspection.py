@@ -23,7 +23,7 @@ class Inspection(NamedTuple):
     usable: bool
     """Motion comes from them."""
     direct: bool
-    """And each leads to the frame before: there are no B frames, whose vectors reach over several and are divided."""
+    """And each leads to an earlier frame, as a rule the one before: there are no B frames."""
     reason: str
     """A sentence for the person at the terminal."""
 
