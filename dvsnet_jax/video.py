@@ -147,6 +147,7 @@ def _step(
         if state.carried is None:
             flow = networks.flow_and_feature(params, small, state.key_images, config, state.key_features)
         else:
+            assert motion is not None  # `_check_motion`
             carried = carry(state.carried, motion, grid, (height, width))
             flow = networks.carried_flow(carried)
         flow = materialized(flow)

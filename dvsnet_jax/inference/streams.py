@@ -240,8 +240,9 @@ class _Group:
         for stream, clip, number, sample in under_way.who:
             own, whole = done.results[stream], under_way.whole and under_way.whole.results[stream]
             assert own is not None
+            labels, scores, targets, segmented, untrusted = (np.asarray(values) for values in own)
             every = None if whole is None else np.asarray(whole.labels)
-            yield SegmentedFrame(clip, number, sample, *map(np.asarray, own), whole=every, seconds=seconds)
+            yield SegmentedFrame(clip, number, sample, labels, scores, targets, segmented, untrusted, every, seconds)
         yield from under_way.ends
 
 

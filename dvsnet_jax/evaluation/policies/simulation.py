@@ -170,7 +170,7 @@ def simulate(
     warping: str = "scores",
 ) -> Run:
     """A run of one of `POLICIES` over a clip; its first frame is segmented whole. `config.policy` plays no part.
-    With an infinite threshold every policy segments all or nothing.
+    With an infinite threshold every policy segments all or nothing, but for what is no number, which all segment.
 
     `draws`, of 0..1, is what the policy `random` goes by; `warping` is one of `WARPINGS`. Whatever it is, the decision
     network reads what it was trained on.

@@ -35,7 +35,7 @@ class MeasureFlow:
         if not self.pairs and not self.clips:
             raise UsageError("nothing to measure on; name --pairs, --clips or both")
 
-        from dvsnet_jax import checkpoints
+        from dvsnet_jax import CarriedMotionConfig, checkpoints
         from dvsnet_jax.datasets.clips import clip_set
         from dvsnet_jax.datasets.flow.sets import flow_set
         from dvsnet_jax.errors import InputError
@@ -46,8 +46,8 @@ class MeasureFlow:
         params, config = restore(self.weights) if self.weights else checkpoints.load_bundled()
         network = config.flow
         if self.pairs:
-            if isinstance(network, FlowFunction):
-                raise InputError("the flow network is a function of your own: --pairs measures ours; use --clips")
+            if isinstance(network, FlowFunction | CarriedMotionConfig):
+                raise InputError(f"{type(network).__name__} is no network of ours, which --pairs measures; use --clips")
             print("| pairs | endpoint error, px | no flow at all, px |\n|---|--:|--:|")
             for spec in self.pairs:
                 errors = endpoint_errors(params["flow"], flow_set(spec), network)
