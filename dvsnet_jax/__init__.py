@@ -22,43 +22,68 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dvsnet_jax.config import (
-    CarriedMotionConfig,
-    DecisionConfig,
-    DeepLabFastConfig,
-    DeepLabLiteConfig,
-    DeepLabV2Config,
-    DVSNetConfig,
-    FlowNet2sConfig,
-    LocalDecisionConfig,
-)
-from dvsnet_jax.flownet_config import FLOWNET2_TF, NVIDIA, FlowNet2Config
-from dvsnet_jax.frame_motion import FrameMotion
-from dvsnet_jax.frame_result import FrameResult
-from dvsnet_jax.policies import (
-    AccumulatedLoss,
-    Budget,
-    DynamicTarget,
-    Evidence,
-    ExpectedConfidence,
-    FixedInterval,
-    FlowMagnitude,
-    FrameDifference,
-    FrameRate,
-    Policy,
-)
-from dvsnet_jax.protocols import FlowFunction, FlowOutput, SegmentationFunction
-
 if TYPE_CHECKING:
+    from dvsnet_jax.config import (
+        CarriedMotionConfig,
+        DecisionConfig,
+        DeepLabFastConfig,
+        DeepLabLiteConfig,
+        DeepLabV2Config,
+        DVSNetConfig,
+        FlowNet2sConfig,
+        LocalDecisionConfig,
+    )
     from dvsnet_jax.flow import estimate_flow
+    from dvsnet_jax.flownet_config import FLOWNET2_TF, NVIDIA, FlowNet2Config
+    from dvsnet_jax.frame_motion import FrameMotion
+    from dvsnet_jax.frame_result import FrameResult
     from dvsnet_jax.inference.segment_source import segment_source
     from dvsnet_jax.networks import prepare
+    from dvsnet_jax.policies import (
+        AccumulatedLoss,
+        Budget,
+        DynamicTarget,
+        Evidence,
+        ExpectedConfidence,
+        FixedInterval,
+        FlowMagnitude,
+        FrameDifference,
+        FrameRate,
+        Policy,
+    )
+    from dvsnet_jax.protocols import FlowFunction, FlowOutput, SegmentationFunction
     from dvsnet_jax.video import VideoState, init_state, segment_clip, segment_frame
 
 __version__ = "0.1.0"
 
-# Imported when asked for: these need the networks, and running an exported program does not.
+# Imported when asked for: jax takes a second, and `dvsnet --help` and what reads labels alone do without it.
 _MODULE_OF = {
+    "AccumulatedLoss": "policies",
+    "Budget": "policies",
+    "CarriedMotionConfig": "config",
+    "DVSNetConfig": "config",
+    "DecisionConfig": "config",
+    "DeepLabFastConfig": "config",
+    "DeepLabLiteConfig": "config",
+    "DeepLabV2Config": "config",
+    "DynamicTarget": "policies",
+    "Evidence": "policies",
+    "ExpectedConfidence": "policies",
+    "FLOWNET2_TF": "flownet_config",
+    "FixedInterval": "policies",
+    "FlowFunction": "protocols",
+    "FlowMagnitude": "policies",
+    "FlowNet2Config": "flownet_config",
+    "FlowNet2sConfig": "config",
+    "FlowOutput": "protocols",
+    "FrameDifference": "policies",
+    "FrameMotion": "frame_motion",
+    "FrameRate": "policies",
+    "FrameResult": "frame_result",
+    "LocalDecisionConfig": "config",
+    "NVIDIA": "flownet_config",
+    "Policy": "policies",
+    "SegmentationFunction": "protocols",
     "VideoState": "video",
     "estimate_flow": "flow",
     "init_state": "video",
@@ -108,7 +133,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"dvsnet_jax.{_MODULE_OF[name]}"), name)
+        globals()[name] = value = getattr(importlib.import_module(f"dvsnet_jax.{_MODULE_OF[name]}"), name)
+        return value
     raise AttributeError(f"module 'dvsnet_jax' has no attribute {name!r}")
 
 

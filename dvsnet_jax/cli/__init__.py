@@ -1,6 +1,6 @@
 """The `dvsnet` command: parse, call, print. Each subcommand is a dataclass of its options with a `run`.
 
-Heavy modules (flax, optax, PyAV) are imported where a subcommand runs, so that `dvsnet --help` answers at once.
+Heavy modules (jax, flax, PyAV) are imported where a subcommand runs, so that `dvsnet --help` answers at once.
 """
 
 from __future__ import annotations
