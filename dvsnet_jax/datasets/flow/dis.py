@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dvsnet_jax.datasets.folders import FlowPair
-from dvsnet_jax.datasets.opencv import opencv
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.opencv import opencv
 from dvsnet_jax.metrics.temporal import visible_both_ways
 
 if TYPE_CHECKING:
