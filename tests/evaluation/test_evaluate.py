@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compiling import several_devices
 from tiny import SIMPLE, TINY, marked, simple_params, tiny_params, video
 from tiny_files import weights, write_images, write_video  # noqa: F401
 
@@ -366,7 +367,7 @@ def test_one_stream_eight_streams_eight_devices_and_two_processes_count_alike(fo
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    devices = several_devices(8)
     others = [
         start(folder, weights, tmp_path / f"devices {step}", "--streams", "8", "--step", step, **devices)
         for step in ("together", "apart")

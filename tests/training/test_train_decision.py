@@ -12,6 +12,7 @@ import time
 import jax
 import numpy as np
 import pytest
+from compiling import several_devices
 from recipes import TRAIN, recipe, varied_params
 from tiny import SIMPLE, TINY, marked, simple_params, tiny_params, video
 
@@ -282,7 +283,7 @@ def test_four_devices_train_as_one(sets, tmp_path, batch_size):
         )  # fmt: skip
 
     assert recipe("decision")(flags("one")) == 0
-    devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    devices = several_devices(4)
     command = [sys.executable, str(TRAIN / "decision.py"), *flags("four")]
     subprocess.run(command, env={**os.environ, **devices}, check=True, stdout=subprocess.DEVNULL)
     (one, one_record), (four, four_record) = latest(tmp_path / "one"), latest(tmp_path / "four")

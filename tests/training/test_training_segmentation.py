@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import several_devices
 
 from dvsnet_jax import DecisionConfig, DeepLabFastConfig, DVSNetConfig, FlowNet2sConfig, checkpoints, networks
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
@@ -611,5 +612,5 @@ def check_devices():
 
 
 def test_four_devices_compute_what_one_does():
-    ended = child("t.check_devices()", XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    ended = child("t.check_devices()", **several_devices(4))
     assert ended.returncode == 0 and ended.stdout.endswith("alike\n"), ended.stdout
