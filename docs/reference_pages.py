@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 PACKAGE = Path(__file__).parent.parent / "dvsnet_jax"
 PAGES = {
     "frame_step": "The frame step",
+    "policies": "Policies",
     "networks": "Networks",
     "ops": "Operations",
     "checkpoints": "Weights",

@@ -1,7 +1,20 @@
 """Dynamic Video Segmentation Network (Xu et al., CVPR 2018) in JAX.
 
-The whole story in three functions: `init_state`, `segment_frame`, `segment_clip`. Around them: the configuration and
-its policies here, networks in `dvsnet_jax.networks`, weights in `dvsnet_jax.checkpoints`.
+- **The frame step**: `init_state`, `segment_frame`, `segment_clip` are the whole story. `VideoState` goes from frame to
+  frame, `FrameResult` comes out; `prepare` makes parameters ready for inference, once.
+- **Files in, labels out**: `segment_source`, with its `Segmenter` in `dvsnet_jax.inference.segment_source`, from
+  `dvsnet_jax.media.sources` to `dvsnet_jax.media.output_folder`.
+- **Configuration**: `DVSNetConfig`, and in it those of its networks: `DeepLabFastConfig`, `DeepLabV2Config`,
+  `DeepLabLiteConfig`; `FlowNet2sConfig`, or `CarriedMotionConfig`, which takes each frame's `FrameMotion` in place of a
+  flow network; `DecisionConfig`, `LocalDecisionConfig`.
+- **Policies**, which say when a region is segmented: `ExpectedConfidence` (the paper's), `DynamicTarget`,
+  `AccumulatedLoss`, `Budget`, `FrameRate`, `FixedInterval`, `FrameDifference`, `FlowMagnitude`. One of your own is a
+  `Policy`, which decides by `Evidence`.
+- **Networks of your own**: `SegmentationFunction`; `FlowFunction` and the `FlowOutput` that it gives.
+- **Optical flow**: `estimate_flow`, with `FlowNet2Config` and its two conventions, `FLOWNET2_TF` and `NVIDIA`.
+
+Weights are in `dvsnet_jax.checkpoints`, networks in `dvsnet_jax.networks`, measures in `dvsnet_jax.metrics`, data in
+`dvsnet_jax.datasets`, training in `dvsnet_jax.training`.
 """
 
 from __future__ import annotations
@@ -9,54 +22,121 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from dvsnet_jax.config import DecisionConfig as DecisionConfig
-from dvsnet_jax.config import DeepLabFastConfig as DeepLabFastConfig
-from dvsnet_jax.config import DeepLabV2Config as DeepLabV2Config
-from dvsnet_jax.config import DVSNetConfig as DVSNetConfig
-from dvsnet_jax.config import FlowNet2sConfig as FlowNet2sConfig
-from dvsnet_jax.config import LocalDecisionConfig as LocalDecisionConfig
-from dvsnet_jax.flownet_config import FLOWNET2_TF as FLOWNET2_TF
-from dvsnet_jax.flownet_config import NVIDIA as NVIDIA
-from dvsnet_jax.flownet_config import FlowNet2Config as FlowNet2Config
-from dvsnet_jax.frame_result import FrameResult as FrameResult
-from dvsnet_jax.policies import AccumulatedLoss as AccumulatedLoss
-from dvsnet_jax.policies import Budget as Budget
-from dvsnet_jax.policies import DynamicTarget as DynamicTarget
-from dvsnet_jax.policies import ExpectedConfidence as ExpectedConfidence
-from dvsnet_jax.policies import FixedInterval as FixedInterval
-from dvsnet_jax.policies import FlowMagnitude as FlowMagnitude
-from dvsnet_jax.policies import FrameDifference as FrameDifference
-from dvsnet_jax.policies import FrameRate as FrameRate
-from dvsnet_jax.protocols import FlowFunction as FlowFunction
-from dvsnet_jax.protocols import FlowOutput as FlowOutput
-from dvsnet_jax.protocols import SegmentationFunction as SegmentationFunction
-
 if TYPE_CHECKING:
-    from dvsnet_jax.flow import estimate_flow as estimate_flow
-    from dvsnet_jax.networks import prepare as prepare
-    from dvsnet_jax.video import VideoState as VideoState
-    from dvsnet_jax.video import init_state as init_state
-    from dvsnet_jax.video import segment_clip as segment_clip
-    from dvsnet_jax.video import segment_frame as segment_frame
+    from dvsnet_jax.config import (
+        CarriedMotionConfig,
+        DecisionConfig,
+        DeepLabFastConfig,
+        DeepLabLiteConfig,
+        DeepLabV2Config,
+        DVSNetConfig,
+        FlowNet2sConfig,
+        LocalDecisionConfig,
+    )
+    from dvsnet_jax.flow import estimate_flow
+    from dvsnet_jax.flownet_config import FLOWNET2_TF, NVIDIA, FlowNet2Config
+    from dvsnet_jax.frame_motion import FrameMotion
+    from dvsnet_jax.frame_result import FrameResult
+    from dvsnet_jax.inference.segment_source import segment_source
+    from dvsnet_jax.networks import prepare
+    from dvsnet_jax.policies import (
+        AccumulatedLoss,
+        Budget,
+        DynamicTarget,
+        Evidence,
+        ExpectedConfidence,
+        FixedInterval,
+        FlowMagnitude,
+        FrameDifference,
+        FrameRate,
+        Policy,
+    )
+    from dvsnet_jax.protocols import FlowFunction, FlowOutput, SegmentationFunction
+    from dvsnet_jax.video import VideoState, init_state, segment_clip, segment_frame
 
 __version__ = "0.1.0"
 
-# Imported when asked for: these need the networks, and running an exported program does not.
+# Imported when asked for: jax takes a second, and `dvsnet --help` and what reads labels alone do without it.
 _MODULE_OF = {
-    "estimate_flow": "flow",
-    "prepare": "networks",
+    "AccumulatedLoss": "policies",
+    "Budget": "policies",
+    "CarriedMotionConfig": "config",
+    "DVSNetConfig": "config",
+    "DecisionConfig": "config",
+    "DeepLabFastConfig": "config",
+    "DeepLabLiteConfig": "config",
+    "DeepLabV2Config": "config",
+    "DynamicTarget": "policies",
+    "Evidence": "policies",
+    "ExpectedConfidence": "policies",
+    "FLOWNET2_TF": "flownet_config",
+    "FixedInterval": "policies",
+    "FlowFunction": "protocols",
+    "FlowMagnitude": "policies",
+    "FlowNet2Config": "flownet_config",
+    "FlowNet2sConfig": "config",
+    "FlowOutput": "protocols",
+    "FrameDifference": "policies",
+    "FrameMotion": "frame_motion",
+    "FrameRate": "policies",
+    "FrameResult": "frame_result",
+    "LocalDecisionConfig": "config",
+    "NVIDIA": "flownet_config",
+    "Policy": "policies",
+    "SegmentationFunction": "protocols",
     "VideoState": "video",
+    "estimate_flow": "flow",
     "init_state": "video",
+    "prepare": "networks",
     "segment_clip": "video",
     "segment_frame": "video",
+    "segment_source": "inference.segment_source",
 }
+
+# Spelled out, because type checkers and editors read it.
+__all__ = [
+    "FLOWNET2_TF",
+    "NVIDIA",
+    "AccumulatedLoss",
+    "Budget",
+    "CarriedMotionConfig",
+    "DVSNetConfig",
+    "DecisionConfig",
+    "DeepLabFastConfig",
+    "DeepLabLiteConfig",
+    "DeepLabV2Config",
+    "DynamicTarget",
+    "Evidence",
+    "ExpectedConfidence",
+    "FixedInterval",
+    "FlowFunction",
+    "FlowMagnitude",
+    "FlowNet2Config",
+    "FlowNet2sConfig",
+    "FlowOutput",
+    "FrameDifference",
+    "FrameMotion",
+    "FrameRate",
+    "FrameResult",
+    "LocalDecisionConfig",
+    "Policy",
+    "SegmentationFunction",
+    "VideoState",
+    "estimate_flow",
+    "init_state",
+    "prepare",
+    "segment_clip",
+    "segment_frame",
+    "segment_source",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _MODULE_OF:
-        return getattr(importlib.import_module(f"dvsnet_jax.{_MODULE_OF[name]}"), name)
+        globals()[name] = value = getattr(importlib.import_module(f"dvsnet_jax.{_MODULE_OF[name]}"), name)
+        return value
     raise AttributeError(f"module 'dvsnet_jax' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULE_OF})
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,7 @@
-"""Configuration: frozen dataclasses of plain values, hashable, so that they are static under `jax.jit`.
+"""Configuration: frozen dataclasses of plain values, hashable, so that they can be static under `jax.jit`.
+
+`DVSNetConfig` is besides a pytree, whose leaves are its policy's numbers and whose structure is all the rest: given to
+a jitted function as any other argument, another target is no other program.
 
 DVSNetConfig.cityscapes()                                        # the original's settings
 DVSNetConfig.cityscapes(overlap=16, policy=DynamicTarget(98.0))  # presets take overrides
@@ -9,6 +12,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import jax
 
 from dvsnet_jax import policies
 from dvsnet_jax.flownet_config import FlowNet2Config
@@ -143,10 +148,19 @@ class LocalDecisionConfig:
             raise ValueError(f"{self}: a grid of rows and columns and a width of at least 1 are needed")
 
 
+@dataclass(frozen=True)
+class CarriedMotionConfig:
+    """In place of a flow network: motion from frame to frame, given with each frame (`segment_frame`'s `motion`) and
+    chained inside the step into the flow to the key frame (`ops.carried_motion`). It has no parameters.
+
+    The decision network is then the local one, as there are no features of a flow network to read.
+    """
+
+
 SegmentationConfig = (
     DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig | OwnSegmentationConfig | SegmentationFunction
 )
-FlowConfig = FlowNet2sConfig | FlowNet2Config | FlowFunction
+FlowConfig = FlowNet2sConfig | FlowNet2Config | FlowFunction | CarriedMotionConfig
 AnyDecisionConfig = DecisionConfig | LocalDecisionConfig
 
 
@@ -200,8 +214,14 @@ class DVSNetConfig:
             if not isinstance(network, known):
                 allowed = ", ".join(kind.__name__ for kind in known.__args__)
                 raise TypeError(f"{name} is {network!r}; it is one of {allowed}")
+        if isinstance(self.flow, CarriedMotionConfig) and not isinstance(self.decision, LocalDecisionConfig):
+            raise ValueError(
+                "flow is CarriedMotionConfig, which has no features for the paper's decision network; "
+                "use decision=LocalDecisionConfig()"
+            )
         if not isinstance(self.policy, policies.Policy):
             raise TypeError(f"policy is {self.policy!r}, which lacks init, decide or targets; see dvsnet_jax.policies")
+        policies.check_traced(self.policy)
 
     @classmethod
     def cityscapes(cls, **overrides: Any) -> DVSNetConfig:
@@ -228,3 +248,22 @@ class DVSNetConfig:
     def replace(self, **overrides: Any) -> DVSNetConfig:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **overrides)
+
+
+_STATIC = tuple(each.name for each in dataclasses.fields(DVSNetConfig) if each.name != "policy")
+
+
+def _flatten(config: DVSNetConfig) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    numbers, kind = policies.split(config.policy)
+    return numbers, (kind, *(getattr(config, name) for name in _STATIC))
+
+
+def _unflatten(structure: tuple[Any, ...], numbers: tuple[Any, ...]) -> DVSNetConfig:
+    kind, *values = structure
+    made = object.__new__(DVSNetConfig)  # past __post_init__: it was checked when it was made
+    for name, value in zip(("policy", *_STATIC), (policies.join(numbers, kind), *values), strict=True):
+        object.__setattr__(made, name, value)
+    return made
+
+
+jax.tree_util.register_pytree_node(DVSNetConfig, _flatten, _unflatten)

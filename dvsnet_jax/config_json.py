@@ -27,7 +27,9 @@ _CLASSES: dict[str, type] = {
     name: cls
     for module in (config, flownet_config, policies)
     for name, cls in vars(module).items()
-    if dataclasses.is_dataclass(cls) and isinstance(cls, type) and cls.__module__ == module.__name__
+    if dataclasses.is_dataclass(cls)
+    and isinstance(cls, type)
+    and f"{cls.__module__}.".startswith(f"{module.__name__}.")  # policies is a folder
 }
 """What a file may name: the dataclasses that these three modules define, and nothing that is made later."""
 

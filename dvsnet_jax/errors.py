@@ -1,6 +1,8 @@
-"""The one exception for what the person at the terminal can mend."""
+"""The one exception for what the person at the terminal can mend, the one warning, and several failures as one."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 
 class InputError(ValueError):
@@ -9,3 +11,37 @@ class InputError(ValueError):
     Its message is one line (lists may follow) that names what came, what was expected and what to do; the command
     prints it without a traceback.
     """
+
+
+class DamagedInput(UserWarning):
+    """Part of what was given cannot be used, and the rest is: which part, and what becomes of it."""
+
+
+def do_all(what: str, *parts: Callable[[], object]) -> None:
+    """Calls each part, whatever is raised by those before it; then raises what went wrong, all of it.
+
+    One failure is raised as it is; several as an ExceptionGroup called `what`, in their order. An interrupt goes before
+    the rest, which becomes its cause, so that nobody takes it for a failure and goes on.
+    """
+    failures: list[BaseException] = []
+    for part in parts:
+        try:
+            part()
+        except BaseException as error:
+            # By identity: a part that waits for another one raises what that one has raised.
+            failures += [each for each in single_errors(error) if all(each is not known for known in failures)]
+    errors = [each for each in failures if isinstance(each, Exception)]
+    for interrupt in failures:
+        if not isinstance(interrupt, Exception):
+            raise interrupt from (ExceptionGroup(what, errors) if errors else interrupt.__cause__)
+    if len(errors) > 1:
+        raise ExceptionGroup(what, errors)
+    if errors:
+        raise errors[0]
+
+
+def single_errors(error: BaseException) -> list[BaseException]:
+    """The error itself, or those in a group of them, however deep."""
+    if isinstance(error, BaseExceptionGroup):
+        return [each for member in error.exceptions for each in single_errors(member)]
+    return [error]

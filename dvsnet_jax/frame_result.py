@@ -11,10 +11,16 @@ class FrameResult(NamedTuple):
     """What one frame gives; from `segment_clip` every field has a leading time axis."""
 
     labels: UInt8[Array, "streams height width"]
-    """Class of every pixel (train ids for the Cityscapes networks)."""
+    """Class of every pixel (train ids for the Cityscapes networks). 255, void, where the segmentation network gave a
+    region scores that are no numbers."""
     scores: Float[Array, "streams regions"]
-    """Expected confidence score of warping, percent; NaN on a stream's first frame, which has nothing to warp."""
+    """Expected confidence score of warping, percent; NaN on a stream's first frame, which has nothing to warp. Where
+    `untrusted` says so it may be no number on later frames too."""
     targets: Float[Array, "streams regions"]
     """What the policy held against: the confidence target, or its threshold or interval; before this frame's update."""
     segmented: Bool[Array, "streams regions"]
     """True where the region was segmented anew, False where its key scores were warped."""
+    untrusted: Bool[Array, "streams regions"]
+    """True where a network gave what is no number (NaN, infinite): the decision or flow network, or the segmentation
+    network for the key frame, so that the region was segmented whatever the policy; or the segmentation network for
+    this frame, whose labels are void there, and the region is segmented again at the next."""

@@ -33,6 +33,9 @@ class ScoresOfImages(Protocol):
     It gets its parameters and float32 RGB images, 0..255, `[n, height, width, 3]`, whose sides are multiples of 16, and
     returns class scores (any real numbers, the largest wins) `[n, h, w, classes]` on any regular grid: ⅛ or 1⁄16 of the
     image is usual, and what is finer is warped on its own grid. n varies (it is the router's chunk).
+
+    -inf is "never this class" (a masked one) and inf "surely this one", in the warp too. Where a score is NaN none of
+    that image's is trusted: its labels are void (255), and it is segmented again at the next frame.
     """
 
     def __call__(self, params: Any, images: Float[Array, "n height width 3"]) -> Float[Array, "n h w classes"]: ...

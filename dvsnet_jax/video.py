@@ -19,14 +19,17 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Shaped, UInt8
 
 from dvsnet_jax import networks, preprocessing
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.frame_result import FrameResult
+from dvsnet_jax.ops.carried_motion import carry, still
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
-from dvsnet_jax.policies import Evidence
+from dvsnet_jax.policies import Evidence, Policy, kept_finite, worst_where
+from dvsnet_jax.protocols import FlowOutput
 from dvsnet_jax.routing import segment_where, where
 
 
@@ -36,11 +39,14 @@ class VideoState(NamedTuple):
     key_images: Shaped[Array, "regions h//2 w//2 3"]
     """RGB, 0..255, at half size: uint8, or float32 where frames are resized first (`config.input_size`)."""
     key_scores: Float[Array, "regions h2 w2 classes"]
-    """The segmentation network's raw output, on its own grid (1⁄16 for DeepLab-Fast)."""
+    """The segmentation network's raw output, on its own grid (1⁄16 for DeepLab-Fast). NaN all over where it gave the
+    key image what is no number: such a region is segmented again at the next frame."""
     key_features: Float[Array, "regions h//4 w//4 c"] | None
     """What the flow network made of the key images alone (`networks.key_features`); None where it keeps nothing."""
+    carried: CarriedFlow | None
+    """Motion chained since the key frame; None where a flow network compares with the key frame itself."""
     policy: Any
-    """The policy's own state, a pytree."""
+    """The policy's own state, a pytree: what moves from frame to frame, and none of its settings."""
     started: Bool[Array, "streams"]
     """Whether the stream has had its first frame."""
 
@@ -68,52 +74,65 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
         key_images=jnp.zeros((regions, h // 2, w // 2, 3), images.dtype),
         key_scores=scores,
         key_features=features,
+        carried=still(regions, grid) if isinstance(config.flow, CarriedMotionConfig) else None,
         policy=config.policy.init(regions),
         started=jnp.zeros(frames.shape[0], bool),
     )
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
+@partial(jax.jit, donate_argnames="state")
 def segment_frame(
     params: networks.Params,
     state: VideoState,
     frames: UInt8[Array, "streams height width 3"],
     restart: Bool[Array, "streams"] | None = None,
+    motion: FrameMotion | Float[Array, "streams h//8 w//8 2"] | None = None,
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
-    """One frame of every stream: one compiled program for each frame shape and configuration. `state` is donated.
+    """One frame of every stream: one compiled program for each frame shape and configuration, whatever the numbers of
+    its policy, which are read anew at every frame. `state` is donated.
 
     `frames` are RGB, 0..255. `restart` names the streams where another video begins with this frame: they forget their
-    key frames and their policy's state. Raises ValueError where `frames` do not fit `state`.
+    key frames and their policy's state. `motion` is that from each frame to the one before it, which `config.flow`
+    wants where it is `CarriedMotionConfig` (of a stream's first frame it is not looked at); the array alone is trusted
+    everywhere. Raises ValueError where `frames`, `motion` or the policy do not fit `state` and `config`.
     """
-    return _step(params, state, frames, restart, config)
+    return _step(params, state, frames, restart, motion, config)
 
 
-@partial(jax.jit, static_argnames="config", donate_argnames="state")
+@partial(jax.jit, donate_argnames="state")
 def segment_clip(
     params: networks.Params,
     state: VideoState,
     clip: UInt8[Array, "time streams height width 3"],
     restart: Bool[Array, "time streams"] | None = None,
+    motion: FrameMotion | Float[Array, "time streams h//8 w//8 2"] | None = None,
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
     """`segment_frame` over the leading time axis of `clip`, in one compiled program; results are stacked over time."""
 
-    def step(state: VideoState, frame: tuple[Array, Array | None]) -> tuple[VideoState, FrameResult]:
+    def step(state: VideoState, frame: tuple[Array, Array | None, Any]) -> tuple[VideoState, FrameResult]:
         return _step(params, state, *frame, config)
 
-    return lax.scan(step, state, (clip, restart))
+    return lax.scan(step, state, (clip, restart, motion))
 
 
 def _step(
-    params: networks.Params, state: VideoState, frames: Array, restart: Array | None, config: DVSNetConfig
+    params: networks.Params,
+    state: VideoState,
+    frames: Array,
+    restart: Array | None,
+    motion: FrameMotion | Array | None,
+    config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
     _check_frames(frames.shape, frames.dtype)
     streams, height, width, _ = frames.shape
     grid = region_grid(config, height, width)
     _check_state(state, streams, grid)
+    _check_motion(state, motion, config)
+    _check_policy_state(state.policy, config.policy, streams * grid.num_regions)
 
     with jax.named_scope("preprocess"):
         if config.input_size:
@@ -122,7 +141,14 @@ def _step(
         small = preprocessing.half(images)
 
     with jax.named_scope("flow"):
-        flow = materialized(networks.flow_and_feature(params, small, state.key_images, config, state.key_features))
+        carried = None
+        if state.carried is None:
+            flow = networks.flow_and_feature(params, small, state.key_images, config, state.key_features)
+        else:
+            assert motion is not None  # `_check_motion`
+            carried = carry(state.carried, motion, grid, (height, width))
+            flow = networks.carried_flow(carried)
+        flow = materialized(flow)
 
     with jax.named_scope("decision"):
         evidence = Evidence(
@@ -132,11 +158,13 @@ def _step(
         )
         fresh = ~state.started if restart is None else ~state.started | restart
         fresh = jnp.repeat(fresh, grid.num_regions)
+        untrusted = ~(fresh | trusted(evidence, flow, state.key_scores))
+        shaken = jnp.repeat(untrusted.reshape(streams, -1).any(1), grid.num_regions)
         policy = where(fresh, config.policy.init(images.shape[0]), state.policy)
-        targets = config.policy.targets(policy)
-        segment, decided = config.policy.decide(policy, evidence)
-        segment = segment | fresh
-        policy = where(fresh, policy, decided)
+        targets = jnp.asarray(config.policy.targets(policy), jnp.float32)
+        segment, decided = config.policy.decide(policy, worst_where(fresh | untrusted, evidence))
+        segment = segment | fresh | untrusted
+        policy = where(fresh, policy, kept_finite(policy, decided, shaken))
 
     with jax.named_scope("segmentation"):
         key_scores, key_features = segment_where(
@@ -150,7 +178,8 @@ def _step(
         key_images = where(segment, small, state.key_images)
 
     with jax.named_scope("warp"):
-        # A region just segmented goes the same way with no flow and no scale, which leaves its scores as they are.
+        # A region just segmented goes the same way with no flow and no scale, which leaves its scores as they are; and
+        # if those are NaN all over, so it ends: void, and below every other region's.
         motion = where(segment, jnp.zeros_like(flow.flow), flow.flow)
         scale = where(segment, jnp.ones_like(flow.scale), flow.scale)
         scores = materialized(warp_scores(key_scores, motion, scale))
@@ -164,10 +193,26 @@ def _step(
     result = FrameResult(
         labels=labels,
         scores=jnp.where(fresh, jnp.nan, evidence.score).reshape(per_stream),
-        targets=targets.reshape(per_stream),
+        targets=jnp.broadcast_to(targets, images.shape[:1]).reshape(per_stream),
         segmented=segment.reshape(per_stream),
+        untrusted=(untrusted | ~have_scores(key_scores)).reshape(per_stream),
     )
-    return VideoState(key_images, key_scores, key_features, policy, jnp.ones(streams, bool)), result
+    if carried is not None:
+        carried = where(segment, still(images.shape[0], grid), carried)
+    return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool)), result
+
+
+def trusted(
+    evidence: Evidence, flow: FlowOutput, key_scores: Float[Array, "regions h2 w2 classes"]
+) -> Bool[Array, "regions"]:
+    """Where all that deciding and warping rest on are finite numbers. Where not, nothing is warped."""
+    numbers = jnp.isfinite(evidence.score) & jnp.isfinite(evidence.flow_magnitude)
+    return numbers & jnp.isfinite(flow.scale).all((1, 2, 3)) & have_scores(key_scores)
+
+
+def have_scores(scores: Float[Array, "regions h2 w2 classes"]) -> Bool[Array, "regions"]:
+    """Where `networks.segmentation_scores` gave numbers; where not it is NaN all over, so the first tells."""
+    return ~jnp.isnan(scores[:, 0, 0, 0])
 
 
 def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[Array, Array | None]:
@@ -175,6 +220,22 @@ def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[
     with jax.named_scope("key_features"):
         features = networks.key_features(params, preprocessing.half(images), config)
     return networks.segmentation_scores(params, images, config), features
+
+
+def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:
+    carries = isinstance(config.flow, CarriedMotionConfig)
+    if carries != (state.carried is not None):
+        raise ValueError("the state is of a configuration with another kind of flow; call init_state again")
+    if carries and motion is None:
+        raise ValueError(
+            "config.flow is CarriedMotionConfig, which needs the frames' motion, but none came; pass motion= "
+            "(dvsnet_jax.media.motion finds it), or NaN where it is not known"
+        )
+    if motion is not None and not carries:
+        raise ValueError(
+            f"motion came, but config.flow is {type(config.flow).__name__}, which finds its own; leave it out or set "
+            "config.replace(flow=CarriedMotionConfig())"
+        )
 
 
 def _check_frames(shape: tuple[int, ...], dtype: Any) -> None:
@@ -192,3 +253,25 @@ def _check_state(state: VideoState, streams: int, grid: RegionGrid) -> None:
             f"the state is for key images {state.key_images.shape} and {state.started.shape[0]} streams, but these "
             f"frames need {expected} and {streams}; call init_state again where size, streams or configuration change"
         )
+
+
+def _check_policy_state(state: Any, policy: Policy, regions: int) -> None:
+    expected = jax.eval_shape(partial(policy.init, regions))
+    if _described(state) != _described(expected):
+        raise ValueError(
+            f"the state is of another policy: it carries {_told(state)}, and {type(policy).__name__} "
+            f"{_told(expected)}. A policy's numbers may change at any frame, its kind not: call init_state again, or "
+            f"keep the key frames with state._replace(policy=config.policy.init({regions}))"
+        )
+
+
+def _described(state: Any) -> Any:
+    return jax.tree.structure(state), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(state)]
+
+
+def _told(state: Any) -> str:
+    leaves = [
+        f"{jax.tree_util.keystr(path, simple=True, separator='.')} {leaf.dtype}{list(leaf.shape)}".strip()
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    ]
+    return f"{type(state).__name__} of {', '.join(leaves)}" if leaves else "nothing"

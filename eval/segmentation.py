@@ -1,11 +1,10 @@
-r"""How good the segmentation network is: every picture segmented, against its labels, whole and cut into regions.
+r"""How good the segmentation network is: every picture segmented, against its labels, whole and cut into regions. Also
+`dvsnet measure segmentation`.
 
     python eval/segmentation.py --data camvid:CAMVID:val [--weights WEIGHTS]
     python eval/segmentation.py --data cityscapes:CITYSCAPES:train:pseudo@0.5 --only aachen_000004 aachen_000005
 
-Without --weights, the bundled ones. Data: camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], folder:FRAMES:LABELS,
-street:COUNT:SEED[:HxW], with @SCALE. "In regions" is what DVSNet shows where it segments everything; void pixels do not
-count, and means are over the classes that occur. CamVid is measured in its own 11 classes. Prints a markdown table.
+Without --weights, the bundled ones, which have a mIoU of 67.0 % in regions on CamVid val. Prints a markdown table.
 """
 
 from __future__ import annotations
@@ -13,46 +12,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import numpy as np
-
-from dvsnet_jax import checkpoints
-from dvsnet_jax.datasets import camvid, cityscapes
-from dvsnet_jax.datasets.labelled_sets import labelled_set
-from dvsnet_jax.evaluation.segmentation import in_regions, whole
-from dvsnet_jax.metrics.segmentation import class_ious, mean_iou, pixel_accuracy
-from dvsnet_jax.networks import prepare
-from dvsnet_jax.training import command
-from dvsnet_jax.training.restoring import restore
+from dvsnet_jax.cli.commands.measure.segmentation import MeasureSegmentation
+from dvsnet_jax.cli.running import run_recipe
 
 
-@command.one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__)
-    parser.add_argument("--weights", help="a checkpoint of DVSNet; default: the bundled weights")
-    parser.add_argument("--data", required=True, help="a labelled set, as above")
-    parser.add_argument("--only", nargs="*", default=[], help="beginnings of the pictures' names")
-    options = command.parse(parser, argv)
-    params, config = restore(options.weights) if options.weights else checkpoints.load_bundled()
-    params = prepare(params, config)
-    classes = "camvid" if options.data.startswith("camvid:") and config.num_classes == 19 else "own"
-    source = labelled_set(options.data, num_classes=config.num_classes, only=options.only)
-    with command.progress("pictures", 2 * len(source)) as show:
-        uncut = whole(
-            params["segmentation"], source, config.segmentation, classes=classes,
-            on_picture=lambda done: show(done, "whole"),
-        )  # fmt: skip
-        cut = in_regions(
-            params, source, config, classes=classes, on_picture=lambda done: show(len(source) + done, "in regions")
-        )
-    names = camvid.CLASSES if classes == "camvid" else cityscapes.CLASSES if config.num_classes == 19 else ()
-    print(f"{' '.join([options.data, *options.only])}: {len(source)} pictures\n")
-    print("| | whole | in regions |\n|---|--:|--:|")
-    for title, metric in (("mIoU", mean_iou), ("pixel accuracy", pixel_accuracy)):
-        print(f"| **{title}** | {metric(uncut):.2%} | {metric(cut):.2%} |")
-    for index, ious in enumerate(zip(class_ious(uncut), class_ious(cut), strict=True)):
-        if not np.isnan(ious).all():  # the class occurs
-            print(f"| {names[index] if names else index} | {ious[0]:.1%} | {ious[1]:.1%} |")
-    return 0
+    return run_recipe(MeasureSegmentation, argv, file=__file__, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -202,7 +202,9 @@ print(f"pixels labelled alike: {(labels == every).mean():.1%}")
 # same in Python reads, computes and writes side by side:
 
 # %%
-output = OutputFolder(Path(folder.name) / "segmented", palette=palette, frame_rate=source.frame_rate or 25)
+output = OutputFolder(
+    Path(folder.name) / "segmented", palette=palette, frame_rate=source.frame_rate or 25, overwrite=True
+)
 summary = segment_source(source, Segmenter(loaded, config), output, num_frames=FRAMES)
 print(f"{summary.frames} frames in {summary.seconds:.1f} s, of which the device worked {summary.device_seconds:.1f} s")
 for path in sorted(output.folder.iterdir()):
@@ -210,7 +212,8 @@ for path in sorted(output.folder.iterdir()):
 
 # %% [markdown]
 # `labels` has train ids, `color` the same as colours, `overlay.mp4` is to look at, and `routes.jsonl` says which way
-# each region went:
+# each region went. `dvsnet-files.jsonl` says which files these are: with `overwrite` this cell can run again, in their
+# place, and touches no others.
 
 # %%
 last = json.loads((output.folder / "routes.jsonl").read_text().splitlines()[-1])

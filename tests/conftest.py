@@ -6,20 +6,35 @@ import json
 import os
 from pathlib import Path
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu" if not os.environ.get("DVSNET_TEST_GPU") else "")
-# Most of the time goes into compiling: what one test, worker or subprocess has compiled the others find here.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / ".pytest_cache" / "xla"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
-
-import array_annotations
+import compiling  # before jax
 import numpy as np
 import pytest
+import shape_checks
 
-array_annotations.install()
-pytest.raises = array_annotations.unchecked_within(pytest.raises)
+shape_checks.install()
+pytest.raises = shape_checks.unchecked_within(pytest.raises)
 
 _HERE = Path(__file__).parent
 _SHARED = _HERE.parent.parent / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _optimized(request: pytest.FixtureRequest):
+    """Compiles a test marked `optimized` as the user's programs are: it runs longer than it compiles."""
+    if request.node.get_closest_marker("optimized") is None:
+        yield
+        return
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):  # once, not in every worker of pytest-xdist
+        compiling.forget_oldest()
 
 
 class Goldens:
@@ -62,8 +77,8 @@ def data() -> Path:
 
 
 def pytest_report_header() -> str:
-    if not array_annotations.WANTED:
+    if not shape_checks.WANTED:
         return "annotations of arrays: not checked, as DVSNET_CHECK_ANNOTATIONS=0 says"
-    if not array_annotations.FOUND:
+    if not shape_checks.FOUND:
         return "annotations of arrays: not checked, for beartype is not installed; pip install 'dvsnet-jax[dev]'"
     return "annotations of arrays: checked in every call"

@@ -10,32 +10,46 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import dvsnet_jax
 from dvsnet_jax import AccumulatedLoss, ExpectedConfidence, checkpoints
-from dvsnet_jax.training import command
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import OptionalPositive, Positional
+from dvsnet_jax.cli.running import run_recipe
 
 PLACE = Path(dvsnet_jax.__file__).parent / "weights" / checkpoints.BUNDLE
 
 
-@command.one_line_errors
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """Weights in the form that comes with the package."""
+
+    weights: Positional[Path]
+    """A checkpoint of all of DVSNet."""
+    out: Positional[Path] = PLACE
+    """File to write."""
+    limit: OptionalPositive = None
+    """Default policy: accumulated loss, points."""
+    target: OptionalPositive = None
+    """Default policy: expected confidence, percent."""
+
+    def run(self) -> int:
+        if self.limit and self.target:
+            raise UsageError("--limit and --target ask for different policies; leave one out")
+        params, config = checkpoints.load(self.weights)
+        if self.limit:
+            config = config.replace(policy=AccumulatedLoss(self.limit))
+        if self.target:
+            config = config.replace(policy=ExpectedConfidence(self.target))
+        size = checkpoints.write_bundle(self.out, params, config)
+        print(f"{self.out}: {size / 1e6:.1f} MB")
+        return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = command.parser(__doc__)
-    parser.add_argument("weights", type=Path, help="a checkpoint of all of DVSNet")
-    parser.add_argument("out", type=Path, nargs="?", default=PLACE)
-    policy = parser.add_mutually_exclusive_group()
-    policy.add_argument("--limit", type=command.positive(float), help="default policy: accumulated loss, points")
-    policy.add_argument("--target", type=command.positive(float), help="default policy: expected confidence, percent")
-    options = command.parse(parser, argv)
-    params, config = checkpoints.load(options.weights)
-    if options.limit:
-        config = config.replace(policy=AccumulatedLoss(options.limit))
-    if options.target:
-        config = config.replace(policy=ExpectedConfidence(options.target))
-    size = checkpoints.write_bundle(options.out, params, config)
-    print(f"{options.out}: {size / 1e6:.1f} MB")
-    return 0
+    return run_recipe(Bundle, argv, file=__file__, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""How fast and how large: what `eval/speed.py`, `eval/portability.py` and their like measure."""
+"""How fast and how large: what `dvsnet measure speed`, `portability` and their like measure."""

@@ -126,7 +126,7 @@ def time_frame_step(
         started = time.perf_counter()
         step = segment_frame.lower(own, state, frames, config=measured).compile()
         spent = time.perf_counter() - started
-        timer = _timer(step, own, state, frames)
+        timer = _timer(partial(step, config=measured), own, state, frames)
         for count in range(regions + 1) if form.routing == "compact" else (0, regions):
             cases.append((form, count, partial(timer, count), spent, _memory(step)))
         alone = form._replace(routing="compact")
@@ -135,7 +135,8 @@ def time_frame_step(
             started = time.perf_counter()
             program = _every_frame.lower(own, frames, config=measured).compile()
             spent = time.perf_counter() - started
-            cases.append((form, None, partial(seconds_of, program, own, frames), spent, _memory(program)))
+            plainly = partial(seconds_of, partial(program, config=measured), own, frames)
+            cases.append((form, None, plainly, spent, _memory(program)))
 
     runs: list[list[float]] = [[] for _ in cases]
     for repeat in range(repeats + 1):
@@ -152,7 +153,7 @@ def time_frame_step(
     ]  # fmt: skip
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def _every_frame(
     params: networks.Params, frames: UInt8[Array, "streams height width 3"], *, config: DVSNetConfig
 ) -> UInt8[Array, "streams height width"]:
@@ -187,7 +188,8 @@ def step_timer(
     """A function that runs the compiled step with the first k regions of each stream segmented; seconds."""
     measured = config.replace(policy=SegmentFirst(config.num_regions))
     state = init_state(params, frames, config=measured)
-    return _timer(segment_frame.lower(params, state, frames, config=measured).compile(), params, state, frames)
+    step = segment_frame.lower(params, state, frames, config=measured).compile()
+    return _timer(partial(step, config=measured), params, state, frames)
 
 
 def _timer(step: Any, params: networks.Params, state: Any, frames: Array) -> Callable[[int], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.frame_step import SegmentFirst
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.media.output_folder import make_folder
+from dvsnet_jax.media.written_files import make_folder
 from dvsnet_jax.video import init_state, segment_frame
 
 
@@ -37,7 +38,7 @@ def trace_steps(
     params = networks.prepare(params, config)
     frames = jax.device_put(np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8))
     state = init_state(params, frames, config=measured)
-    step = segment_frame.lower(params, state, frames, config=measured).compile()
+    step = partial(segment_frame.lower(params, state, frames, config=measured).compile(), config=measured)
     state = _set(step(params, state, frames)[0], segmented)
     state = jax.block_until_ready(step(params, state, frames)[0])
     with jax.profiler.trace(str(target), create_perfetto_trace=True):

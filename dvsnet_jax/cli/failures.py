@@ -9,8 +9,18 @@ class UsageError(InputError):
     """Options that contradict each other or lack something; exit status 2."""
 
 
-def one_line(error: Exception) -> str:
-    """The message for a person: which file, what is wrong, what to do. (Lists that InputError carries follow it.)"""
+def lines(error: BaseException) -> list[str]:
+    """The message for a person, a line for each thing that failed: those of a group stand indented below its name."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [one_line(error)]
+    each = [lines(member) for member in error.exceptions]
+    if len(each) == 1:
+        return [f"{error.message}: {each[0][0]}", *each[0][1:]]
+    return [f"{error.message}:", *(f"  {line}" for member in each for line in member)]
+
+
+def one_line(error: BaseException) -> str:
+    """What became of one thing: which file, what is wrong, what to do. (Lists that InputError carries follow it.)"""
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

@@ -1,11 +1,16 @@
-"""Types of optional command-line options, so that `--help` shows a plain name in place of `{None}|STR`."""
+"""Types of command-line options: what may be given, and how `--help` and errors name it."""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import tyro
+from tyro.conf import Positional as Positional
+from tyro.constructors import PrimitiveConstructorSpec
 
 from dvsnet_jax.cli.failures import UsageError
 
@@ -25,8 +30,87 @@ def option(metavar: str, *aliases: str, help: str | None = None) -> Any:
     return tyro.conf.arg(metavar=metavar, aliases=aliases or None, help=help, help_behavior_hint="")
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """A number that an option takes."""
+
+    metavar: str
+    read: Callable[[str], Any]
+    expected: str
+    holds: Callable[[Any], bool] = lambda value: True
+
+    def __call__(self, word: str) -> Any:
+        try:
+            value = self.read(word)
+        except ValueError:
+            value = None
+        if value is None or not self.holds(value):
+            raise ValueError(f"{word!r} is not {self.expected}")
+        return value
+
+
+def _one(kind: _Kind) -> PrimitiveConstructorSpec:
+    """How tyro reads a number. By itself it reads `int | None` and tuples badly: its errors tell of types."""
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=kind.metavar,
+        instance_from_str=lambda words: kind(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, int | float),
+        str_from_instance=lambda value: [_text(value)],
+    )
+
+
+def _many(kind: _Kind, count: int | None = None) -> PrimitiveConstructorSpec:
+    """The same for so many numbers, or for one or more."""
+
+    def read(words: list[str]) -> tuple[Any, ...]:
+        if not words:
+            raise ValueError(f"expected {kind.expected}, one or more of them")
+        return tuple(map(kind, words))
+
+    return PrimitiveConstructorSpec(
+        nargs="*" if count is None else count,
+        metavar=f"{kind.metavar} …" if count is None else " ".join(count * [kind.metavar]),
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda value: [_text(each) for each in value],
+    )
+
+
+def _text(value: Any) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+_WHOLE = _Kind("COUNT", int, "a whole number")
+_ANY = _Kind("NUMBER", float, "a number")
+_COUNT = _Kind("COUNT", int, "a whole number of 1 or more", lambda value: value >= 1)
+_POSITIVE = _Kind("NUMBER", float, "a finite number above 0", lambda value: 0 < value < math.inf)
+_AMOUNT = _Kind("NUMBER", float, "a finite number of 0 or more", lambda value: 0 <= value < math.inf)
+_SHARE = _Kind("SHARE", float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+
+Count = Annotated[int, _one(_COUNT)]
+"""1 or more."""
+Counts = Annotated[tuple[int, ...], _many(_COUNT)]
+"""One or more of them."""
+Wholes = Annotated[tuple[int, ...], _many(_WHOLE)]
+Positive = Annotated[float, _one(_POSITIVE)]
+"""Above 0, and finite."""
+Positives = Annotated[tuple[float, ...], _many(_POSITIVE)]
+Amount = Annotated[float, _one(_AMOUNT)]
+"""0 or more, and finite."""
+Pixels = Annotated[tuple[int, int], _many(_COUNT, 2), tyro.conf.arg(metavar="HEIGHT WIDTH")]
+Range = Annotated[tuple[float, float], _many(_POSITIVE, 2), tyro.conf.arg(metavar="LEAST MOST")]
+Distances = Annotated[tuple[int, int], _many(_WHOLE, 2), tyro.conf.arg(metavar="LEAST MOST")]
+Widths = Annotated[tuple[int, int, int], _many(_COUNT, 3)]
+Names = Annotated[tuple[str, ...], option("NAME …")]
+Specs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, option("DATA")]
+"""An option that is given once for each data set."""
+
 OptionalPath = Annotated[str | None, option("PATH")]
-OptionalNumber = Annotated[float | None, option("NUMBER")]
-OptionalCount = Annotated[int | None, option("COUNT")]
+OptionalNumber = Annotated[float | None, _one(_ANY), option("NUMBER")]
+OptionalCount = Annotated[int | None, _one(_WHOLE), option("COUNT")]
+OptionalSteps = Annotated[int | None, _one(_COUNT), option("STEPS")]
+OptionalPositive = Annotated[float | None, _one(_POSITIVE), option("NUMBER")]
+OptionalShare = Annotated[float | None, _one(_SHARE), option("SHARE")]
 OptionalGrid = Annotated[str | None, option("ROWSxCOLUMNS")]
 OptionalSize = Annotated[str | None, option("HEIGHTxWIDTH")]

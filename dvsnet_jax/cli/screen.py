@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -44,6 +52,37 @@ def progress_bar(name: str, total: int | None) -> Iterator[Callable[[str, int], 
             progress.update(task, completed=frames, stage="compiling …" if stage == "compiling" else "")
 
         yield show
+
+
+@contextmanager
+def step_progress(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """A bar over the steps of one thing, where stderr is a terminal; yields `show(done, text)`."""
+    console = Console(stderr=True)
+    if not console.is_terminal or not _is_first():  # as above; of several processes one shows the bar
+        yield lambda done, text: None
+        return
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(title, total=total, text="")
+        yield lambda done, text: bar.update(task, completed=done, text=text)
+
+
+def print_record(record: Mapping[str, Any]) -> None:
+    """A record of metrics as a line on stdout: epoch 3, loss 12.3, …"""
+    shown = {name.replace("_", " "): f"{v:.4g}" if isinstance(v, float) else v for name, v in record.items()}
+    print(", ".join(f"{name} {value}" for name, value in shown.items()), flush=True)
+
+
+def print_validation(line: Mapping[str, Any]) -> None:
+    """A validation's line of metrics, the same way."""
+    print_record({"step": line["step"], **line["validation"]})
 
 
 @contextmanager
@@ -104,6 +143,16 @@ def tell_skipped(summary: Summary) -> None:
         tell(f"dvsnet: skipped {len(summary.skipped) - _SHOWN} more")
 
 
+def tell_untrusted(name: str, untrusted: int, frames: int, advice: str) -> None:
+    """How many frames have regions that cannot be trusted, where there are any."""
+    if untrusted:
+        tell(
+            f"dvsnet: {name}: {untrusted} of {frames} frames have regions that cannot be trusted: a network gave what "
+            "is no number (NaN) for them. They were segmented anew, or are void (255) where segmenting gave none; "
+            f"{advice}"
+        )
+
+
 def tell_pace(name: str, summary: Summary) -> None:
     """What became of --fps, where it was asked for: the rate reached, with which share, or why it was not."""
     pace = summary.pace
@@ -136,3 +185,9 @@ def tell_pace(name: str, summary: Summary) -> None:
 
 def _rate(frames: int, seconds: float) -> str:
     return f"{frames / seconds:.2f}" if seconds > 0 and frames else "–"
+
+
+def _is_first() -> bool:
+    import jax
+
+    return jax.process_index() == 0

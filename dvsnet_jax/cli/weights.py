@@ -30,3 +30,14 @@ def load_weights(weights: str | None, decision_from: str | None) -> tuple[Any, D
             "its own; leave --decision-from out"
         )
     return checkpoints.load(weights)
+
+
+def load_seeded(weights: str | None) -> tuple[Any, DVSNetConfig]:
+    """For measurements of time: those of `weights` or `bundled`; without, the paper's networks with weights made by a
+    rule."""
+    from dvsnet_jax import DVSNetConfig, checkpoints
+
+    if weights is None:
+        config = DVSNetConfig.cityscapes()
+        return checkpoints.seeded_params(config), config
+    return load_weights(None if weights == "bundled" else weights, None)

@@ -1,6 +1,6 @@
 """Clips named on a command line, to draw pairs of frames from; labels where there are any, else all void.
 
-    video:FILE                         a video file (or anything else that FFmpeg reads)
+    video:FILE                         a video file of any length; what is not in memory is decoded when wanted
     frames:FOLDER[:LABELS]             a folder of frames in the order of their names, label PNGs for some of them
     cityscapes:ROOT:SPLIT[:LABELS]     the 30-frame snippets of leftImg8bit_sequence; LABELS as in labelled_sets
     camvid:ROOT:SPLIT                  runs of consecutive frames
@@ -24,15 +24,12 @@ from dvsnet_jax.datasets.labelled_sets import Scaled
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.datasets.street.scene import StreetScene
+from dvsnet_jax.datasets.unlabelled import UnlabelledClip
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.images import UnreadableFrame, resize_image
-from dvsnet_jax.media.sources import open_source
 
 FORMS = (
     "video:FILE, frames:FOLDER[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT or street:COUNT:SEED[:HxW]"
 )
-_MOST_FRAMES = 1500  # of one video that are held in memory: 0.8 GB at 480 × 360
-_WINDOW = 30
 
 Clip = Sequence[LabelledImage]
 
@@ -45,20 +42,58 @@ class Place(NamedTuple):
 
 
 class Places(Sequence[Place]):
-    """Every frame of every clip: a source for `datasets.batches`, whose augmentation reads."""
+    """The frames of all clips that have a key frame at one of `distances` before them: a source for `datasets.batches`,
+    whose augmentation reads. A frame that cannot be read is no place, and no key frame.
 
-    def __init__(self, clips: Iterable[Clip]) -> None:
+    Raises InputError where there are none.
+    """
+
+    def __init__(self, clips: Iterable[Clip], distances: tuple[int, int] = (0, 9)) -> None:
         self.clips = tuple(clips)
-        self._ends = np.cumsum([len(clip) for clip in self.clips])
+        self._positions = [current_frames(clip, distances) for clip in self.clips]
+        self._ends = np.cumsum([len(positions) for positions in self._positions])
+        if not len(self):
+            raise InputError(f"none of {len(self.clips)} clips has two frames to make a pair of; name others")
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return int(self._ends[-1]) if len(self._ends) else 0
 
     def __getitem__(self, index: int) -> Place:  # type: ignore[override]  # no slices
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = int(np.searchsorted(self._ends, index, side="right"))
-        return Place(self.clips[number], index - int(self._ends[number]) + len(self.clips[number]))
+        positions = self._positions[number]
+        return Place(self.clips[number], positions[index - int(self._ends[number]) + len(positions)])
+
+
+def unreadable(clip: Clip) -> Collection[int]:
+    """Which frames of a clip are known not to be readable, by position."""
+    if isinstance(clip, UnlabelledClip):
+        return clip.unreadable.keys()
+    if isinstance(clip, Part):
+        return {position - clip.first for position in unreadable(clip.clip) if clip.first <= position < clip.last}
+    return frozenset()
+
+
+def may_have_labels(clip: Clip) -> bool:
+    """Whether looking into its frames for labels is worth the while: a video's are void, all of them."""
+    return may_have_labels(clip.clip) if isinstance(clip, Part) else not isinstance(clip, UnlabelledClip)
+
+
+def key_frames(clip: Clip, position: int, distances: tuple[int, int]) -> list[int]:
+    """The frames that can be the key frame of the one at `position`, as far before it as `distances` say and the clip
+    reaches, farthest first: those that can be read."""
+    farthest, nearest = (max(0, position - distance) for distance in reversed(distances))
+    lost = unreadable(clip)
+    return [key for key in range(farthest, nearest + 1) if key not in lost]
+
+
+def current_frames(clip: Clip, distances: tuple[int, int]) -> Sequence[int]:
+    """The frames that can be read and have such a key frame."""
+    lost = unreadable(clip)
+    if not lost:
+        return range(len(clip))
+    return [each for each in range(len(clip)) if each not in lost and key_frames(clip, each, distances)]
 
 
 def clip_set(spec: str, *, hold_out: Collection[str] = (), only: Collection[str] = ()) -> list[Clip]:
@@ -168,20 +203,6 @@ class Part(Sequence[LabelledImage]):
         return self.clip[self.first + index]
 
 
-class _Frames(Sequence[LabelledImage]):
-    """Frames in memory, without labels."""
-
-    def __init__(self, frames: Sequence[np.ndarray]) -> None:
-        self._frames = frames
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def __getitem__(self, index: int) -> LabelledImage:  # type: ignore[override]  # no slices
-        frame = self._frames[index]
-        return LabelledImage(frame, np.full(frame.shape[:2], VOID, np.uint8))
-
-
 Named = list[tuple[str, Clip]]
 
 
@@ -190,21 +211,8 @@ def _scaled(named: Named, scale: float) -> Named:
 
 
 def _video(path: str, scale: float) -> Named:
-    """Windows of frames, as many as fit, from all over the video."""
-    source = open_source(path)
-    total = source.count or _MOST_FRAMES
-    every = max(1, -(-total // _MOST_FRAMES))
-    windows: dict[int, list[np.ndarray]] = {}
-    for index, frame in enumerate(source.frames()):
-        window = index // _WINDOW
-        if window % every or frame.image is None or isinstance(frame.image, UnreadableFrame):
-            continue
-        image = frame.image
-        if scale != 1:
-            image = resize_image(image, (round(image.shape[0] * scale), round(image.shape[1] * scale)))
-        # Windows that follow each other are one clip.
-        windows.setdefault(window if every > 1 else 0, []).append(image)
-    return [(f"{Path(path).stem}_{number:05d}", _Frames(frames)) for number, frames in windows.items()]
+    clip = UnlabelledClip(path, scale)
+    return [(f"{clip.name}_00000", clip)]
 
 
 def _folder(rest: str, scale: float) -> Named:

@@ -1,1 +1,1 @@
-"""What the recipes in `eval/` call."""
+"""What `dvsnet evaluate`, `dvsnet policies` and `dvsnet measure` call."""

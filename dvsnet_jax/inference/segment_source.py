@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from os import cpu_count
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -24,7 +25,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from dvsnet_jax import visualize
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, do_all
 from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.inference.pacing import Pace, Pacer
 from dvsnet_jax.media.images import resize_image
@@ -51,6 +52,8 @@ class Summary:
     """Their regions, all together."""
     segmented: int = 0
     """Of those, how many took the segmentation path; the others were warped."""
+    untrusted: int = 0
+    """Frames of which a region could not be trusted (`FrameResult.untrusted`): a network gave what is no number."""
     skipped: list[str] = field(default_factory=list)
     """What was wrong with each frame that was passed over."""
     compile_seconds: float = 0.0
@@ -127,7 +130,7 @@ class Segmenter:
         if (height, width) not in self._compiled:
             lowered = segment_frame.lower(self.params, state, frames, config=self.config)
             self._compiled[height, width] = lowered.compile()
-        return state, self._compiled[height, width]
+        return state, partial(self._compiled[height, width], config=self.config)
 
 
 def segment_source(
@@ -150,8 +153,8 @@ def segment_source(
       on_progress: called with "compiling" or "segmenting" and the number of frames taken so far.
 
     Raises `InputError`, naming the file, for an unreadable frame, a source without frames, an overlap that its frames
-    cannot take, or a file that cannot be written. Whatever is raised, KeyboardInterrupt included, all files written
-    until then are whole, and video and routes.jsonl are in place.
+    cannot take, or a file that cannot be written; an ExceptionGroup where several of these came together. Whatever is
+    raised, KeyboardInterrupt included, all files written until then are whole, and video and routes.jsonl are in place.
     """
     summary = Summary()
     started = time.perf_counter()
@@ -185,17 +188,11 @@ def segment_source(
             problems = f": {summary.skipped[0]}" if summary.skipped else ""
             raise InputError(f"{source.name}: has no frame that can be read{problems}; check the input")
 
-    # Each of these is done whatever happens in those before it; what went wrong first is what the caller hears of.
-    failures: list[BaseException] = []
-    for part in (run, delivery.drain, delivery.close, output.close):
-        try:
-            part()
-        except BaseException as error:
-            failures.append(error)
-    summary.seconds = time.perf_counter() - started - summary.compile_seconds
-    summary.pace = pacer.pace() if pacer is not None else None
-    if failures:
-        raise failures[0]
+    try:
+        do_all(source.name, run, delivery.drain, delivery.close, output.close)
+    finally:
+        summary.seconds = time.perf_counter() - started - summary.compile_seconds
+        summary.pace = pacer.pace() if pacer is not None else None
     return summary
 
 
@@ -228,7 +225,9 @@ def _start(segmenter: FrameStep, frame: Frame, summary: Summary) -> tuple[Any, C
 class _Delivered(NamedTuple):
     record: dict[str, Any]
     segmented: Bool[np.ndarray, "regions"]
-    files: list[Future[None]]
+    untrusted: bool
+    files: dict[str, Future[None]]
+    """By product: the images of a frame, and its place in the overlay video."""
 
 
 class _Delivery:
@@ -261,22 +260,33 @@ class _Delivery:
             self._finish_first()
 
     def close(self) -> None:
-        """Waits for the threads and ends them."""
-        for future in self._pending:  # only after a failure
-            future.exception()
-        for pool in (self._waiter, self._encoders, self._film):
-            pool.shutdown()
+        """Waits for the threads and ends them. Raises what failed in frames that are still on their way, which is only
+        after a failure; of each product the first one, since a full disk fails every frame."""
+        first: dict[str, BaseException] = {}
+        try:
+            for future in self._pending:
+                if error := future.exception():
+                    first.setdefault("the frame step", error)
+                    continue
+                for product, file in future.result().files.items():
+                    if error := file.exception():
+                        first.setdefault(product, error)
+        finally:
+            for pool in (self._waiter, self._encoders, self._film):
+                pool.shutdown()
+        if first:
+            raise BaseExceptionGroup("frames on their way", [*first.values()])
 
     def _finish_first(self) -> None:
         delivered = self._pending[0].result()
-        for file in delivered.files:
-            file.result()
+        do_all(delivered.record["name"], *(file.result for file in delivered.files.values()))
         # Logged last, so that a line stands for files that are there.
         self._output.log(delivered.record)
         self._pending.popleft()  # not before: where this raises, `drain` must not go on to the next
         self._summary.frames += 1
         self._summary.regions += delivered.segmented.size
         self._summary.segmented += int(delivered.segmented.sum())
+        self._summary.untrusted += delivered.untrusted
 
     def _deliver(self, frame: Frame, result: FrameResult, dispatched: float) -> _Delivered:
         jax.block_until_ready(result)
@@ -287,11 +297,11 @@ class _Delivery:
         labels, segmented = np.asarray(result.labels)[0], np.asarray(result.segmented)[0]
         if self._pacer is not None:
             self._pacer.saw(segmented.mean(), seconds)
-        files = [self._encoders.submit(self._output.write_images, frame.name, labels)]
+        files = {"images": self._encoders.submit(self._output.write_images, frame.name, labels)}
         if self._output.films:
             picture = self._encoders.submit(self._picture, frame, labels, segmented)
-            files.append(self._film.submit(lambda: self._output.film(picture.result())))
-        return _Delivered(_record(frame, result), segmented, files)
+            files["overlay"] = self._film.submit(lambda: self._output.film(picture.result()))
+        return _Delivered(_record(frame, result), segmented, bool(np.asarray(result.untrusted).any()), files)
 
     def _picture(
         self, frame: Frame, labels: UInt8[np.ndarray, "h w"], segmented: Bool[np.ndarray, "regions"]
@@ -305,13 +315,19 @@ class _Delivery:
 
 
 def _record(frame: Frame, result: FrameResult) -> dict[str, Any]:
-    """A line of routes.jsonl."""
-    numbers = zip(*(np.asarray(values)[0].tolist() for values in result[1:]), strict=True)
+    """A line of routes.jsonl. JSON has no NaN: a score that is no number is null, as on the first frame; `untrusted`
+    tells the two apart."""
+    by_region = (result.scores, result.targets, result.segmented, result.untrusted)
+    numbers = zip(*(np.asarray(values)[0].tolist() for values in by_region), strict=True)
     return {
         "frame": frame.index,
         "name": frame.name,
         "regions": [
-            {"score": None if math.isnan(score) else score, "target": target, "segmented": segmented}
-            for score, target, segmented in numbers
+            {"score": _finite(score), "target": _finite(target), "segmented": segmented, "untrusted": untrusted}
+            for score, target, segmented, untrusted in numbers
         ],
     }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

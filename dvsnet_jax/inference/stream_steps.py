@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -51,7 +52,8 @@ class Together:
         restart = jax.ShapeDtypeStruct((streams,), bool, sharding=self._dealt)
         self._blank = lambda: jax.device_put(init_state(params, frames, config=config), self._dealt)
         self._state = self._blank()
-        self._program = _sharded(mesh, config).lower(self._params, self._state, frames, restart).compile()
+        self._config = config
+        self._program = _sharded(mesh).lower(self._params, self._state, frames, restart, config).compile()
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
         self._ready = 0.0
 
@@ -61,7 +63,7 @@ class Together:
         """Begins a step; `restart` as `segment_frame` has it. Idle streams are stepped too, their results dropped."""
         dispatched = time.perf_counter()
         on_devices = jax.device_put((frames, restart), self._dealt)
-        self._state, result = self._program(self._params, self._state, *on_devices)
+        self._state, result = self._program(self._params, self._state, *on_devices, self._config)
         return self._waiter.submit(self._wait, result, dispatched, list(active))
 
     def _wait(self, result: Any, dispatched: float, active: list[bool]) -> Stepped:
@@ -139,16 +141,19 @@ def _of(result: FrameResult, stream: int) -> FrameResult:
     return FrameResult(*(values[stream] for values in result))
 
 
-def _sharded(mesh: Mesh, config: DVSNetConfig) -> Any:
-    """`segment_frame` with its streams dealt out over the mesh, jitted: `(params, state, frames, restart)`."""
+@cache
+def _sharded(mesh: Mesh) -> Any:
+    """`segment_frame` with its streams dealt out over the mesh, jitted: `(params, state, frames, restart, config)`."""
     whole, dealt = PartitionSpec(), PartitionSpec("streams")
 
-    def step(params: Any, state: VideoState, frames: Any, restart: Any) -> tuple[VideoState, FrameResult]:
+    def step(
+        params: Any, state: VideoState, frames: Any, restart: Any, config: DVSNetConfig
+    ) -> tuple[VideoState, FrameResult]:
         return segment_frame(params, state, frames, restart, config=config)
 
     return jax.jit(
         jax.shard_map(
-            step, mesh=mesh, in_specs=(whole, dealt, dealt, dealt), out_specs=(dealt, dealt), check_vma=False
+            step, mesh=mesh, in_specs=(whole, dealt, dealt, dealt, whole), out_specs=(dealt, dealt), check_vma=False
         ),
         donate_argnums=1,
     )

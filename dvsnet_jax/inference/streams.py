@@ -41,10 +41,11 @@ class SegmentedFrame(NamedTuple):
     """The frame's place in the clip."""
     sample: LabelledImage
     labels: UInt8[np.ndarray, "height width"]
-    """This and the next are as in `FrameResult`, of this frame alone."""
+    """This and the next four are as in `FrameResult`, of this frame alone."""
     scores: Float[np.ndarray, "regions"]
     targets: Float[np.ndarray, "regions"]
     segmented: Bool[np.ndarray, "regions"]
+    untrusted: Bool[np.ndarray, "regions"]
     whole: UInt8[np.ndarray, "height width"] | None
     """Labels where every region is segmented, if that was asked for."""
     seconds: float | None
@@ -237,9 +238,9 @@ class _Group:
         for stream, clip, number, sample in under_way.who:
             own, whole = done.results[stream], under_way.whole and under_way.whole.results[stream]
             assert own is not None
-            labels, scores, targets, segmented = (np.asarray(values) for values in own)
+            labels, scores, targets, segmented, untrusted = (np.asarray(values) for values in own)
             every = None if whole is None else np.asarray(whole.labels)
-            yield SegmentedFrame(clip, number, sample, labels, scores, targets, segmented, every, seconds)
+            yield SegmentedFrame(clip, number, sample, labels, scores, targets, segmented, untrusted, every, seconds)
         yield from under_way.ends
 
 

@@ -37,12 +37,9 @@ class JsonLinesWriter:
             temporary = self._stack.enter_context(atomic_path(self.path))
             # Unbuffered, so that a line either is in the file or has raised.
             self._file = self._stack.enter_context(temporary.open("wb", buffering=0))
-        start = self._file.tell()
         try:
-            while line:
-                line = line[self._file.write(line) :]
+            write_all_or_nothing(self._file, line)
         except OSError as error:
-            self._file.truncate(start)
             raise InputError(
                 f"{self.path}: cannot be written ({error.strerror}); check that its folder is writable and not full"
             ) from error
@@ -50,3 +47,14 @@ class JsonLinesWriter:
     def close(self) -> None:
         """Gives the file its name. Further calls do nothing."""
         self._stack.close()
+
+
+def write_all_or_nothing(file: FileIO, content: bytes) -> None:
+    """Writes at the file's place, which is its end; where that fails (disk full) takes it back and raises OSError."""
+    start = file.tell()
+    try:
+        while content:
+            content = content[file.write(content) :]
+    except OSError:
+        file.truncate(start)
+        raise

@@ -4,13 +4,13 @@ labels/NAME.png     train ids, one channel, 8 bits
 color/NAME.png      the same ids as a palette image: looks like its colours, still holds the ids
 overlay.mp4         input on the left, input under its colours on the right
 routes.jsonl        a line per frame
+dvsnet-files.jsonl  which files these are, so that the next run removes no others (`media.written_files`)
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from contextlib import ExitStack
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,29 +18,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import do_all
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.media.video_writer import VideoWriter
+from dvsnet_jax.media.written_files import WrittenFiles, make_folder
 
 PRODUCTS = ("labels", "color", "overlay", "routes")
 
 
-def make_folder(folder: str | os.PathLike[str]) -> Path:
-    """The folder, made with its parents where it is missing; `InputError` where it cannot be."""
-    path = Path(folder)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError(None, "no permission to write in it")
-    except OSError as error:
-        reason = "a file is in its place" if isinstance(error, FileExistsError) else error.strerror
-        raise InputError(f"{path}: cannot be the output folder ({reason}); choose another with --out") from error
-    return path
-
-
 class OutputFolder:
-    """Writes the `products` into `folder`, replacing files of the same names; each file appears whole or not at all.
+    """Writes the `products` of one source into `folder`; each file appears whole or not at all.
 
     `write_images` may be called from several threads at once; `film` and `log` from one each, in the order of frames.
     `close` gives the video and the log their names, and is called after errors too.
@@ -53,19 +41,22 @@ class OutputFolder:
         palette: UInt8[np.ndarray, "256 3"],
         frame_rate: float | Fraction,
         products: Collection[str] = PRODUCTS,
+        overwrite: bool = False,
+        written: WrittenFiles | None = None,
     ) -> None:
-        self.folder = make_folder(folder)
+        """`overwrite` puts the files in the place of those that an earlier run wrote into this folder. `written` is the
+        record of a whole run, in this folder or one above it, and has been asked that already.
+
+        Raises InputError for a folder that holds files of an earlier run and not `overwrite`, or files called like the
+        products that no run is known to have written, and for a folder that cannot be made or written to.
+        """
+        self.folder = Path(folder)
         self.palette = palette
         self._images = [product for product in ("labels", "color") if product in products]
-        for product in self._images:
-            make_folder(self.folder / product)
-        with ExitStack() as stack:
-            self._video = self._log = None
-            if "routes" in products:
-                self._log = stack.enter_context(JsonLinesWriter(self.folder / "routes.jsonl"))
-            if "overlay" in products:
-                self._video = stack.enter_context(VideoWriter(self.folder / "overlay.mp4", frame_rate=frame_rate))
-            self._stack = stack.pop_all()
+        self._written = written or WrittenFiles(folder, overwrite=overwrite)
+        check_products(self._written, self.folder, products)
+        self._log = JsonLinesWriter(self.folder / "routes.jsonl") if "routes" in products else None
+        self._video = VideoWriter(self.folder / "overlay.mp4", frame_rate=frame_rate) if "overlay" in products else None
 
     @property
     def films(self) -> bool:
@@ -74,19 +65,49 @@ class OutputFolder:
 
     def write_images(self, name: str, labels: UInt8[np.ndarray, "height width"]) -> None:
         """The label image and the colour mask of one frame."""
-        for product in self._images:
-            write_png(self.folder / product / f"{name}.png", labels, self.palette if product == "color" else None)
+        paths = {product: self.folder / product / f"{name}.png" for product in self._images}
+        self._claim(*paths.values())
+        for product, path in paths.items():
+            write_png(path, labels, self.palette if product == "color" else None)
 
     def film(self, picture: UInt8[np.ndarray, "height width 3"]) -> None:
         """The next frame of the overlay video."""
         if self._video:
+            self._claim(Path(self._video.path))
             self._video.write(picture)
 
     def log(self, record: dict[str, Any]) -> None:
         """The next line of routes.jsonl."""
         if self._log:
+            self._claim(Path(self._log.path))
             self._log.write(record)
 
     def close(self) -> None:
-        """Finishes video and log. Further calls do nothing."""
-        self._stack.close()
+        """Finishes video and log, each whatever becomes of the other. Further calls do nothing."""
+        do_all(f"{self.folder}: closing", *(part.close for part in (self._video, self._log) if part))
+
+    def _claim(self, *paths: Path) -> None:
+        """Notes files before they are written, and makes their folders, which may have gone with the earlier files."""
+        self._written.add(*paths)
+        for folder in {path.parent for path in paths}:
+            make_folder(folder)
+
+
+def check_products(written: WrittenFiles, folder: Path, products: Collection[str] = PRODUCTS) -> None:
+    """InputError where the products would come between or over files that no run is known to have written, or cannot
+    be written at all."""
+    for place in (folder, *(folder / product for product in ("labels", "color") if product in products)):
+        if place.exists():
+            make_folder(place)
+    written.check_free(_places(folder, products))
+
+
+def _places(folder: Path, products: Collection[str]) -> Iterator[Path]:
+    """Every file that is there under a name that products have."""
+    if "routes" in products:
+        yield folder / "routes.jsonl"
+    if "overlay" in products:
+        yield folder / "overlay.mp4"
+    for product in ("labels", "color"):
+        if product in products:
+            yield from (folder / product).glob("*.png")

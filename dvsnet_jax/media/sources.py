@@ -49,6 +49,10 @@ class Source(Protocol):
     """The stem of its file or folder."""
 
     @property
+    def files(self) -> Sequence[str | os.PathLike[str]]:
+        """What it reads; none where that is no file."""
+
+    @property
     def count(self) -> int | None:
         """How many frames there are, where that can be known beforehand."""
 
@@ -75,6 +79,10 @@ class ImageSequence:
         self._names = stems if len(set(stems)) == len(stems) else [f"{i:06d}_{stem}" for i, stem in enumerate(stems)]
 
     @property
+    def files(self) -> Sequence[Path]:
+        return self.paths
+
+    @property
     def count(self) -> int:
         return len(self.paths)
 
@@ -99,6 +107,10 @@ class Video:
         self._probed: tuple[int | None, Fraction | None] | None = None
 
     @property
+    def files(self) -> Sequence[str]:
+        return () if is_live(self.location) else (self.location,)
+
+    @property
     def count(self) -> int | None:
         return self._probe()[0]
 
@@ -115,13 +127,31 @@ class Video:
             self._probed = (None, None) if is_live(self.location) else probe_video(self.location)
         return self._probed
 
+    def frame(self, index: int, image: UInt8[np.ndarray, "height width 3"] | UnreadableFrame) -> Frame:
+        """What `decode_video` gives in this place, as a frame of this source."""
+        where = f"{self.location} (frame {index})"
+        if isinstance(image, UnreadableFrame):
+            return Frame(index, f"frame_{index:06d}", where, None, image)
+        return Frame(index, f"frame_{index:06d}", where, image)
+
     def _frames(self) -> Iterator[Frame]:
         for index, image in enumerate(decode_video(self.location)):
-            where = f"{self.location} (frame {index})"
-            if isinstance(image, UnreadableFrame):
-                yield Frame(index, f"frame_{index:06d}", where, None, image)
-            else:
-                yield Frame(index, f"frame_{index:06d}", where, image)
+            yield self.frame(index, image)
+
+
+class Unopened:
+    """A source that cannot be opened, among others that can: it says why when its frames are asked for."""
+
+    files: Sequence[Path] = ()
+    count = 0
+    frame_rate = None
+
+    def __init__(self, name: str, error: InputError) -> None:
+        self.name = name
+        self.error = error
+
+    def frames(self) -> Iterator[Frame]:
+        raise self.error
 
 
 def open_source(location: str | os.PathLike[str], *, data_dir: str | os.PathLike[str] | None = None) -> Source:
@@ -158,11 +188,20 @@ def open_source(location: str | os.PathLike[str], *, data_dir: str | os.PathLike
 def open_sources(
     locations: Sequence[str | os.PathLike[str]], *, data_dir: str | os.PathLike[str] | None = None
 ) -> list[Source]:
-    """`open_source` for each, with names made unique; several single images (a shell's `*.png`) are one sequence."""
+    """`open_source` for each, with names made unique; several single images (a shell's `*.png`) are one sequence.
+
+    One that cannot be opened has its place all the same, as an `Unopened`. Where none can, what is wrong with them is
+    raised: `InputError`, or an ExceptionGroup of several.
+    """
     paths = [Path(location) for location in locations]
     if len(paths) > 1 and all(is_image_name(path) and path.is_file() for path in paths):
         return [ImageSequence("images", paths)]
-    sources = [open_source(location, data_dir=data_dir) for location in locations]
+    sources = [_opened(location, data_dir) for location in locations]
+    if errors := [source.error for source in sources if isinstance(source, Unopened)]:
+        if len(errors) == len(sources) == 1:
+            raise errors[0]
+        if len(errors) == len(sources):
+            raise ExceptionGroup("no input can be opened", errors)
     taken: set[str] = set()
     for source in sources:
         name, number = source.name, 1
@@ -170,6 +209,13 @@ def open_sources(
             source.name, number = f"{name}-{number + 1}", number + 1
         taken.add(source.name)
     return sources
+
+
+def _opened(location: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None) -> Source:
+    try:
+        return open_source(location, data_dir=data_dir)
+    except InputError as error:
+        return Unopened(Path(location).stem or "input", error)
 
 
 def read_image_list(path: str | os.PathLike[str], *, data_dir: str | os.PathLike[str] | None = None) -> ImageSequence:

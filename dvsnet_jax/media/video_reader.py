@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,14 @@ def probe_video(path: str) -> tuple[int | None, Fraction | None]:
         return count or None, rate
 
 
+def probe_coding(path: str) -> tuple[str, int]:
+    """The codec's name, and how many frames its decoder holds back to give them in the order in which they are shown: 0
+    where there are no B frames. Raises `InputError` for a file that is no video.
+    """
+    with _opened(path) as (_, stream):
+        return stream.codec_context.name, stream.codec_context.reorder_depth
+
+
 def decode_video(location: str) -> Iterator[Decoded]:
     """Every frame of the first video stream, in order, RGB 0..255; an `UnreadableFrame` in the place of a damaged one.
 
@@ -53,17 +61,43 @@ def decode_video(location: str) -> Iterator[Decoded]:
     that ends before its header says so gives an `UnreadableFrame` at its end. Rotation marks are not applied: pixels
     stay where they are stored. Raises `InputError` where the video cannot be opened.
     """
+    with closing(decode_frames(location)) as frames:
+        for frame in frames:
+            yield frame if isinstance(frame, UnreadableFrame) else frame.to_ndarray(format="rgb24")
+
+
+def decode_frames(location: str, *, vectors: bool = False) -> Generator[Any | UnreadableFrame]:
+    """The same as PyAV has them, `VideoFrame`s. With `vectors` they come with the decoder's motion vectors, where it
+    gives any, and their `opaque` is `(n,)`: they were the n-th that was decoded."""
     live = is_live(location)
     with _opened(location) as (container, stream):
+        decoder = stream.codec_context
+        if vectors:
+            decoder.copy_opaque = True
+            decoder.options = {"flags2": "+export_mvs"}  # after the first decode it would have no effect
+            decoder.thread_type = "SLICE"  # whole frames in threads would lose vectors at random
         packets = _Packets(container, stream)
-        for index, decoded in enumerate(_in_order(_decoded(packets, stream.codec_context, live))):
+        for index, decoded in enumerate(_in_order(_decoded(packets, decoder, live))):
             if isinstance(decoded, str):
                 yield UnreadableFrame(f"{location}: {decoded.format(frame=f'frame {index}')}")
             else:
-                yield decoded.to_ndarray(format="rgb24")
+                yield decoded
         problem = None if live else packets.shortage()
         if problem:
             yield UnreadableFrame(f"{location}: {problem}")
+
+
+def decode_from(path: str, time: int) -> Iterator[av.VideoFrame]:
+    """A file's frames from somewhere before `time` on (a presentation time, in the stream's unit); damaged ones are
+    left out. The first ones may lean on frames before them: trust none before the first that is a key frame."""
+    with _opened(path) as (container, stream):
+        try:
+            container.seek(time, stream=stream)
+        except av.error.FFmpegError:  # this kind of file has no way to; whoever asks goes through it from its beginning
+            return
+        for _, decoded in _decoded(_Packets(container, stream), stream.codec_context, live=False):
+            if not isinstance(decoded, str):
+                yield decoded
 
 
 class _Packets:
@@ -81,6 +115,7 @@ class _Packets:
                 if packet.pts is not None and packet.time_base is not None:
                     self._end = max(self._end, (packet.pts + (packet.duration or 0)) * packet.time_base)
                 if packet.stream is self._stream and packet.size:
+                    packet.opaque = (self.count,)  # an object of its own: PyAV keeps these by address
                     self.count += 1
                     yield packet
         except av.error.FFmpegError as error:

@@ -12,6 +12,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
 
 _BT709 = 1  # FFmpeg's number for it, the same for matrix, primaries and transfer
@@ -25,7 +26,8 @@ class VideoWriter:
             video.write(frame)      # uint8 RGB [h, w, 3]; odd sizes are padded by their last row or column
 
     The file appears under its name when it is closed, playable, also after an error or Ctrl-C in the block; without
-    a frame none appears. Where writing itself fails (disk full) nothing is left and `InputError` names the file.
+    a frame none appears. Where writing itself fails (disk full) nothing is left, `InputError` names the file, and more
+    frames are refused: a video of those after a gap would look like the whole.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, frame_rate: float | Fraction) -> None:
@@ -33,6 +35,7 @@ class VideoWriter:
         self._rate = Fraction(frame_rate).limit_denominator(65535)
         self._stack: ExitStack | None = None
         self._size: tuple[int, int] | None = None
+        self._failure: BaseException | None = None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -42,6 +45,8 @@ class VideoWriter:
 
     def write(self, frame: UInt8[np.ndarray, "height width 3"]) -> None:
         """Appends a frame; the first one sets the size, and ValueError is raised for another later on."""
+        if self._failure is not None:
+            raise InputError(f"{self.path}: was given up, writing it failed before") from self._failure
         if self._stack is None:
             self._open(*frame.shape[:2])
         if frame.shape[:2] != self._size:
@@ -82,7 +87,7 @@ class VideoWriter:
             for packet in self._stream.encode(picture):
                 self._container.mux(packet)
         except BaseException as error:
-            stack, self._stack = self._stack, None
+            stack, self._stack, self._failure = self._stack, None, error
             stack.__exit__(type(error), error, error.__traceback__)
             raise
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
 from dvsnet_jax import preprocessing
-from dvsnet_jax.config import AnyDecisionConfig, DVSNetConfig, FlowNet2sConfig, LocalDecisionConfig
+from dvsnet_jax.config import AnyDecisionConfig, CarriedMotionConfig, DVSNetConfig, FlowNet2sConfig, LocalDecisionConfig
 from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.networks.decision import DecisionNetwork
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s, for_current, key_half
 from dvsnet_jax.networks.flownet.in_video import flow_of_regions
@@ -43,6 +45,11 @@ def flow_and_feature(
     `features`, if given, are the `key_features` of `key`: the same flow up to rounding, for less work.
     """
     network = config.flow
+    if isinstance(network, CarriedMotionConfig):
+        raise ValueError(
+            "config.flow is CarriedMotionConfig: motion from frame to frame, which no pair of images gives; "
+            "give segment_frame its motion, or choose a flow network"
+        )
     if isinstance(network, FlowNet2Config):
         return flow_of_regions(params["flow"], current, key, network, config.num_classes)
     if isinstance(network, FlowFunction):
@@ -64,6 +71,17 @@ def flow_and_feature(
     return FlowOutput(flow, seen["predict_scale"], seen[network.feature])
 
 
+CARRIED_CUES = ("trust", "age")
+"""What the local decision network reads of carried motion besides `ops.warp_cues`: how far the chain of motion can be
+trusted, 0..1, and log(1 + frames since the key frame)."""
+
+
+def carried_flow(carried: CarriedFlow) -> FlowOutput:
+    """Carried motion as a flow network's output: scores are warped as they are, and its feature is `CARRIED_CUES`."""
+    age = jnp.broadcast_to(jnp.log1p(carried.age)[:, None, None], carried.trust.shape)
+    return FlowOutput(carried.flow, jnp.ones_like(carried.flow[..., :1]), jnp.stack([carried.trust, age], axis=-1))
+
+
 def decision_input(
     current: Shaped[Array, "n h w 3"],
     key: Shaped[Array, "n h w 3"],
@@ -75,7 +93,11 @@ def decision_input(
     local one, cues of the warp, to which half-size images (RGB, 0..255) and the key frame's scores are needed too.
     """
     if isinstance(config.decision, LocalDecisionConfig):
-        return warp_cues(current, key, key_scores, out.flow, out.scale, config.decision.grid)
+        cues = warp_cues(current, key, key_scores, out.flow, out.scale, config.decision.grid)
+        if not isinstance(config.flow, CarriedMotionConfig):
+            return cues
+        shape = (*cues.shape[:-1], len(CARRIED_CUES))
+        return jnp.concatenate([cues, jax.image.resize(out.feature, shape, "linear", antialias=True)], axis=-1)
     return resize_legacy(out.feature, config.decision.grid)
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from jax.experimental.layout import Format, Layout
 from jaxtyping import Array, Float
 
-from dvsnet_jax.config import DeepLabFastConfig, DeepLabLiteConfig, DeepLabV2Config, DVSNetConfig
+from dvsnet_jax.config import DeepLabFastConfig, DeepLabLiteConfig, DeepLabV2Config, DVSNetConfig, FlowNet2sConfig
+from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.layers import BatchNorm
 
 Layers = Mapping[str, Mapping[str, Any]]
@@ -44,22 +45,27 @@ def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "flo
       On a CPU bfloat16 is slower; on GPU and TPU it halves what is moved and doubles what matrix units do, at labels
       that differ in a few pixels of a thousand.
 
-    - On an NVIDIA GPU convolution kernels lie in memory with their outputs first, as cuDNN reads them: else each step
-      would begin with turning sixty of them.
+    - On an NVIDIA GPU convolution kernels of these networks lie in memory with their outputs first, as cuDNN reads
+      them: else each step would begin with turning sixty of them.
 
-    A network of the user's own is left as it is, with either precision. What is prepared already is only placed. Under
-    `jax.eval_shape` shapes come out. Raises ValueError for a `precision` that is neither of the two.
+    A network of the user's own is placed, and its arrays are left as they are, with either precision. What is prepared
+    already is only placed. Under `jax.eval_shape` shapes come out. Raises ValueError for a `precision` that is neither
+    of the two.
     """
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision is {precision!r}; it is 'float32' or 'bfloat16'")
     rooms = dict(params)
     network = config.segmentation
+    ours = {"decision"}
+    if isinstance(config.flow, FlowNet2sConfig | FlowNet2Config):
+        ours.add("flow")
     if isinstance(network, DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig):
+        ours.add("segmentation")
         layers = jax.tree.map(_on_host, rooms["segmentation"])
         with jax.default_matmul_precision("highest"):
             folded = layers if is_prepared(layers) else _folded(layers, network)
         rooms["segmentation"] = jax.tree.map(lambda leaf: jnp.asarray(leaf, precision), folded)
-    return jax.tree.map(_placed, rooms)
+    return {name: jax.tree.map(_placed if name in ours else jnp.asarray, room) for name, room in rooms.items()}
 
 
 def is_prepared(layers: Any) -> bool:
@@ -68,7 +74,7 @@ def is_prepared(layers: Any) -> bool:
 
 
 def _placed(leaf: Any) -> Any:
-    """On the default device, a kernel in the layout that its convolutions want there."""
+    """On the default device, a kernel (of one of our networks) in the layout that its convolutions want there."""
     array = jnp.asarray(leaf)
     if jax.default_backend() != "gpu" or array.ndim != 4 or isinstance(array, jax.core.Tracer):
         return array

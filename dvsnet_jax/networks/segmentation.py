@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Shaped
 
 from dvsnet_jax import preprocessing
 from dvsnet_jax.config import (
+    CarriedMotionConfig,
     DeepLabFastConfig,
     DeepLabLiteConfig,
     DeepLabV2Config,
@@ -28,10 +29,11 @@ from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast
 from dvsnet_jax.networks.deeplab_lite import DeepLabLite
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
-from dvsnet_jax.networks.flow_and_decision import decision_network
+from dvsnet_jax.networks.flow_and_decision import CARRIED_CUES, decision_network
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s
 from dvsnet_jax.networks.flownet.in_video import init_region_flow_params
 from dvsnet_jax.networks.preparation import Params, is_prepared
+from dvsnet_jax.ops.warp import LARGEST
 from dvsnet_jax.ops.warp_cues import CUES
 from dvsnet_jax.protocols import SegmentationFunction
 
@@ -45,7 +47,11 @@ _DEEPLABS: dict[type, type[nn.Module]] = {
 def segmentation_scores(
     params: Params, images: Shaped[Array, "n h w 3"], config: DVSNetConfig
 ) -> Float[Array, "n h2 w2 classes"]:
-    """Class scores (logits) of RGB images, 0..255, on the network's own grid: 1⁄16 for DeepLab-Fast. The slow path."""
+    """Class scores (logits) of RGB images, 0..255, on the network's own grid: 1⁄16 for DeepLab-Fast. The slow path.
+
+    Finite, or NaN all over for an image of which one score is no number: then none of them can be trusted. A function
+    of the user's own may give infinities too ("never this class", "surely this one"); ±`warp.LARGEST` stands for them.
+    """
     network = config.segmentation
     if isinstance(network, SegmentationFunction):
         scores = network.function(params["segmentation"], images.astype(jnp.float32))
@@ -54,7 +60,7 @@ def segmentation_scores(
                 f"{network.function} returned {scores.shape} for images {images.shape}; "
                 f"expected [{images.shape[0]}, h, w, {network.num_classes}] (see SegmentationFunction.num_classes)"
             )
-        return scores
+        return _all_or_none(jnp.clip(scores.astype(jnp.float32), -LARGEST, LARGEST))
     if isinstance(network, OwnSegmentationConfig):
         raise ValueError(
             "these weights are those around a segmentation network of your own, which is not among them; load them "
@@ -63,7 +69,11 @@ def segmentation_scores(
     layers = params["segmentation"]
     inputs = _inputs(images, network).astype(jax.tree.leaves(layers)[0].dtype)
     scores, _ = _DEEPLABS[type(network)](network, folded=is_prepared(layers)).apply({"params": layers}, inputs)
-    return scores.astype(jnp.float32)
+    return _all_or_none(scores.astype(jnp.float32))
+
+
+def _all_or_none(scores: Float[Array, "n h w classes"]) -> Float[Array, "n h w classes"]:
+    return jnp.where(jnp.isfinite(scores).all((1, 2, 3), keepdims=True), scores, jnp.nan)
 
 
 def training_scores(
@@ -118,6 +128,8 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
     flow_params: Any
     if isinstance(flow, FlowNet2sConfig):
         flow_params, channels = _init(FlowNet2s(flow, config.num_classes), flow_key, pair), flow.feature_channels
+    elif isinstance(flow, CarriedMotionConfig):
+        flow_params, channels = {}, 0
     elif isinstance(flow, FlowNet2Config):
         flow_params, channels = init_region_flow_params(flow_key, flow, config.num_classes), flow.channels(1024)
     else:
@@ -129,7 +141,7 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
     else:
         segmentation_params = _init(_DEEPLABS[type(segmentation)](segmentation), image_key, image)
     if isinstance(config.decision, LocalDecisionConfig):
-        channels = len(CUES)
+        channels = len(CUES) + (len(CARRIED_CUES) if isinstance(flow, CarriedMotionConfig) else 0)
     feature = _floats(1, *config.decision.grid, channels)
     return {
         "segmentation": segmentation_params,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
+from dvsnet_jax.ops.upsample_argmax import VOID
+
 MULTIPLE = 16
 """Region sizes are multiples of this: half a region is then a multiple of the flow network's ⅛ grid."""
 
@@ -15,6 +17,21 @@ def _fit(length: int, count: int, overlap: int, multiple: int) -> int:
     """The smallest region length, a multiple, for `count` regions with `2 · overlap` in common to cover `length`."""
     shared = 2 * overlap * (count - 1)
     return -(-(length + shared) // (count * multiple)) * multiple
+
+
+def _crowded(length: int, count: int, overlap: int, multiple: int) -> bool:
+    """Whether a region would reach past its neighbour."""
+    return count > 1 and 2 * overlap >= _fit(length, count, overlap, multiple)
+
+
+def _empty(length: int, count: int, overlap: int, multiple: int) -> int:
+    """How many of `count` regions would begin past the end, and so hold nothing but padding."""
+    step = _fit(length, count, overlap, multiple) - 2 * overlap
+    return sum(index * step >= length for index in range(1, count))
+
+
+def _takes(length: int, count: int, overlap: int, multiple: int) -> bool:
+    return not (_crowded(length, count, overlap, multiple) or _empty(length, count, overlap, multiple))
 
 
 @dataclass(frozen=True)
@@ -38,26 +55,34 @@ class RegionGrid:
     def fit(
         cls, height: int, width: int, regions: tuple[int, int], overlap: int, *, multiple: int = MULTIPLE
     ) -> RegionGrid:
-        """The grid with the least padding. Raises ValueError for frames under 64×64 and for an overlap so large that a
-        region would reach past its neighbour."""
+        """The grid with the least padding.
+
+        Raises ValueError for frames under 64×64, for an overlap so large that a region would reach past its neighbour,
+        and for so many rows or columns that some regions would hold nothing but padding.
+        """
         if min(height, width) < 64:
             raise ValueError(f"frames of {height}×{width}: the smallest that can be segmented are 64×64")
-
-        def sizes(overlap: int) -> tuple[int, int] | None:
-            """Region height and width, or None where a region would reach past its neighbour."""
-            pairs = list(zip((height, width), regions, strict=True))
-            fitted = tuple(_fit(length, count, overlap, multiple) for length, count in pairs)
-            crowded = any(count > 1 and 2 * overlap >= size for (_, count), size in zip(pairs, fitted, strict=True))
-            return None if crowded else (fitted[0], fitted[1])
-
-        size = sizes(overlap)
-        if size is None:
-            most = max(smaller for smaller in range(0, overlap, 8) if sizes(smaller))
+        pairs = list(zip((height, width), regions, strict=True))
+        grid = f"{height}×{width} frames in {regions[0]}×{regions[1]} regions"
+        most = [max(n for n in range(1, count + 1) if _takes(length, n, overlap, multiple)) for length, count in pairs]
+        fewer = f"{most[0]}×{most[1]}, the largest grid below it that works at overlap {overlap}"
+        if any(_crowded(length, count, overlap, multiple) for length, count in pairs):
+            less = [
+                n for n in range(0, overlap, 8) if all(_takes(length, count, n, multiple) for length, count in pairs)
+            ]
+            smaller = f"an overlap of at most {max(less)}, or " if less else ""
             raise ValueError(
-                f"overlap {overlap} is too large for {height}×{width} frames in {regions[0]}×{regions[1]} regions, "
-                f"which would swallow each other; use at most {most}, or fewer regions"
+                f"overlap {overlap} is too large for {grid}, which would swallow each other; use {smaller}{fewer}"
             )
-        return cls(height, width, *regions, overlap, *size)
+        empty_rows, empty_columns = (_empty(length, count, overlap, multiple) for length, count in pairs)
+        if empty_rows or empty_columns:
+            full = (regions[0] - empty_rows) * (regions[1] - empty_columns)
+            raise ValueError(
+                f"{grid} are too many at overlap {overlap}: {regions[0] * regions[1] - full} of "
+                f"{regions[0] * regions[1]} would hold nothing but padding; use {fewer}"
+            )
+        sizes = [_fit(length, count, overlap, multiple) for length, count in pairs]
+        return cls(height, width, *regions, overlap, *sizes)
 
     @property
     def num_regions(self) -> int:
@@ -95,7 +120,7 @@ def merge(
     """Labels of regions, each with the score of the winning class → labels of frames.
 
     Where regions overlap the larger score wins, raw and uncalibrated; at a tie the earlier region (the original's
-    `overlap2` and `overlap4`).
+    `overlap2` and `overlap4`). A score that is NaN wins against nothing: where no other region is, the label is void.
     """
     if grid.num_regions == 1:
         return labels[:, : grid.height, : grid.width]
@@ -103,7 +128,7 @@ def merge(
     labels = labels.reshape(-1, grid.num_regions, h, w)
     scores = scores.reshape(labels.shape)
     shape = (labels.shape[0], grid.padded_height, grid.padded_width)
-    merged, best = jnp.zeros(shape, labels.dtype), jnp.full(shape, -jnp.inf, scores.dtype)
+    merged, best = jnp.full(shape, VOID, labels.dtype), jnp.full(shape, -jnp.inf, scores.dtype)
     for index, (top, left) in enumerate(grid.corners):
         place = (slice(None), slice(top, top + h), slice(left, left + w))
         wins = scores[:, index] > best[place]

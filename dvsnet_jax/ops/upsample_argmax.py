@@ -11,6 +11,8 @@ from jaxtyping import Array, Float, UInt8
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.resize import resize_legacy
 
+VOID = 255
+"""The label of no class."""
 _UNROLLED = 64
 """Classes up to which all of them are compared in one loop over the pixels; more would compile slowly."""
 
@@ -21,7 +23,7 @@ def upsample_argmax(
     """`(labels, maxima)` of the scores resized to `size` (legacy bilinear): the winning class and its score.
 
     Memory is 5 bytes a pixel, and the scores at full width but not yet at full height. The first class wins a tie, as
-    in `argmax`.
+    in `argmax`. Where all scores are NaN the label is 255, void, and the maximum wins against nothing.
     """
     _, height, width, classes = scores.shape
     if size[0] % height or size[1] % width or classes > _UNROLLED:
@@ -47,7 +49,7 @@ def _pixel_by_pixel(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]
         values = left[:, :-1] + (left[:, 1:] - left[:, :-1]) * down
         wins = values > best
         best, labels = jnp.where(wins, values, best), jnp.where(wins, jnp.uint8(label), labels)
-    return labels.reshape(n, *size), best.reshape(n, *size)
+    return _or_void(labels, best).reshape(n, *size), best.reshape(n, *size)
 
 
 def _row_by_row(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
@@ -72,7 +74,13 @@ def _row_by_row(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
         best, labels = jnp.where(wins, values, best), jnp.where(wins, label, labels)
     assert best is not None
     # What reads them in pieces is `regions.merge`.
-    return materialized((labels.astype(jnp.uint8).reshape(n, *size), best.reshape(n, *size)))
+    labels = _or_void(labels, best).astype(jnp.uint8)
+    return materialized((labels.reshape(n, *size), best.reshape(n, *size)))
+
+
+def _or_void(labels: Array, best: Array) -> Array:
+    """The running maximum over NaN alone stays NaN or, where it began below everything, -inf."""
+    return jnp.where(best > -jnp.inf, labels, jnp.asarray(VOID, labels.dtype))
 
 
 def _between(x: Array, after: Array, count: int) -> Array:
@@ -94,4 +102,4 @@ def _class_by_class(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]
     shape = (scores.shape[0], *size)
     first = (jnp.full(shape, -jnp.inf, scores.dtype), jnp.zeros(shape, jnp.uint8))
     (best, labels), _ = lax.scan(one_class, first, (jnp.arange(scores.shape[-1], dtype=jnp.uint8), classes))
-    return labels, best
+    return _or_void(labels, best), best

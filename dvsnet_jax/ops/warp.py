@@ -7,6 +7,11 @@ from jaxtyping import Array, Float, Shaped
 
 from dvsnet_jax.ops.resize import resize_legacy
 
+LARGEST = 1e30
+"""What stands for infinity among scores, -LARGEST for "never this class": an infinity times a weight of 0 is NaN."""
+_BEYOND = 1e12
+"""No score of a network's own comes near it; what lies between two pixels, one as large as `LARGEST`, is past it."""
+
 
 def warp(values: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"]) -> Float[Array, "n h w c"]:
     """Backward warp: output (y, x) samples `values` bilinearly at (x + flow[..., 0], y + flow[..., 1]).
@@ -58,10 +63,12 @@ def warp_scores(
     """Key scores warped along `flow` and multiplied by `scale`, on the finer of their own grid and the flow's.
 
     The original's scores, at 1⁄16, are brought to the flow's ⅛ grid; finer ones (a network of the user's own) keep
-    their grid, and flow and scale are brought to it.
+    their grid, and flow and scale are brought to it. Scores that stand for infinity (`LARGEST`) are not scaled: a class
+    that is never is so whatever the scale, 0 and below 0 too.
     """
     size = (max(scores.shape[1], flow.shape[1]), max(scores.shape[2], flow.shape[2]))
     if size != flow.shape[1:3]:
         stretch = jnp.asarray([size[1] / flow.shape[2], size[0] / flow.shape[1]], flow.dtype)
         flow, scale = resize_legacy(flow, size) * stretch, resize_legacy(scale, size)
-    return warp(scores, flow) * scale
+    warped = warp(scores, flow)
+    return jnp.where(jnp.abs(warped) < _BEYOND, warped * scale, warped)

@@ -27,8 +27,9 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
 
 FORMAT = "dvsnet_jax program"
-VERSION = 1
-"""Goes up when an older reader would misread what is written."""
+VERSION = 2
+"""Goes up when an older reader would misread what is written, or what is written tells more than before. 1: results did
+not say what cannot be trusted."""
 PROGRAM, CONFIG = "program.bin", "config.json"
 _MANIFEST, _SEAL = "manifest.json", "manifest.sha256"
 _ADVICE = "copy it again, or export it again with `dvsnet export`"
@@ -52,7 +53,7 @@ def write_container(
 def read_container(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes], dict[str, np.ndarray]]:
     """`(manifest, parts, weights)` that `write_container` wrote, each part checked against the manifest.
 
-    Raises `InputError` for a file that is missing, truncated, changed, no program of ours, or of a newer version.
+    Raises `InputError` for a file that is missing, truncated, changed, no program of ours, or of another version.
     """
     try:
         with _open(path) as file, zipfile.ZipFile(file) as archive:
@@ -113,6 +114,11 @@ def _read_manifest(archive: zipfile.ZipFile, path: str | Path) -> dict[str, Any]
         raise InputError(
             f"{path}: is a program of version {version}, and this dvsnet-jax reads up to {VERSION}; "
             "upgrade it with pip install -U dvsnet-jax"
+        )
+    if version < VERSION:
+        raise InputError(
+            f"{path}: is a program of version {version}, whose results do not say what cannot be trusted, and this "
+            f"dvsnet-jax reads version {VERSION}; export it again with `dvsnet export`"
         )
     return manifest
 

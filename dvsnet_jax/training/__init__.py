@@ -1,1 +1,1 @@
-"""What the recipes in `train/` call."""
+"""What `dvsnet train` and `dvsnet accelerate` call."""

@@ -7,6 +7,8 @@
 
 A run that was killed and started again ends with the same parameters, bit for bit, on the same machine: the step is a
 pure function of state and batch, and batches follow from their saved place. `best/` is written before `latest/`.
+
+Of several processes the first one reads and writes all of this; the folder need not be there for the others.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -22,8 +25,8 @@ import jax
 import numpy as np
 
 from dvsnet_jax.checkpoints.training_state import has_state, load_state, save_state
-from dvsnet_jax.training.parallel import deal_out, is_first, replicate
-from dvsnet_jax.training.run_folder import claim, write_lines
+from dvsnet_jax.training.parallel import InStep, by_first, deal_out, from_first, is_first, replicate, together
+from dvsnet_jax.training.run_folder import claim_together, write_lines
 from dvsnet_jax.training.state import check_finite, diverged
 
 State = TypeVar("State")
@@ -76,53 +79,58 @@ def run(
 
     `settings` is all that decides what a step computes, as JSON values. `step` gets the state and a batch dealt out
     over the devices, and returns scalars with it, one of them `loss`. `params_of(state)` are what `best/` keeps.
+    `on_step` and `on_validation` are called in the first process.
 
     Raises InputError for a folder of another run, a loss or a parameter that is not finite and a disk that is full:
     the state last saved stands.
     """
     folder = Path(folder)
-    if is_first():
-        claim(folder, settings)
+    claim_together(folder, settings)
     state, record = _resume(folder, fresh, data)
     lines, done = record["lines"], record["steps"]
-    if is_first():
-        write_lines(folder / "metrics.jsonl", lines)
+    by_first(lambda: write_lines(folder / "metrics.jsonl", lines))
+    batches = InStep(data)
     pending: list[Mapping[str, jax.Array]] = []
     began = time.perf_counter()
     while done < schedule.steps:
-        state, metrics = step(state, deal_out(next(data)))
+        state, metrics = step(state, deal_out(next(batches)))
         pending.append(metrics)
         done += 1
         last = done == schedule.steps
         validates = validation is not None and (last or _due(done, schedule.validate_every))
         saves = last or validates or _due(done, schedule.save_every)
         if saves or len(pending) >= schedule.look_every:
+            batches.meet()
             means = _look(pending, done, folder)
             seconds, began = time.perf_counter() - began, time.perf_counter()
             lines.append({"step": done, **means, "seconds": round(seconds, 3)})
+            by_first(lambda: write_lines(folder / "metrics.jsonl", lines))
             if is_first():
-                write_lines(folder / "metrics.jsonl", lines)
-            on_step(done, means)
+                on_step(done, means)
         if not saves:
             continue
         host = jax.device_get(state)
         check_finite(params_of(host), done, folder)
         if validates and validation is not None:
-            judged = _judge(validation, host, params_of, record, folder, done)
+            judged = together(partial(_judge, validation, host, params_of, record, folder, done))
             lines.append(judged)
-            on_validation(judged)
-        if is_first():
-            record |= {"steps": done, "data": data.state()}
-            save_state(folder / "latest", host, record)
-            write_lines(folder / "metrics.jsonl", lines)
+            if is_first():
+                on_validation(judged)
+        by_first(partial(_save, folder, host, record | {"steps": done, "data": data.state()}))
         began = time.perf_counter()
     return state
 
 
 def best(folder: str | Path, like: Any) -> tuple[Any, Metrics]:
-    """The parameters that validated best, shaped as `like`, and what they measured."""
-    state, record = load_state(Path(folder) / "best", {"params": like})
+    """The parameters that validated best, shaped as `like`, and what they measured; read by the first process."""
+    shapes = {"params": like}
+    state, record = from_first(lambda: load_state(Path(folder) / "best", shapes), shapes)
     return state["params"], record
+
+
+def _save(folder: Path, host: Any, record: dict[str, Any]) -> None:
+    save_state(folder / "latest", host, record)
+    write_lines(folder / "metrics.jsonl", record["lines"])
 
 
 def _due(done: int, every: int | None) -> bool:
@@ -130,15 +138,21 @@ def _due(done: int, every: int | None) -> bool:
 
 
 def _resume(folder: Path, fresh: Callable[[], State], data: Data) -> tuple[State, dict[str, Any]]:
-    if has_state(folder / "latest"):
-        state, record = load_state(folder / "latest", jax.eval_shape(fresh))
-        # Written by the first process; every other stands at the same place of its own shard.
-        data.restore({**record["data"], "process": jax.process_index()})
-        return replicate(state), record
-    state = fresh()
-    record = {"steps": 0, "best": None, "lines": [], "data": data.state()}
-    if is_first():
+    """The state and its record, which all processes have from the first one's disk."""
+    like = jax.eval_shape(fresh)
+
+    def saved() -> tuple[State, tuple[dict[str, Any], bool]]:
+        if has_state(folder / "latest"):
+            state, record = load_state(folder / "latest", like)
+            return state, (record, True)
+        state = fresh()
+        record = {"steps": 0, "best": None, "lines": [], "data": data.state()}
         save_state(folder / "latest", jax.device_get(state), record)  # a full disk shows before the first hour
+        return state, (record, False)
+
+    state, (record, resumed) = from_first(saved, like)
+    if resumed:  # every other process stands at the same place of its own shard
+        together(lambda: data.restore({**record["data"], "process": jax.process_index()}))
     return replicate(state), record
 
 

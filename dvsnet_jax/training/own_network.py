@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
+
+from dvsnet_jax import networks
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.protocols import SegmentationFunction
 
@@ -28,3 +32,18 @@ def make_network(spec: str) -> tuple[SegmentationFunction, Any]:
     if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[0], SegmentationFunction):
         raise InputError(f"--segmentation {spec}: the function must return (SegmentationFunction, parameters)")
     return made
+
+
+def in_place_of(
+    own: SegmentationFunction, own_params: Any, params: networks.Params, config: DVSNetConfig
+) -> tuple[networks.Params, DVSNetConfig]:
+    """The user's network in the place of the segmentation network of `params`, whose flow network stays.
+
+    The decision network is fresh, and so is the flow network's scale head where the number of classes is another.
+    """
+    config = config.replace(segmentation=own)
+    fresh = networks.init_params(jax.random.key(0), config)
+    flow = params["flow"]
+    if fresh["flow"]["predict_scale"]["biases"].shape != flow["predict_scale"]["biases"].shape:
+        flow = {**flow, "predict_scale": fresh["flow"]["predict_scale"]}  # one scale a class
+    return {"segmentation": own_params, "flow": flow, "decision": fresh["decision"]}, config

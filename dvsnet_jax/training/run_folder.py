@@ -13,6 +13,7 @@ import numpy as np
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.training.parallel import by_first, told_by_all
 
 SETTINGS = "settings.json"
 
@@ -43,6 +44,22 @@ def claim(folder: str | Path, settings: Mapping[str, Any]) -> bool:
                 "with the settings it had, or choose another save folder"
             )
     return True
+
+
+def claim_together(folder: str | Path, settings: Mapping[str, Any]) -> None:
+    """`claim` by the first of several processes, after a look whether all of them have the same settings.
+
+    Raises InputError in all of them, as `claim` does and for settings that differ.
+    """
+    first, *others = (_flat(each) for each in told_by_all(json.loads(json.dumps(settings))))
+    for process, other in enumerate(others, 1):
+        for name in [*first, *(name for name in other if name not in first)]:
+            if (ours := first.get(name)) != (theirs := other.get(name)):
+                raise InputError(
+                    f"{name} is {_short(theirs)} in process {process} and {_short(ours)} in process 0: all processes "
+                    "are of one run; start them with the same command, data and weights"
+                )
+    by_first(lambda: claim(folder, settings))
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

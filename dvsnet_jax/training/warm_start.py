@@ -45,6 +45,14 @@ def begin(
     return _other_classes(params, _with_classes(config, num_classes), seed, restore_from)
 
 
+def begin_any(restore_from: str | None, preset: str, seed: int) -> tuple[networks.Params, DVSNetConfig]:
+    """A checkpoint as it is, or a preset's networks, fresh, for Cityscapes' 19 classes."""
+    if restore_from:
+        return restore(restore_from)
+    params, config, _ = begin(None, PRESETS[preset], 19, seed)
+    return params, config
+
+
 def _with_classes(config: DVSNetConfig, num_classes: int) -> DVSNetConfig:
     return config.replace(segmentation=dataclasses.replace(config.segmentation, num_classes=num_classes))
 

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+from compiling import several_devices
 
 from dvsnet_jax.checkpoints import load, load_config, save, seeded_params
 from dvsnet_jax.checkpoints.atomic_folder import aside, replacing, standing
@@ -144,7 +145,7 @@ save(sys.argv[1], params, TINY)
 loaded, _ = load(sys.argv[1])
 assert {device.id for leaf in jax.tree.leaves(loaded) for device in leaf.devices()} == {0}
 """
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    flags = several_devices(2)
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path / "tiny")]
     done = subprocess.run(
         command,

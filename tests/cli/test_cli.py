@@ -107,7 +107,7 @@ def test_the_originals_palette_and_fewer_files(tmp_path, weights):  # noqa: F811
     write_images(tmp_path / "drive", clip(2))
     options = ["--weights", weights, "--palette", "original", "--no-overlay", "--no-routes"]
     assert main(["segment", str(tmp_path / "drive"), *options, "--out", str(tmp_path / "out")]) == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["color", "labels"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["color", "dvsnet-files.jsonl", "labels"]
     labels = read_labels(tmp_path / "out" / "labels" / "street_001.png")
     colors = read_image(tmp_path / "out" / "color" / "street_001.png")
     np.testing.assert_array_equal(colors, label_palette(colors="original")[labels])
@@ -139,7 +139,7 @@ def test_the_originals_checkpoints(tmp_path, monkeypatch, capsys):
     arguments = ["segment", str(tmp_path / "drive"), "--out", str(tmp_path / "out"), "--decision_from", "decision.ckpt"]
     assert main([*arguments, "--restore_from", "model.ckpt-7"]) == 0
     assert asked == [("model.ckpt-7", "decision.ckpt")] * 2 and len(check_whole(tmp_path / "out")) == 1
-    assert main([*arguments, "--weights", str(tmp_path / "ours")]) == 2
+    assert main([*arguments, "--overwrite", "--weights", str(tmp_path / "ours")]) == 2
     assert "ours is no TensorFlow checkpoint" in capsys.readouterr().err
 
 

@@ -65,7 +65,7 @@ def test_a_bad_image_in_the_middle_of_a_list(run, listed, damage):
     assert "street_004.png" in told and "frames written before it: 4" in told and "--skip-unreadable" in told
     if damage == "another size":
         assert "is 80×96, but the frames before it are 64×96" in told
-    names, told = run(path, "--skip-unreadable", status=0)
+    names, told = run(path, "--skip-unreadable", "--overwrite", status=0)
     assert names == [image.stem for image in images if image != images[4]]
     assert f"dvsnet: skipped {images[4]}: " in told
 
@@ -74,7 +74,7 @@ def test_many_bad_images_are_not_all_told(run, listed):
     path, images = listed
     for image in images[1:]:
         cut(image, 0.5)
-    names, told = run(path, "--skip-unreadable", status=0)
+    names, told = run(path, "--skip-unreadable", "--overwrite", status=0)
     assert names == ["street_000"] and told.count("skipped") == 6 and "skipped 2 more" in told
 
 
@@ -106,7 +106,7 @@ def test_a_truncated_video(run, tmp_path):
     video = cut(write_video(tmp_path / "drive.mp4", clip(40), options={"movflags": "faststart"}), 0.6)
     names, told = run(video)
     assert 10 < len(names) < 40 and "drive.mp4: frame" in told and "cut off" in told
-    more, told = run(video, "--skip-unreadable", status=0)
+    more, told = run(video, "--skip-unreadable", "--overwrite", status=0)
     assert len(more) >= len(names) and "of 40 frames" in told
 
 
@@ -131,6 +131,13 @@ def test_crlf_and_no_last_newline(run, listed, edit):
 def test_an_overlap_that_the_geometry_cannot_take(run, listed):
     names, told = run(listed[0], "--overlap", "200")
     assert names == [] and "street_000.png: overlap 200 is too large for 64×96 frames" in told and "at most" in told
+
+
+def test_regions_of_nothing_but_padding(run, tmp_path):
+    write_images(tmp_path / "odd", clip(1, 112, 96))
+    names, told = run(tmp_path / "odd", "--regions", "6x2", "--overlap", "0")
+    assert names == [] and "street_000.png: 112×96 frames in 6×2 regions are too many at overlap 0: 4 of 12" in told
+    assert "use 4×2, the largest grid" in told
 
 
 @pytest.mark.parametrize("target", ["nan", "inf", "-inf"])

@@ -89,6 +89,11 @@ def test_a_folder_as_video(run, folder):
         (("frames", "--weights", "weights", "--out", "y.flo"), 2, "is written as .mp4"),
         (("frames", "--weights", "weights", "--truth", "cut.flo", "--out", "y.mp4"), 2, "for a pair of images"),
         ((), 2, "0 inputs"),
+        ((*PAIR, "--out", "frames/1.png"), 2, "--out frames/1.png: is an input"),
+        ((*PAIR, "--truth", "other.flo", "--out", "./other.flo"), 2, "./other.flo: is the true flow"),
+        ((*PAIR, "--out", "y.png", "--picture", "y.png"), 2, "--picture y.png: is where --out is written"),
+        (("flow.avi", "--weights", "weights", "--out", "flow.avi"), 2, "--out flow.avi: is an input"),
+        (("frames/0.png", "--weights", "weights", "--out", "y.mp4"), 1, "0: has no two frames"),
         ((*PAIR, "--network", "FlowNetC", "--out", "y.flo"), 1, "weights: holds FlowNetS, not FlowNetC"),
         (("frames/0.png", "frames/1.png", "--weights", "nowhere", "--out", "y.flo"), 1, "nowhere"),
     ],
@@ -98,6 +103,7 @@ def test_bad_input(run, folder, arguments, status, message):
     Image.fromarray(np.zeros((40, 1, 3), np.uint8)).save(folder / "thin.png")
     (folder / "text.png").write_text("no image")
     write_flo(folder / "other.flo", np.zeros((8, 8, 2), np.float32))
+    (folder / "flow.avi").touch()
     (folder / "cut.flo").write_bytes((folder / "other.flo").read_bytes()[:40])
     came, _, err = run(*arguments)
     assert came == status, err

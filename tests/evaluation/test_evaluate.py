@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import TINY, tiny_params, video
+from compiling import several_devices
+from tiny import SIMPLE, TINY, marked, simple_params, tiny_params, video
 from tiny_files import weights, write_images, write_video  # noqa: F401
 
 from dvsnet_jax import ExpectedConfidence, FrameRate, init_state, segment_frame
@@ -135,6 +136,33 @@ def test_what_is_wrong_with_a_clip_costs_only_itself(tmp_path):
     assert not list(tmp_path.rglob("*partial*"))
     with pytest.raises(InputError, match="none of the 2 clips could be evaluated; damaged: frame_2"):
         run(tmp_path / "none", bad[:2], 2)
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_regions_of_nothing_but_padding_are_refused(tmp_path, every_frame):
+    """Counted and steered by before; with every frame segmented besides it ended in a ValueError of JSON's."""
+    odd = CONFIG.replace(regions=(6, 2), overlap=0)
+    with pytest.raises(InputError, match=r"clip_0: 112×96 frames in 6×2 regions .* 4 of 12 .*; use 4×2, the largest"):
+        evaluate(tiny_params(), clips((2,), size=(112, 96)), config=odd, folder=tmp_path, every_frame=every_frame)
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_frames_that_cannot_be_trusted_are_counted(tmp_path, every_frame):
+    truth = np.zeros((64, 96), np.uint8)
+    which = [
+        NamedClip(f"clip_{number}", [LabelledImage(frame[number], truth) for frame in marked(length, 2)])
+        for number, length in enumerate((3, 2))
+    ]
+    params = simple_params(flow={"red": 102, "feature": np.nan})
+    config = SIMPLE.replace(policy=ExpectedConfidence(-1e9))
+    found = evaluate(params, which, config=config, folder=tmp_path, keep={"clip_0"}, every_frame=every_frame)
+    assert [record.untrusted for record in found.records] == [1, 0] and pooled(found.records).untrusted == 1
+    assert [record.segmented for record in found.records] == [3, 2]
+    routes = (tmp_path / "labels" / "clip_0" / "routes.jsonl").read_text().splitlines()
+    assert [json.loads(line)["untrusted"] for line in routes] == [[False] * 2, [False] * 2, [True, False]]
+    # What an older version has logged does not say; it is read on.
+    older = {name: value for name, value in found.records[0].as_json().items() if name != "untrusted"}
+    assert ClipRecord.from_json(older).untrusted == 0
 
 
 def test_interrupted_it_does_only_what_is_left(tmp_path):
@@ -268,6 +296,18 @@ def test_the_command_writes_tables_and_a_report_and_goes_on(folder, weights, tmp
     assert 'precision was "float32" and is now "bfloat16"' in capsys.readouterr().err
 
 
+def test_the_command_tells_of_frames_that_cannot_be_trusted(folder, weights, tmp_path, capsys, monkeypatch):  # noqa: F811
+    """Weights whose decision network gives NaN: everything is segmented, and the reason is told in one line."""
+    last = {**tiny_params()["decision"]["fully_connected_3"], "biases": np.full(1, np.nan, np.float32)}
+    params = {**tiny_params(), "decision": {**tiny_params()["decision"], "fully_connected_3": last}}
+    monkeypatch.setattr("dvsnet_jax.cli.commands.evaluate.load_weights", lambda *places: (params, CONFIG))
+    assert main(options(folder, weights, tmp_path / "out", "--no-consistency")) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "all clips: 10 of 15 frames have regions that cannot be trusted" in told  # all but each clip's first
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert found["untrusted_frames"] == 10 and found["share"] == 1
+
+
 def test_a_corrupt_clip_is_reported_and_the_command_fails(folder, weights, tmp_path, capsys):  # noqa: F811
     for name in ("clip_0", "clip_2"):
         write_images(tmp_path / "clips" / name, np.stack([image for image, _ in clips()[0].frames]))
@@ -282,6 +322,14 @@ def test_a_corrupt_clip_is_reported_and_the_command_fails(folder, weights, tmp_p
     bad.write_bytes(content)  # mended, it is tried again
     assert main([*call, "--no-consistency"]) == 0
     assert sorted(lines(tmp_path / "out")) == ["clip_0", "clip_2"]
+
+
+def test_files_of_somebody_else_are_not_written_over(weights, tmp_path, capsys):  # noqa: F811
+    (tmp_path / "table.md").write_text("mine")
+    call = ["evaluate", "street:1:1:64x96", "--weights", weights, "--out", str(tmp_path)]
+    assert main(call) == 1
+    assert f"{tmp_path / 'table.md'}: is there, but no settings.json" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["table.md"]
 
 
 @pytest.mark.parametrize(
@@ -319,7 +367,7 @@ def test_one_stream_eight_streams_eight_devices_and_two_processes_count_alike(fo
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    devices = {"XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    devices = several_devices(8)
     others = [
         start(folder, weights, tmp_path / f"devices {step}", "--streams", "8", "--step", step, **devices)
         for step in ("together", "apart")

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import TINY, video
+from tiny import SIMPLE, TINY, marked, simple_params, video
 from tiny import tiny_params as any_params
 from tiny_files import weights  # noqa: F401
 
@@ -23,6 +23,7 @@ from dvsnet_jax import (
     AccumulatedLoss,
     DVSNetConfig,
     DynamicTarget,
+    ExpectedConfidence,
     FixedInterval,
     FlowFunction,
     FlowMagnitude,
@@ -70,8 +71,8 @@ class AnyOf:
         return Choice(zeros.astype(jnp.int32), zeros, FixedInterval(3).init(regions), zeros > 0)
 
     def decide(self, state, evidence):
-        difference, _ = FrameDifference(0).decide(state.number, evidence)
-        flow, _ = FlowMagnitude(0).decide(state.number, evidence)
+        difference, _ = FrameDifference(state.number).decide((), evidence)  # traced: one for each region
+        flow, _ = FlowMagnitude(state.number).decide((), evidence)
         interval, age = FixedInterval(3).decide(state.age, evidence)
         decided = jnp.stack([difference, flow, interval, state.route])
         return decided[state.policy, jnp.arange(len(state.policy))], state._replace(age=age)
@@ -125,10 +126,12 @@ def run(policy: str, threshold: float):
 
 
 def by_the_frame_step(policy: str, threshold: float, routes: np.ndarray, params=None) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and routes by `segment_frame`, whose policies keep their numbers in their state."""
+    """Labels and routes by `segment_frame`."""
     params = params or tiny_params()
     clip = video(FRAMES, height=75, width=100)
-    config = TINY if policy == "learned" else TINY.replace(policy=AnyOf())
+    config = TINY.replace(policy=AnyOf())
+    if policy == "learned":
+        config = TINY.replace(policy=ExpectedConfidence(setting(policy, threshold)))
     if policy == "loss":
         config = TINY.replace(policy=AccumulatedLoss(setting(policy, threshold)))
     if policy == "dynamic":
@@ -136,9 +139,7 @@ def by_the_frame_step(policy: str, threshold: float, routes: np.ndarray, params=
     state, results = init_state(params, clip[0], config=config), []
     for frame, route in zip(clip, routes, strict=True):
         number = jnp.full(len(route), setting(policy, threshold), jnp.float32)
-        if policy == "learned":
-            state = state._replace(policy=number)
-        elif policy not in ("loss", "dynamic"):
+        if policy not in ("learned", "loss", "dynamic"):
             # random and oracle exist in the simulation alone: the frame step follows their routes
             place = AnyOf.policies.index(policy if policy in AnyOf.policies else "routes")
             chosen = Choice(jnp.full(len(route), place), number, state.policy.age, jnp.asarray(route))
@@ -163,6 +164,33 @@ def test_equals_the_frame_step(policy):
     np.testing.assert_array_equal(simulated.labels, labels)
     # What the search for a share goes by tells the same.
     np.testing.assert_array_equal(getattr(simulated.urgency, policy) > threshold, segmented[1:])
+
+
+@pytest.mark.parametrize("what", ["segmentation", "feature"])
+def test_what_is_no_number_is_segmented_as_by_the_frame_step(what):
+    frames, red = marked(4), {"red": 101}
+    params = (
+        simple_params(red | {"value": np.nan}) if what == "segmentation" else simple_params((), red | {what: np.nan})
+    )
+    clip = [segmented(params, frame[0], config=SIMPLE) for frame in frames]
+    draws = np.zeros((4, 2), np.float32)
+    # Frame 1 is a key frame, of which the first region has no scores, or no confidence.
+    simulated = simulate(params, clip, "interval", 2.5 if what == "feature" else 0.5, draws, config=SIMPLE)
+    config = SIMPLE.replace(policy=FixedInterval(3 if what == "feature" else 1))
+    state = init_state(params, frames[0], config=config)
+    for index, frame in enumerate(frames):
+        state, result = segment_frame(params, state, frame, config=config)
+        np.testing.assert_array_equal(simulated.segmented[index], result.segmented[0])
+        np.testing.assert_array_equal(simulated.labels[index], result.labels[0])
+    assert simulated.segmented[1, 0] and (what == "segmentation" or not simulated.segmented[1, 1])
+    assert not np.isfinite(simulated.urgency.oracle if what == "segmentation" else simulated.urgency.learned).all()
+    with pytest.raises(InputError, match="what the weights give on these frames is not finite"):
+        sweep(
+            params,
+            [SegmentedClip("bad", clip, np.zeros((4, 64, 96), np.uint8), draws, [])],
+            config=SIMPLE,
+            shares=(0.5,),
+        )
 
 
 @cache

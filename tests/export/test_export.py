@@ -253,7 +253,8 @@ def rewritten(exported: Path, path: Path, *, program: bytes | None = None, **cha
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "program of version 2, and this dvsnet-jax reads up to 1; upgrade"),
+        ({"version": 3}, "program of version 3, and this dvsnet-jax reads up to 2; upgrade"),
+        ({"version": 1}, "program of version 1, whose results do not say what cannot be trusted, .*; export it again"),
         ({"format": "other"}, "is none of a dvsnet_jax program"),
         ({"calling_convention_version": 99}, r"jax [\d.]+ with calling convention 99, .* runs \d+ to \d+; upgrade jax"),
         ({"calling_convention_version": 1}, "calling convention 1, .* export it again"),
@@ -281,6 +282,13 @@ def test_versions_and_platforms_are_checked(exported, tmp_path, changes, message
 def test_what_cannot_be_exported_is_told(tmp_path, options, message):
     with pytest.raises(InputError, match=message):
         export_program(tmp_path / "x.dvsnet", tiny_params(), CONFIG, **{**SIZE, **options})
+    assert not [*tmp_path.iterdir()]
+
+
+def test_regions_of_nothing_but_padding_are_not_exported(tmp_path):
+    odd = CONFIG.replace(regions=(6, 2), overlap=0)
+    with pytest.raises(InputError, match=r"112×96 frames in 6×2 regions are too many .* use 4×2"):
+        export_program(tmp_path / "x.dvsnet", tiny_params(), odd, height=112, width=96)
     assert not [*tmp_path.iterdir()]
 
 

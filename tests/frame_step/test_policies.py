@@ -27,7 +27,7 @@ def test_a_score_at_the_target_is_warped():
     policy = ExpectedConfidence(90.0)
     segment, _ = policy.decide(policy.init(3), evidence([89.99, 90.0, 90.01]))
     assert segment.tolist() == [True, False, False]
-    assert policy.targets(policy.init(2)).tolist() == [90.0, 90.0]
+    assert policy.targets(policy.init(2)) == 90.0
 
 
 def test_thresholds_are_exceeded():
@@ -67,7 +67,7 @@ def test_losses_accumulate_until_the_limit():
         [False, True, False, False],
         [True, False, False, False],
     ]
-    assert state.tolist() == [0.0, 1.0, 4.0, 0.0]
+    assert state.loss.tolist() == [0.0, 1.0, 4.0, 0.0]
     np.testing.assert_array_equal(targets, [[90] * 4, [94, 100, 90, 90], [98, 90, 94, 90]])
 
 

@@ -10,10 +10,11 @@ import time
 import jax
 import numpy as np
 import pytest
-from tiny import TINY, tiny_params
+from tiny import SIMPLE, TINY, marked, simple_params, tiny_params
 from tiny_files import check_whole, clip, compile_once, write_images  # noqa: F401
 
-from dvsnet_jax import DVSNetConfig, DynamicTarget, ExpectedConfidence, checkpoints
+from dvsnet_jax import DVSNetConfig, DynamicTarget, ExpectedConfidence, FixedInterval, checkpoints
+from dvsnet_jax.cli import main
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.inference.segment_source import Segmenter, segment_source
 from dvsnet_jax.media import output_folder
@@ -92,7 +93,7 @@ def test_input_size_sets_the_size_of_everything(source, output, tmp_path):
 def test_only_the_products_asked_for(source, tmp_path):
     output = OutputFolder(tmp_path / "out", palette=label_palette(), frame_rate=25, products={"labels"})
     segment_source(source, segmenter(), output)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["labels"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dvsnet-files.jsonl", "labels"]
     assert len(list((tmp_path / "out" / "labels").iterdir())) == 12
 
 
@@ -190,6 +191,26 @@ def test_reading_the_device_and_writing_overlap(source, output, monkeypatch):
     summary = segment_source(source, once, output)
     assert time.perf_counter() - started < 12 * 0.15 * 0.75
     assert summary.device_seconds == pytest.approx(12 * 0.05, rel=0.5)
+
+
+def test_regions_that_cannot_be_trusted_are_told(tmp_path, monkeypatch, capsys):
+    """The flow network gives NaN for the first region of frame 2, the segmentation network for that of frame 4."""
+    params = simple_params({"red": 104, "value": np.nan}, {"red": 102, "feature": np.nan})
+    config = SIMPLE.replace(policy=FixedInterval(2))
+    write_images(tmp_path / "drive", marked(6)[:, 0])
+    monkeypatch.setattr(checkpoints, "load_bundled", lambda: (params, config))
+    assert main(["segment", str(tmp_path / "drive"), "--no-overlay", "--out", str(tmp_path / "out")]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "drive: 3 of 6 frames have regions that cannot be trusted" in told and '"untrusted" in routes.jsonl' in told
+    lines = [json.loads(line)["regions"] for line in (tmp_path / "out" / "routes.jsonl").read_text().splitlines()]
+    assert [[region["untrusted"] for region in line] for line in lines] == [
+        [False] * 2, [False] * 2, [True, False], [False] * 2, [True, False], [True, False]
+    ]  # fmt: skip
+    assert [line[0]["score"] for line in lines] == [None, 80.0, None, 80.0, 80.0, 80.0]
+    assert [line[0]["segmented"] for line in lines] == [True, False, True, False, True, True]
+    assert [line[1]["segmented"] for line in lines] == [True, False, True, False, True, False]
+    void = [(read_labels(path) == 255).mean() for path in sorted((tmp_path / "out" / "labels").iterdir())]
+    assert void == [0, 0, 0, 0, 0.5, 0]
 
 
 @pytest.mark.slow

@@ -103,6 +103,25 @@ def test_nothing_is_left_when_the_disk_is_full(tmp_path, share):
     assert [path.name for path in tmp_path.iterdir()] == ["whole.mp4"]
 
 
+def test_a_video_that_failed_takes_no_more_frames(tmp_path, monkeypatch):
+    """Else those after the gap would stand under its name as if they were all."""
+    video = VideoWriter(tmp_path / "v.mp4", frame_rate=25)
+    video.write(noise(1)[0])
+    with monkeypatch.context() as broken:
+
+        class Broken:
+            def encode(self, frame):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        broken.setattr(video, "_stream", Broken())
+        with pytest.raises(InputError, match="No space left"):
+            video.write(noise(1)[0])
+    with pytest.raises(InputError, match=r"v\.mp4: was given up, writing it failed before"):
+        video.write(noise(1)[0])
+    video.close()
+    assert not list(tmp_path.iterdir())
+
+
 def test_json_lines_take_half_a_line_back(tmp_path):
     refused = pytest.raises(InputError, match=r"r\.jsonl: cannot be written")
     with refused, full_disk(2500), JsonLinesWriter(tmp_path / "r.jsonl") as log:

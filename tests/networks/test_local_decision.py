@@ -30,6 +30,9 @@ def local_params():
     return {**tiny_params(), "decision": jax.tree.map(lambda a: 3 * a, fresh)}
 
 
+jitted_cues = jax.jit(warp_cues, static_argnums=5)
+
+
 def pictures(n=2, seed=0):
     """Half-size pictures whose 4×4 blocks are of one colour: cells of the flow's grid."""
     rng = np.random.default_rng(seed)
@@ -44,7 +47,7 @@ def cues(current, key, scores, flow=(0, 0), scale=1.0, grid=(HEIGHT, WIDTH)):
     """By name, at the flow's own grid where nothing is pooled."""
     flow = np.broadcast_to(np.asarray(flow, np.float32), (len(current), HEIGHT, WIDTH, 2))
     scale = np.full((len(current), HEIGHT, WIDTH, 1), scale, np.float32)
-    found = np.asarray(warp_cues(current, key, scores, jnp.asarray(flow), jnp.asarray(scale), grid))
+    found = np.asarray(jitted_cues(current, key, scores, jnp.asarray(flow), jnp.asarray(scale), grid))
     assert found.shape == (len(current), *grid, len(CUES)) and found.dtype == np.float32
     return dict(zip(CUES, np.moveaxis(found, -1, 0), strict=True))
 
@@ -124,7 +127,7 @@ def test_scores_of_any_grid_and_images_of_either_type_will_do():
 def test_score_is_the_mean_of_the_cells_in_percent():
     network = networks.decision_network(LOCAL.decision)
     read = jax.random.normal(jax.random.key(0), (3, 4, 6, len(CUES)))
-    score, seen = network.apply({"params": local_params()["decision"]}, read)
+    score, seen = jax.jit(network.apply)({"params": local_params()["decision"]}, read)
     assert seen["agreement"].shape == (3, 4, 6)
     np.testing.assert_allclose(score, 100 * np.asarray(seen["agreement"]).mean((1, 2)), rtol=1e-6)
     assert ((score > 0) & (score < 100)).all() and np.ptp(score) > 0.1
@@ -172,7 +175,7 @@ def test_it_learns():
 def test_in_bfloat16_scores_are_not_rounded_to_halves(kind):
     read = 0.1 * jax.random.normal(jax.random.key(0), (64, 4, 6, len(CUES)), jnp.bfloat16)
     params = fresh_decision(kind, len(CUES))
-    score, _ = networks.decision_network(kind).apply({"params": params}, read)
+    score, _ = jax.jit(networks.decision_network(kind).apply)({"params": params}, read)
     assert score.dtype == jnp.float32 and len(np.unique(score)) > 60
 
 

@@ -27,6 +27,7 @@ from dvsnet_jax.flownet_config import NVIDIA, FlowNet2Config
 from dvsnet_jax.ops.resize import resize_legacy
 
 STEP = TINY.replace(policy=FixedInterval(2))
+flow_and_feature = jax.jit(networks.flow_and_feature, static_argnums=3)
 
 
 def run(clip, params, config):
@@ -70,7 +71,7 @@ PALETTE = jnp.array([[0.0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 2
 def test_every_flow_network_serves_the_frame_step(network):
     config = STEP.replace(flow=FlowNet2Config(network=network, width=1 / 64, convention=NVIDIA))
     params = jax.jit(partial(networks.init_params, config=config))(jax.random.key(0))
-    out = networks.flow_and_feature(params, *[jnp.asarray(f[:, :48, :64]) for f in video(2)], config)
+    out = flow_and_feature(params, *[jnp.asarray(f[:, :48, :64]) for f in video(2)], config)
     assert out.flow.shape == (1, 12, 16, 2) and out.scale.shape == (1, 12, 16, 5)
     assert out.feature.shape == (1, 1, 1, 16)
     np.testing.assert_array_equal(out.scale, 1.0)
@@ -84,7 +85,7 @@ def test_the_flow_is_that_of_the_network_on_the_eighth_grid():
     config = STEP.replace(flow=flow)
     params = jax.jit(partial(networks.init_params, config=config))(jax.random.key(0))
     current, key = (jnp.asarray(frames[:, :64, :64]) for frames in video(2))
-    out = networks.flow_and_feature(params, current, key, config)
+    out = flow_and_feature(params, current, key, config)
     full = estimate_flow({"FlowNetSD": params["flow"]["FlowNetSD"]}, current, key, config=flow)
     assert np.abs(full).max() > 1e-3
     np.testing.assert_allclose(out.flow, np.asarray(full)[:, ::4, ::4] / 4, rtol=1e-3, atol=1e-5)

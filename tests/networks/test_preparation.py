@@ -12,7 +12,9 @@ from dvsnet_jax import DVSNetConfig, FixedInterval, SegmentationFunction, init_s
 from dvsnet_jax.benchmarks.multiply_adds import count_parameters, multiply_adds
 from dvsnet_jax.checkpoints import seeded_params
 from dvsnet_jax.config import DeepLabFastConfig, DeepLabLiteConfig, DeepLabV2Config
+from dvsnet_jax.networks import preparation
 from dvsnet_jax.networks.preparation import is_prepared
+from dvsnet_jax.protocols import FlowFunction
 
 NETWORKS = {
     "fast": DeepLabFastConfig(num_classes=5, blocks=(1, 1, 2, 1), width=4, head_width=8),
@@ -115,3 +117,28 @@ def test_a_network_of_the_users_own_is_left_alone():
     params = {**tiny_params(), "segmentation": {"anything": np.ones(3, np.float32), "moving_variance": [np.ones(1)]}}
     prepared = prepare(params, own, precision="bfloat16")
     jax.tree.map(np.testing.assert_array_equal, prepared["segmentation"], params["segmentation"])
+
+
+def layouts(tree):
+    return [leaf.format.layout.major_to_minor for leaf in jax.tree.leaves(tree) if leaf.ndim == 4]
+
+
+@pytest.fixture
+def like_a_gpu(monkeypatch):
+    monkeypatch.setattr(preparation.jax, "default_backend", lambda: "gpu")
+
+
+def test_kernels_of_our_networks_lie_as_a_gpu_reads_them(like_a_gpu):
+    prepared = prepare(tiny_params(), TINY)
+    for room in ("segmentation", "flow"):
+        assert set(layouts(prepared[room])) == {(3, 0, 1, 2)}
+
+
+def test_arrays_of_the_users_own_networks_lie_as_they_were_on_a_gpu_too(like_a_gpu):
+    mine = {"kernel": np.ones((3, 3, 2, 4), np.float32), "table": jnp.ones((2, 2, 2, 2))}
+    segmentation = SegmentationFunction(function=lambda params, images: images, num_classes=3)
+    flow = FlowFunction(function=lambda params, current, key: None, feature_channels=8)
+    prepared = prepare({**tiny_params(), "segmentation": mine}, TINY.replace(segmentation=segmentation))
+    assert set(layouts(prepared["segmentation"])) == {(0, 1, 2, 3)} and set(layouts(prepared["flow"])) == {(3, 0, 1, 2)}
+    prepared = prepare({**tiny_params(), "flow": mine}, TINY.replace(flow=flow))
+    assert set(layouts(prepared["flow"])) == {(0, 1, 2, 3)} and set(layouts(prepared["segmentation"])) == {(3, 0, 1, 2)}

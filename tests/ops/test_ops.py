@@ -14,7 +14,7 @@ from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
-from dvsnet_jax.ops.warp import warp
+from dvsnet_jax.ops.warp import LARGEST, warp, warp_scores
 
 
 def slow_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -184,10 +184,45 @@ def test_merge_takes_the_larger_score_and_the_earlier_region_at_ties():
 
 @pytest.mark.parametrize("overlap,regions", [(64, (2, 2)), (32, (2, 1)), (40, (1, 3))])
 def test_an_overlap_the_geometry_cannot_take(overlap, regions):
-    with pytest.raises(ValueError, match=rf"overlap {overlap} is too large .* use at most (\d+)") as refused:
+    with pytest.raises(ValueError, match=rf"overlap {overlap} is too large .* at most (\d+)") as refused:
         RegionGrid.fit(64, 64, regions, overlap)
-    allowed = int(str(refused.value).split("use at most ")[1].split(",")[0])
+    allowed = int(str(refused.value).split("at most ")[1].split(",")[0])
     RegionGrid.fit(64, 64, regions, allowed)
+
+
+@pytest.mark.parametrize(
+    "size,regions,overlap,empty,works",
+    [
+        ((360, 480), (7, 7), 0, "13 of 49", (6, 6)),
+        ((360, 480), (2, 7), 0, "2 of 14", (2, 6)),
+        ((100, 100), (6, 6), 0, "20 of 36", (4, 4)),
+        ((135, 64), (7, 1), 8, "2 of 7", (5, 1)),
+    ],
+)
+def test_regions_of_nothing_but_padding_are_refused(size, regions, overlap, empty, works):
+    with pytest.raises(
+        ValueError, match=f"{empty} would hold nothing but padding; use {works[0]}×{works[1]}, the larg"
+    ):
+        RegionGrid.fit(*size, regions, overlap)
+    assert RegionGrid.fit(*size, works, overlap).num_regions == works[0] * works[1]
+    between = [(r, c) for r in range(works[0], regions[0] + 1) for c in range(works[1], regions[1] + 1)]
+    for larger in between[1:]:
+        with pytest.raises(ValueError, match="nothing but padding"):
+            RegionGrid.fit(*size, larger, overlap)
+
+
+def test_every_region_of_every_grid_has_a_pixel_of_the_frame():
+    taken = 0
+    for height in range(64, 400, 7):
+        for count in range(1, 12):
+            for overlap in (0, 8, 16, 32):
+                try:
+                    grid = RegionGrid.fit(height, 64, (count, 1), overlap)
+                except ValueError:
+                    continue
+                taken += 1
+                assert grid.corners[-1][0] < height
+    assert taken > 1000
 
 
 @pytest.mark.parametrize(
@@ -244,3 +279,32 @@ def test_materialized_values_have_gradients_and_batches():
     x = {"a": jnp.arange(3.0)}
     np.testing.assert_array_equal(jax.grad(lambda x: jnp.square(materialized(x)["a"]).sum())(x)["a"], 2 * x["a"])
     np.testing.assert_array_equal(jax.vmap(lambda a: 2 * materialized(a))(x["a"]), 2 * x["a"])
+
+
+def test_what_is_no_number_has_no_label():
+    """On every platform's own way, and for every size."""
+    from dvsnet_jax.ops import upsample_argmax as module
+
+    scores = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype(np.float32)
+    scores[1] = np.nan
+    for way in (module._row_by_row, module._pixel_by_pixel, module._class_by_class):
+        labels, maxima = way(jnp.asarray(scores), (16, 24))
+        assert (np.asarray(labels[1]) == module.VOID).all() and not (np.asarray(maxima[1]) > -np.inf).any()
+        assert set(np.unique(labels[0])) == {0, 1, 2} and np.isfinite(maxima[0]).all()
+
+
+def test_merge_leaves_out_what_is_no_number():
+    grid = RegionGrid.fit(64, 96, (1, 2), 16)
+    h, w = grid.region_height, grid.region_width
+    labels = jnp.stack([jnp.full((h, w), 255, jnp.uint8), jnp.full((h, w), 5, jnp.uint8)])
+    for none in (jnp.nan, -jnp.inf):
+        merged = np.asarray(merge(labels, jnp.stack([jnp.full((h, w), none), jnp.full((h, w), -1e9)]), grid))
+        assert (merged[..., : w - 32] == 255).all() and (merged[..., w - 32 :] == 5).all()
+
+
+def test_scores_that_stand_for_infinity_are_warped_and_never_scaled():
+    scores = np.zeros((1, 4, 6, 3), np.float32) + np.float32([1.0, -LARGEST, LARGEST])
+    flow = jnp.full((1, 8, 12, 2), 0.3)
+    for scale in (-2.0, 0.0, 1.0, 1e7):
+        warped = np.asarray(warp_scores(jnp.asarray(scores), flow, jnp.full((1, 8, 12, 1), scale)))
+        np.testing.assert_allclose(warped, np.broadcast_to([scale, -LARGEST, LARGEST], warped.shape), rtol=1e-5)

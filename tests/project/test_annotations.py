@@ -1,4 +1,4 @@
-"""That annotations of arrays are checked in every call while tests run (array_annotations.py), and all of them."""
+"""That annotations of arrays are checked in every call while tests run (shape_checks.py), and all of them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import inspect
 import pkgutil
 from typing import get_type_hints
 
-import array_annotations
 import jax.numpy as jnp
 import pytest
+import shape_checks
 from jaxtyping import TypeCheckError
 
 import dvsnet_jax
 from dvsnet_jax.ops.warp import warp
 
 checking = pytest.mark.skipif(
-    not (array_annotations.WANTED and array_annotations.FOUND), reason="annotations are not checked in this run"
+    not (shape_checks.WANTED and shape_checks.FOUND), reason="annotations are not checked in this run"
 )
 
 

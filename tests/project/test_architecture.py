@@ -27,7 +27,7 @@ STOREYS = [
     {"program"},  # runs exported programs: below the networks, and so without them
     {"media"},
     {"config"},
-    {"policies", "flownet_config", "protocols", "frame_result"},
+    {"policies", "flownet_config", "protocols", "frame_result", "frame_motion"},
     {"markdown"},
     {"errors"},
 ]
@@ -41,7 +41,7 @@ ONLY_IN = {
     "orbax": {"checkpoints"},
     "tyro": {"cli"},
     "grain": {"datasets"},
-    "cv2": {"datasets"},
+    "cv2": {"media"},
 }
 
 
@@ -102,6 +102,18 @@ def test_recipes_are_not_packages_and_nothing_imports_them():
         assert not (root / folder / "__init__.py").exists()
     wrong = [f"{p.name}: {n}" for p in MODULES for n in imports(p) if n.split(".")[0] in ("train", "eval", "tests")]
     assert not wrong
+
+
+def test_recipes_are_thin_and_all_command_lines_are_of_one_library():
+    """What they do is a command in `cli`, which whoever installed the package has too."""
+    root = PACKAGE.parent
+    recipes = [path for folder in ("train", "eval") for path in (root / folder).glob("*.py")]
+    assert len(recipes) > 10
+    for path in recipes:
+        assert len(path.read_text().splitlines()) <= 80, f"{path}: past 80 lines a recipe is a command in cli/commands"
+    wrong = [f"{path}: {name}" for path in (*recipes, *MODULES) for name in imports(path) if name == "argparse"]
+    assert not wrong
+    assert not [path for path in recipes for name in imports(path) if name.startswith("tyro")]
 
 
 def test_no_floor_is_crowded():

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import ast
 import email
 import importlib.util
+import json
 import os
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import zipfile
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import dvsnet_jax
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 # Put into the new environment: there Python opens no connection and no file of the repository, whose own virtual
-# environment it may read the libraries from.
+# environment it may read the libraries from; of those it finds none that the package does not declare.
 CLOSED = """
 import os, sys
-repository, libraries = {repository!r}, {libraries!r}
+from importlib.machinery import PathFinder
+repository, libraries, declared = {repository!r}, {libraries!r}, {declared!r}
+declared |= sys.stdlib_module_names
+class Undeclared:
+    def find_spec(name, path=None, target=None):
+        if "." not in name and name not in declared and PathFinder.find_spec(name, libraries):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Undeclared)
 def refuse(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
         raise PermissionError(f"no network here: {{event}} {{arguments}}")
@@ -88,6 +102,55 @@ def test_metadata_say_licence_python_and_version(built):
     assert "dvsnet = dvsnet_jax.cli:main" in commands
 
 
+def _with_theirs(requirements: list[str]) -> set[str]:
+    """The distributions that these requirements bring, and what those require, as far as they are installed."""
+    found: set[str] = set()
+    left = [Requirement(requirement) for requirement in requirements]
+    while left:
+        wanted = left.pop()
+        if wanted.marker and not any(wanted.marker.evaluate({"extra": extra}) for extra in wanted.extras or {""}):
+            continue
+        name = canonicalize_name(wanted.name)
+        if name not in found:
+            found.add(name)
+            try:
+                left += [Requirement(theirs) for theirs in distribution(name).requires or []]
+            except PackageNotFoundError:  # for another platform
+                found.discard(name)
+    return found
+
+
+def _modules(distributions: set[str]) -> set[str]:
+    """The names under which these are imported."""
+    installed = [distribution(name) for name in distributions]
+    return {file.parts[0].partition(".")[0] for each in installed for file in each.files or []}
+
+
+def test_every_library_that_is_imported_is_declared():
+    """In the dependencies, or in the extra that whoever asks for it is told to install."""
+    extras = {"tensorflow": "import", "torch": "import", "grain": "train"}
+    declared = _modules({Requirement(each).name for each in PROJECT["dependencies"]})
+    wrong = set()
+    for path in (ROOT / "dvsnet_jax").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        for_types = {
+            id(inner)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for inner in ast.walk(node)
+        }
+        for node in ast.walk(tree):
+            if id(node) in for_types or not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            for name in {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"dvsnet_jax", *extras}:
+                if name not in declared:
+                    wrong.add(f"{path.relative_to(ROOT)} imports {name}")
+    assert not wrong, wrong
+    for name, extra in extras.items():
+        assert any(Requirement(each).name.startswith(name) for each in PROJECT["optional-dependencies"][extra]), name
+
+
 @pytest.fixture(scope="module")
 def installed(built, tmp_path_factory) -> Path:
     """A new virtual environment with the wheel in it, and the libraries of this one within sight; nothing is fetched.
@@ -97,17 +160,19 @@ def installed(built, tmp_path_factory) -> Path:
     """
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
-    place = Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
-    here = {path for path in sys.path if "site-packages" in path}
-    (place / "libraries.pth").write_text("import closed\n" + "".join(f"{path}\n" for path in sorted(here)))
-    (place / "closed.py").write_text(CLOSED.format(repository=str(ROOT), libraries=tuple(sorted(here))))
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--python", environment / "bin" / "python", "install", "--quiet",
          "--no-index", "--no-deps", "--no-build-isolation", _one(built, "*.whl")],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    place = Path(sysconfig.get_path("purelib", "venv", {"base": str(environment)}))
     assert not {"train", "eval", "tests", "notebooks"} & {path.name for path in place.iterdir()}
+    here = tuple(sorted({path for path in sys.path if "site-packages" in path}))
+    declared = _modules(_with_theirs(PROJECT["dependencies"]))
+    assert {"jax", "flax", "scipy"} <= declared and not {"pytest", "mypy", "jaxtyping"} & declared
+    (place / "libraries.pth").write_text("import closed\n" + "".join(f"{path}\n" for path in here))
+    (place / "closed.py").write_text(CLOSED.format(repository=str(ROOT), libraries=here, declared=declared))
     return environment
 
 
@@ -121,7 +186,10 @@ def _run(installed: Path, folder: Path, *command: str) -> subprocess.CompletedPr
 
 
 def test_installed_it_is_imported_from_there_and_has_its_weights(installed, tmp_path):
-    code = "import dvsnet_jax, dvsnet_jax.checkpoints as c; c.load_bundled(); print(dvsnet_jax.__file__)"
+    code = (
+        "import dvsnet_jax, dvsnet_jax.checkpoints as c; c.load_bundled(); print(dvsnet_jax.__file__)\n"
+        "from dvsnet_jax.media.opencv import opencv; opencv('temporal consistency')"
+    )
     done = _run(installed, tmp_path, "python", "-c", code)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).is_relative_to(installed)
@@ -134,9 +202,35 @@ def test_there_the_repository_and_the_network_are_out_of_reach(installed, tmp_pa
     assert "no network here" in done.stderr
 
 
+def test_there_is_training_without_the_recipes(installed, tmp_path):
+    done = _run(installed, tmp_path, "dvsnet", "accelerate", "--help")
+    assert done.returncode == 0 and "--segmentation FILE.py:FUNCTION" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_installed_with_its_extra_a_tiny_accelerate_trains(installed, tmp_path):
+    pytest.importorskip("grain", reason="grain is not installed; pip install 'dvsnet-jax[train]'")
+    sizes = ["--steps", "1", "--batch-size", "1", "--crop", "64", "96", "--pairs", "2", "--epochs", "1"]
+    data = ["--data", "street:10:1:96x128", "--save-dir", "run"]
+    done = _run(installed, tmp_path, "dvsnet", "accelerate", *data, *sizes)
+    assert done.returncode == 0, done.stderr
+    assert "run/weights: DVSNet around this segmentation network" in done.stdout
+    clip = ["street:1:3:96x128", "--no-consistency"]
+    done = _run(installed, tmp_path, "dvsnet", "evaluate", *clip, "--weights", "run/weights", "--out", "measured")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 def test_installed_the_demo_runs_without_network_and_source_tree(installed, tmp_path):
     done = _run(installed, tmp_path, "dvsnet", "demo", "--out", "demo")
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "demo" / "labels").iterdir())) == 24
     assert (tmp_path / "demo" / "overlay.mp4").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_installed_an_evaluation_measures_everything(installed, tmp_path):
+    done = _run(installed, tmp_path, "dvsnet", "evaluate", "street:1:3:96x128", "--every-frame", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "run" / "results.json").read_text())["dvsnet"]
+    assert 0 < found["temporal_consistency"] < 1 and 0 < found["mean_iou"] < 1

@@ -7,6 +7,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from recipes import varied_params
@@ -34,11 +35,12 @@ def test_the_decision_network_reads_that_layer(layer):
     assert weights.shape[2] == config.flow.feature_channels
     current, key = video(2, height=64, width=96)[:, :, :32, :48]
     pair = np.concatenate([preprocessing.unit_bgr(current), preprocessing.unit_bgr(key)], axis=-1)
-    _, seen = FlowNet2s(TINY.flow, 5).apply({"params": tiny_params()["flow"]}, pair)
-    out = networks.flow_and_feature(tiny_params(), current, key, config)
+    _, seen = jax.jit(FlowNet2s(TINY.flow, 5).apply)({"params": tiny_params()["flow"]}, pair)
+    flow_and_feature = jax.jit(networks.flow_and_feature, static_argnums=3)
+    out = flow_and_feature(tiny_params(), current, key, config)
     np.testing.assert_array_equal(out.feature, seen[layer])
     # Whatever it reads, the flow is the same.
-    np.testing.assert_array_equal(out.flow, networks.flow_and_feature(tiny_params(), current, key, TINY).flow)
+    np.testing.assert_array_equal(out.flow, flow_and_feature(tiny_params(), current, key, TINY).flow)
 
 
 def test_the_layer_is_stored_and_the_originals_is_the_default():

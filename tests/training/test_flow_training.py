@@ -13,6 +13,8 @@ from tiny import TINY, tiny_params, video
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import FlowNet2sConfig
+from dvsnet_jax.datasets.samples import LabelledImage
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.flow import init_flow_params
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.ops.downsample import downsample
@@ -20,7 +22,9 @@ from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.training.flow import joint
 from dvsnet_jax.training.flow import supervised as flow
+from dvsnet_jax.training.flow.joint_run import fine_tune
 from dvsnet_jax.training.flow.loss import LEVEL_WEIGHTS, multi_scale_loss
+from dvsnet_jax.training.loop import Schedule
 
 RNG = np.random.default_rng(0)
 LABELLED = joint.JointTraining(steps=3, every=1)
@@ -167,6 +171,14 @@ def test_joint_fine_tune_gains_on_copying_without_a_label():
     assert history[-1]["loss"] < history[0]["loss"]
     assert history[-1]["right"] > history[-1]["copied"] + 0.05
     assert not np.array_equal(state.params["predict_scale"]["weights"], params["flow"]["predict_scale"]["weights"])
+
+
+def test_held_out_frames_that_cannot_be_cut_are_told_before_training(tmp_path):
+    clip = [LabelledImage(frame, np.full(frame.shape[:2], 255, np.uint8)) for frame in video(2, height=112)[:, 0]]
+    config = TINY.replace(regions=(6, 2), overlap=0)
+    training = joint.JointTraining(steps=1, supervision="own", every=1)
+    with pytest.raises(InputError, match=r"held-out clip 0: 112×96 frames in 6×2 regions .* use 4×2"):
+        fine_tune(tiny_params(), config, [clip], tmp_path, training, Schedule(steps=1), held_out=[clip])
 
 
 def test_labels_that_are_all_void_leave_the_flow_as_it_is():

@@ -21,7 +21,9 @@ from dvsnet_jax.datasets.augment import flow as flow_augmentation
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.protocols import SegmentationFunction
+from dvsnet_jax.training import accelerate as acceleration
 from dvsnet_jax.training import loop
+from dvsnet_jax.training.flow import supervised_run
 
 STREET = "street:4:1:128x128"
 
@@ -88,7 +90,7 @@ def test_zoom_jitter_and_weight_decay_reach_the_training(weights, tmp_path, monk
         raise InputError("enough seen")
 
     main = recipe("flow")
-    monkeypatch.setattr(sys.modules[main.__module__], "augment_flow", augment)
+    monkeypatch.setattr(supervised_run, "augment_flow", augment)
     monkeypatch.setattr(loop, "run", first_batch)
     asked = ("--zoom", 0.5, 0.75, "--jitter", 3, "--weight-decay", 0)
     assert main(supervised(weights, tmp_path / "run", *asked)) == 1
@@ -102,13 +104,27 @@ def test_zoom_jitter_and_weight_decay_reach_the_training(weights, tmp_path, monk
     assert given["settings"]["training"]["weight_decay"] == 0
 
 
+@pytest.mark.parametrize(("asked", "precision"), [([], "float32"), (["auto"], "float32"), (["bfloat16"], "bfloat16")])
+def test_bfloat16_is_for_those_who_ask_for_it_on_a_gpu_too(asked, precision, weights, tmp_path, monkeypatch):
+    given = {}
+
+    def begun(folder, settings, *rest, **more):
+        given.update(settings["training"])
+        raise InputError("enough seen")
+
+    main = recipe("flow")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(loop, "run", begun)
+    assert main(supervised(weights, tmp_path / "run", *(["--precision", *asked] if asked else []))) == 1
+    assert given["precision"] == precision
+
+
 @pytest.mark.parametrize("flag", ["--jitter", "--weight-decay"])
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "much"])
 def test_what_is_no_amount_is_refused(flag, value, weights, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        recipe("flow")(supervised(weights, tmp_path, flag, value))
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert f"argument {flag}: invalid non-negative float value: '{value}'" in last
+    assert recipe("flow")(supervised(weights, tmp_path, flag, value)) == 2
+    told = " ".join(capsys.readouterr().err.replace("│", "").split())
+    assert f"Error parsing {flag}: '{value}' is not a finite number of 0 or more" in told
 
 
 @pytest.mark.slow
@@ -233,7 +249,7 @@ def test_labels_that_are_to_supervise_must_be_there(weights, frames, tmp_path, c
     def stops(params, config, clips, held_out, folder, options, **more):
         raise InputError(f"by {options.joint.supervision}")
 
-    monkeypatch.setitem(main.__wrapped__.__globals__, "accelerate", stops)
+    monkeypatch.setattr(acceleration, "accelerate", stops)
     words[words.index("--data") + 1] = "street:2:1:96x128"
     assert main(words) == 1 and "by labels" in capsys.readouterr().err
 

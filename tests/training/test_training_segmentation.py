@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import several_devices
 
 from dvsnet_jax import DecisionConfig, DeepLabFastConfig, DVSNetConfig, FlowNet2sConfig, checkpoints, networks
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
@@ -36,7 +37,7 @@ from dvsnet_jax.media.images import write_png
 from dvsnet_jax.metrics.segmentation import summary
 from dvsnet_jax.networks import segmentation as segmentation_network
 from dvsnet_jax.networks.layers import BatchNorm, Convolution
-from dvsnet_jax.training import loop, segmentation, warm_start
+from dvsnet_jax.training import loop, segmentation, segmentation_run, warm_start
 from dvsnet_jax.training.parallel import deal_out, local_batch, replicate
 from dvsnet_jax.training.segmentation import SegmentationTraining, start
 from dvsnet_jax.training.segmentation_loss import cross_entropy
@@ -76,6 +77,7 @@ class Small(nn.Module):
 def small():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(segmentation_network._DEEPLABS, DeepLabFastConfig, Small)
+        patch.setattr(segmentation_run, "train_step", quick_step)
         yield
 
 
@@ -404,23 +406,21 @@ def recipe():
     spec = importlib.util.spec_from_file_location("recipe_segmentation", TESTS.parent / "train" / "segmentation.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.train_step = quick_step
-    return module
+    return module.main
 
 
 def run_recipe(argv, dies_at):
     """In a process of its own, killed as it begins that step."""
-    module, calls = recipe(), iter(range(1, dies_at + 1))
+    main, calls = recipe(), iter(range(1, dies_at + 1))
 
     def step(*args, **options):
         if next(calls) == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
         return quick_step(*args, **options)
 
-    module.train_step = step
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(segmentation_network._DEEPLABS, DeepLabFastConfig, Small)
-        module.main(argv)
+    segmentation_run.train_step = step
+    segmentation_network._DEEPLABS[DeepLabFastConfig] = Small
+    main(argv)
 
 
 @pytest.fixture(scope="module")
@@ -447,7 +447,7 @@ def flags(root, save_dir, *more):
 @pytest.fixture(scope="module")
 def whole(root):
     """A run from beginning to end."""
-    assert recipe().main(flags(root, root / "whole")) == 0
+    assert recipe()(flags(root, root / "whole")) == 0
     return root / "whole"
 
 
@@ -476,13 +476,14 @@ def test_recipe_writes_weights_that_load(root, whole, capsys):
     settings = json.loads((whole / "settings.json").read_text())
     assert settings["samples"] == 4 and settings["held out"] == ["f4"]  # of five
     # The same command again finds it finished.
-    assert recipe().main(flags(root, whole)) == 0
+    assert recipe()(flags(root, whole)) == 0
     assert "DVSNet with this segmentation network" in capsys.readouterr().out
     assert lines(whole)[-1]["step"] == 24
 
 
 def child(code, *arguments, **environment):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]), **environment}
+    path = os.pathsep.join(map(str, (Path(__file__).parent, TESTS, TESTS.parent)))
+    environment = {**os.environ, "PYTHONPATH": path, **environment}
     command = [sys.executable, "-c", f"import sys, test_training_segmentation as t; {code}", *arguments]
     return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -492,7 +493,7 @@ def test_killed_and_resumed_ends_with_the_same_parameters(root, whole):
     ended = child("t.run_recipe(sys.argv[1:], dies_at=16)", *flags(root, killed))
     assert ended.returncode == -signal.SIGKILL, ended.stdout
     assert latest(killed)[1]["steps"] == 12 and not (killed / "weights").exists()
-    assert recipe().main(flags(root, killed)) == 0
+    assert recipe()(flags(root, killed)) == 0
     (state, record), (other, other_record) = latest(killed), latest(whole)
     jax.tree.map(np.testing.assert_array_equal, state, other)
     assert lines(killed) == lines(whole)
@@ -504,7 +505,7 @@ def test_killed_and_resumed_ends_with_the_same_parameters(root, whole):
 
 def test_recipe_stops_at_nan_and_keeps_the_state(root, tmp_path, capsys):
     more = ("--learning-rate", "1e30", "--save-every", "1", "--look-every", "1")
-    assert recipe().main(flags(root, tmp_path / "run", *more)) == 1
+    assert recipe()(flags(root, tmp_path / "run", *more)) == 1
     said = capsys.readouterr().err
     assert said.startswith("segmentation.py: step 2: ") and said.count("\n") == 1
     assert "expected a finite number" in said and "--learning-rate" in said
@@ -515,7 +516,7 @@ def test_recipe_stops_at_nan_and_keeps_the_state(root, tmp_path, capsys):
 
 def test_recipe_refuses_in_one_line(root, whole, tmp_path, capsys):
     def refused(*argv):
-        assert recipe().main(list(argv)) == 1
+        assert recipe()(list(argv)) == 1
         said = capsys.readouterr().err
         assert said.count("\n") == 1
         return said
@@ -531,11 +532,10 @@ def test_recipe_refuses_in_one_line(root, whole, tmp_path, capsys):
 
 def test_recipe_without_a_checkpoint_begins_afresh(root, quick_init, tmp_path, monkeypatch, capsys):
     """On the drawn street, without validation: the mean of the last step is kept."""
-    module = recipe()
-    monkeypatch.setitem(module.PRESETS, "street", lambda classes: warm_start._with_classes(CONFIG, classes))
+    monkeypatch.setitem(warm_start.PRESETS, "street", lambda classes: warm_start._with_classes(CONFIG, classes))
     flags = ["--data", "street:2:0:32x48", "--data", "street:1:7:64x96@0.5", "--save-dir", str(tmp_path)]
     more = ["--steps", "3", "--batch-size", "3", "--crop", "32", "48", "--in-memory", "--seed", "5"]
-    assert module.main([*flags, *more]) == 0
+    assert recipe()([*flags, *more]) == 0
     assert "all parameters are fresh" in capsys.readouterr().out
     params, config = checkpoints.load(tmp_path / "weights")
     assert quick_init == [(5, config)] and config.num_classes == 19
@@ -612,5 +612,5 @@ def check_devices():
 
 
 def test_four_devices_compute_what_one_does():
-    ended = child("t.check_devices()", XLA_FLAGS="--xla_force_host_platform_device_count=4")
+    ended = child("t.check_devices()", **several_devices(4))
     assert ended.returncode == 0 and ended.stdout.endswith("alike\n"), ended.stdout

@@ -13,7 +13,7 @@ import tyro
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalPath, option
-from dvsnet_jax.cli.screen import clip_progress, tell
+from dvsnet_jax.cli.screen import clip_progress, tell, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import load_weights
 
@@ -28,13 +28,15 @@ _DATA = (
     "frames or a video; LABELS has a folder for each with label PNGs of any of its frames) or street:COUNT:SEED; "
     "@0.5 after it makes frames half as high and wide."
 )
+_WRITTEN = ("report.html", "table.md", "results.json", "clips.jsonl", "labels")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Measure on labelled clips: mIoU, outlines, temporal consistency, share of regions segmented. Writes a report.
+    """Measure on labelled clips and write a report.
 
-    Started again with the same options it does only what is left.
+    mIoU, outlines, temporal consistency, share of regions segmented. Started again with the same options it does only
+    what is left.
     """
 
     data: Annotated[tyro.conf.Positional[tuple[str, ...]], option("DATA …", help=_DATA)] = ()
@@ -59,7 +61,7 @@ class Evaluate:
     every_frame: bool = False
     """Segment every frame whole besides, to compare with: what is kept of its mIoU, and how good the decisions are."""
     no_consistency: bool = False
-    """Leave out temporal consistency, which takes optical flow (needs OpenCV)."""
+    """Leave out temporal consistency, which takes optical flow."""
     show: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 4
     """How many clips the report has a player for."""
     keep_labels: bool = False
@@ -81,10 +83,10 @@ class Evaluate:
             jax.distributed.initialize()
 
         from dvsnet_jax.datasets.flow.dis import find_flow
-        from dvsnet_jax.datasets.opencv import opencv
         from dvsnet_jax.evaluation.clips.sources import evaluated_clips
         from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
-        from dvsnet_jax.media.output_folder import make_folder
+        from dvsnet_jax.media.opencv import opencv
+        from dvsnet_jax.media.written_files import make_folder
         from dvsnet_jax.networks import prepare
 
         folder = make_folder(self.out)
@@ -118,8 +120,16 @@ class Evaluate:
 
     def _claim(self, folder: Path, params: Any, config: DVSNetConfig) -> None:
         from dvsnet_jax.config_json import to_json
-        from dvsnet_jax.training.run_folder import claim, fingerprint
+        from dvsnet_jax.errors import InputError
+        from dvsnet_jax.training.run_folder import SETTINGS, claim, fingerprint
 
+        if not (folder / SETTINGS).exists():
+            for name in _WRITTEN:
+                if (folder / name).exists():
+                    raise InputError(
+                        f"{folder / name}: is there, but no {SETTINGS} that says which evaluation wrote it, so it is "
+                        "left alone; move it away, or choose another folder with --out"
+                    )
         claim(
             folder,
             {
@@ -162,6 +172,7 @@ class Evaluate:
         print(text)
         if found.resumed:
             tell(f"{found.resumed} of the clips were there before")
+        tell_untrusted("all clips", numbers["untrusted_frames"], numbers["frames"], "mIoU leaves void labels out")
         for name, error in found.failures.items():
             tell(f"dvsnet: {name} does not count: {error}")
         tell(f"written to {folder}: report.html, table.md, results.json, clips.jsonl")

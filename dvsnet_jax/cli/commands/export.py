@@ -16,8 +16,10 @@ from dvsnet_jax.cli.weights import load_weights
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write the frame step as one program for CPU, GPU and TPU, with its weights; 'dvsnet segment --program' runs it
-    without the networks' source."""
+    """Write the frame step as one program for CPU, GPU and TPU.
+
+    Its weights are in it; 'dvsnet segment --program' runs it without the networks' source.
+    """
 
     out: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OUT")]
     """File to write, such as street.dvsnet."""

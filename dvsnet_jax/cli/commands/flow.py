@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +23,10 @@ _VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """Optical flow of a pair of images, as .flo, KITTI PNG or picture; or of a video or folder, as a flow video."""
+    """Estimate the optical flow of two images or of a video.
+
+    Of a pair it is written as .flo, KITTI PNG or picture, of a video or folder as a flow video.
+    """
 
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], option("FIRST SECOND | INPUT")] = ()
     """Two images; or one video, folder or list, whose flow from each frame to the next is drawn as a video."""
@@ -50,6 +55,7 @@ class Flow:
             raise UsageError("nothing to do with the flow; add --out x.flo, --picture x.png or --truth y.flo")
         if self.out and Path(self.out).suffix.lower() not in (".flo", ".png"):
             raise UsageError(f"--out {self.out}: a pair's flow is written as .flo or .png (KITTI)")
+        self._check_places(self.inputs)
 
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.media.flow_files import read_flow, write_flow
@@ -104,8 +110,9 @@ class Flow:
         from dvsnet_jax.visualize import beside
 
         source = open_source(self.inputs[0])
+        self._check_places(source.files)
         estimate = self._estimator()
-        before = None
+        before, drawn = None, 0
         with (
             VideoWriter(Path(self.out), frame_rate=source.frame_rate or 25) as video,
             progress_bar(source.name, source.count) as on_progress,
@@ -119,10 +126,27 @@ class Flow:
                 if before is not None:
                     flow = estimate(before, frame.image, frame.where)
                     video.write(beside(before, flow_to_rgb(flow, self.max_length or 20.0)))
+                    drawn += 1
                 before = frame.image
                 on_progress("flow", count + 1)
+        if not drawn:
+            raise InputError(
+                f"{source.name}: has no two frames, and flow leads from each to the next; {self.out} was not written"
+            )
         tell(f"written to {self.out}")
         return 0
+
+    def _check_places(self, inputs: Sequence[str | os.PathLike[str]]) -> None:
+        """UsageError where an output would be written over an input, or over the other output."""
+        taken = dict.fromkeys(map(os.path.realpath, inputs), "is an input")
+        if self.truth:
+            taken[os.path.realpath(self.truth)] = "is the true flow"
+        for flag, path in (("--out", self.out), ("--picture", self.picture)):
+            if path is None:
+                continue
+            if (place := os.path.realpath(path)) in taken:
+                raise UsageError(f"{flag} {path}: {taken[place]}; choose another place to write to")
+            taken[place] = f"is where {flag} is written"
 
     def _estimator(self) -> Any:
         """A function (first, second, where) → flow, from uint8 images `[h, w, 3]`, with the weights loaded once."""

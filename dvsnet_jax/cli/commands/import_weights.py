@@ -14,8 +14,10 @@ from dvsnet_jax.cli.screen import tell
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """Turn weights of other programs into a checkpoint of this one: DVSNet's and flownet2-tf's TensorFlow checkpoints,
-    NVIDIA's flownet2-pytorch files."""
+    """Turn weights of other programs into a checkpoint.
+
+    These are DVSNet's and flownet2-tf's TensorFlow checkpoints and NVIDIA's flownet2-pytorch files.
+    """
 
     checkpoint: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CHECKPOINT")]
     """TensorFlow checkpoint (its prefix model.ckpt-7, one of its files, or its folder), or NVIDIA's .pth.tar."""

@@ -16,7 +16,10 @@ from dvsnet_jax.cli.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """List the networks with their parameters and multiply-adds, from the configuration alone: nothing is loaded."""
+    """List the networks with their parameters and multiply-adds.
+
+    They follow from the configuration alone: nothing is loaded.
+    """
 
     weights: Annotated[str | None, option("DIR")] = None
     """A checkpoint whose networks to list; else the Cityscapes preset's."""

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from dvsnet_jax.cli.compile_cache import keep_compiled
-from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, option
-from dvsnet_jax.cli.screen import closing_table, progress_bar, tell, tell_pace, tell_skipped
+from dvsnet_jax.cli.screen import closing_table, progress_bar, tell, tell_pace, tell_skipped, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax.inference.segment_source import FrameStep, Summary
     from dvsnet_jax.media.sources import Source
+    from dvsnet_jax.media.written_files import WrittenFiles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,9 @@ class Outputs:
 
     out: Annotated[str, tyro.conf.arg(metavar="DIR", aliases=["--save-dir"])] = "segmented"
     """Folder to write to; with several inputs, each gets a folder of its own in it."""
+    overwrite: bool = False
+    """Write in the place of what an earlier run wrote there: its files are removed, all others stay. Without it such a
+    folder is refused."""
     palette: Literal["cityscapes", "original"] = "cityscapes"
     """Colours: Cityscapes' own, or the original's, of which eleven are one off."""
     no_labels: bool = False
@@ -49,7 +53,10 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True)
 class Segment:
-    """Segment videos: label ids, colour masks, an overlay video, and how each region of each frame was routed."""
+    """Segment videos, folders of images, streams and cameras.
+
+    Writes label ids, colour masks, an overlay video, and how each region of each frame was routed.
+    """
 
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], option("INPUT …")] = ()
     """A video file, a folder of images, a list of images (.txt), images, a stream (rtsp://…) or a camera."""
@@ -87,17 +94,19 @@ class Segment:
                 "--decision-from, --policy and the like, or export another with 'dvsnet export'"
             )
 
-        from dvsnet_jax.media.output_folder import make_folder
+        from dvsnet_jax.media.output_folder import check_products
         from dvsnet_jax.media.sources import open_sources
+        from dvsnet_jax.media.written_files import WrittenFiles
 
         # All that can be wrong is looked at before the weights are read, which takes longest.
         sources = open_sources(locations, data_dir=self.data_dir)
-        folders = output_folders(sources, self.outputs.out)
-        for folder in folders:
-            make_folder(folder)
+        written = WrittenFiles(self.outputs.out, writer="dvsnet segment", overwrite=self.outputs.overwrite)
+        for source, folder in zip(sources, output_folders(sources, self.outputs.out), strict=True):
+            written.check_kept(source.files)
+            check_products(written, folder, self.outputs.products)
         return segment_all(
             sources,
-            folders,
+            written,
             self._segmenter(),
             self.outputs,
             skip_unreadable=self.skip_unreadable,
@@ -123,14 +132,18 @@ def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
 
 def segment_all(
     sources: Sequence[Source],
-    folders: Sequence[Path],
+    written: WrittenFiles,
     segmenter: FrameStep,
     outputs: Outputs,
     *,
     skip_unreadable: bool = False,
     num_frames: int | None = None,
 ) -> int:
-    """Segments one source after the other and prints the closing table; returns the exit status."""
+    """Segments one source after the other and prints the closing table; returns the exit status.
+
+    A source that fails does not keep the others from their turn. When they are through, what was wrong with it is
+    raised: of one source alone as it came, of several as a group with their names.
+    """
     keep_compiled()
 
     from dvsnet_jax.inference.segment_source import segment_source
@@ -141,33 +154,64 @@ def segment_all(
         raise UsageError(f"--frame-rate is {outputs.frame_rate}, but it counts frames per second: more than 0")
     palette = label_palette(segmenter.num_classes, outputs.palette)
     done: list[tuple[str, Summary]] = []
+    failed: dict[str, BaseException] = {}
     try:
         with stop_on_interrupt() as stop:
-            for source, folder in zip(sources, folders, strict=True):
+            for source, folder in zip(sources, output_folders(sources, outputs.out), strict=True):
                 if stop.is_set():
                     break
                 rate = outputs.frame_rate or source.frame_rate or 25
-                output = OutputFolder(folder, palette=palette, frame_rate=rate, products=outputs.products)
                 total = min(filter(None, (source.count, num_frames)), default=None)
-                with progress_bar(source.name, total) as on_progress:
-                    summary = segment_source(
-                        source,
-                        segmenter,
-                        output,
-                        skip_unreadable=skip_unreadable,
-                        num_frames=num_frames,
-                        stop=stop,
-                        on_progress=on_progress,
+                try:
+                    output = OutputFolder(
+                        folder, palette=palette, frame_rate=rate, products=outputs.products, written=written
                     )
+                    with progress_bar(source.name, total) as on_progress:
+                        summary = segment_source(
+                            source,
+                            segmenter,
+                            output,
+                            skip_unreadable=skip_unreadable,
+                            num_frames=num_frames,
+                            stop=stop,
+                            on_progress=on_progress,
+                        )
+                except Exception as error:
+                    failed[source.name] = error
+                    if source is not sources[-1]:
+                        tell(f"dvsnet: {source.name} failed, going on with the others: {lines(error)[0]}")
+                    continue
                 done.append((source.name, summary))
                 tell_skipped(summary)
             interrupted = stop.is_set()
+    except KeyboardInterrupt as interrupt:
+        if interrupt.__cause__ is not None:
+            failed[source.name] = interrupt.__cause__
+        raise interrupt from _together(failed, len(sources))
     finally:
         if done:
             closing_table(done)
             for name, summary in done:
                 tell_pace(name, summary)
+                tell_untrusted(name, summary.untrusted, summary.frames, '"untrusted" in routes.jsonl says which')
             tell(f"written to {outputs.out}")
+    wrong = _together(failed, len(sources))
     if interrupted:
+        if wrong is not None:
+            tell("dvsnet: " + "\n".join(lines(wrong)))
         tell("dvsnet: interrupted; everything until here is written")
-    return 130 if interrupted else 0
+        return 130
+    if wrong is not None:
+        raise wrong
+    return 0
+
+
+def _together(failed: Mapping[str, BaseException], count: int) -> BaseException | None:
+    """What was wrong with some of so many sources, as one error; None if nothing was."""
+    if count == 1 or not failed:
+        return next(iter(failed.values()), None)
+    named = [
+        error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup(name, [error])
+        for name, error in failed.items()
+    ]
+    return BaseExceptionGroup(f"{len(failed)} of {count} inputs failed", named)

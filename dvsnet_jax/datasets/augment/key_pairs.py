@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation, augment_labelled
-from dvsnet_jax.datasets.clips import Place
+from dvsnet_jax.datasets.clips import Place, key_frames, unreadable
 
 
 class KeyPair(NamedTuple):
@@ -25,12 +25,17 @@ class KeyPair(NamedTuple):
 def draw_key_pair(
     place: Place, rng: np.random.Generator, limits: LabelledAugmentation, *, distances: tuple[int, int] = (0, 9)
 ) -> KeyPair:
-    """The frame at `place` and one before it, as far as `distances` say and the clip reaches; both changed alike."""
-    distance = min(int(rng.integers(distances[0], distances[1] + 1)), place.position)
+    """The frame at `place` and one before it, as far as `distances` say and the clip reaches; both changed alike.
+
+    A key frame that cannot be read is not drawn.
+    """
+    key_position = max(0, place.position - int(rng.integers(distances[0], distances[1] + 1)))
+    if key_position in unreadable(place.clip):
+        key_position = int(rng.choice(key_frames(place.clip, place.position, distances)))
     seed = int(rng.integers(2**62))
     limits = dataclasses.replace(limits, color=dataclasses.replace(limits.color, noise=0.0))
     current, key = (
         augment_labelled(place.clip[index], np.random.default_rng(seed), limits)
-        for index in (place.position, place.position - distance)
+        for index in (place.position, key_position)
     )
     return KeyPair(key.image, current.image, current.labels)

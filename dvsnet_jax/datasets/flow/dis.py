@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dvsnet_jax.datasets.folders import FlowPair
-from dvsnet_jax.datasets.opencv import opencv
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.opencv import opencv
 from dvsnet_jax.metrics.temporal import visible_both_ways
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from dvsnet_jax.datasets.clips import current_frames
 from dvsnet_jax.datasets.folders import FlowPair
-from dvsnet_jax.datasets.opencv import opencv
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.opencv import opencv
 
 Affine = Float[np.ndarray, "3 3"]
 
@@ -37,7 +38,7 @@ class FlyingPairs(Sequence[FlowPair]):
         """Raises InputError for sizes below 32, a negative count, and where there is no picture."""
         if count < 0 or min(height, width) < 32:
             raise InputError(f"{count} pairs of {height}×{width}: expected 0 or more, of at least 32×32")
-        self._places = [(clip, index) for clip in pictures for index in range(len(clip))]
+        self._places = [(clip, index) for clip in pictures for index in current_frames(clip, (0, 0))]
         if not self._places:
             raise InputError("no picture to make flow pairs of; name clips or folders that have some")
         self._count, self.size, self.seed = count, (height, width), seed

@@ -1,7 +1,7 @@
 """Labels and routes of some clips of an evaluation, kept on disk for its report.
 
 FOLDER/labels/CLIP/000000.png …     train ids, of the frames in order
-FOLDER/labels/CLIP/routes.jsonl     a line per frame: scores, targets and routes of its regions
+FOLDER/labels/CLIP/routes.jsonl     a line per frame: scores, targets and routes of its regions, untrusted ones
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.inference.streams import SegmentedFrame
 from dvsnet_jax.media.images import read_labels, resize_image, resize_labels, write_png
 from dvsnet_jax.media.json_lines import JsonLinesWriter
-from dvsnet_jax.media.output_folder import make_folder
+from dvsnet_jax.media.written_files import make_folder
 from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou
 
 _ROUTES = "routes.jsonl"
@@ -43,6 +43,7 @@ class LabelKeeper:
                 "scores": [_finite(score) for score in frame.scores.tolist()],
                 "targets": [_finite(target) for target in frame.targets.tolist()],
                 "segmented": frame.segmented.tolist(),
+                "untrusted": frame.untrusted.tolist(),
             }
         )
 

@@ -77,6 +77,8 @@ class ClipRecord:
     """Of each region that was warped: expected confidence score, percent. With `every_frame` only."""
     agreement: list[float]
     """And its pixels whose label is the one that segmenting it gives, percent."""
+    untrusted: int = 0
+    """Frames of which a region could not be trusted (`FrameResult.untrusted`)."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -109,6 +111,7 @@ class ClipScores:
     pixels: int = 0
     predicted: list[float] = field(default_factory=list)
     agreement: list[float] = field(default_factory=list)
+    untrusted: int = 0
 
     def __post_init__(self) -> None:
         self._merged, self._count = counting(self.config.num_classes, self.classes)
@@ -127,6 +130,7 @@ class ClipScores:
                 f"{self.config.num_classes - 1}; take weights for the classes of this data set"
             )
         self._size = frame.sample.image.shape
+        self.untrusted += bool(frame.untrusted.any())
         if self.first_counts or frame.number:
             self.regions += frame.segmented.size
             self.segmented += int(frame.segmented.sum())
@@ -167,7 +171,7 @@ class ClipScores:
         return ClipRecord(
             self.clip, frames, self.labelled, self._size[0], self._size[1], self.regions, self.segmented,
             self.timed, self.seconds, dvsnet, every if self.pixels else None, self.same, self.pixels, self.predicted,
-            self.agreement,
+            self.agreement, self.untrusted,
         )  # fmt: skip
 
 
@@ -212,6 +216,7 @@ def pooled(records: Iterable[ClipRecord], name: str = "all clips") -> ClipRecord
         total("segmented"), total("timed"), total("seconds"),
         _sum(part.dvsnet for part in parts), _sum(whole) if whole else None, total("same"), total("pixels"),
         [score for part in parts for score in part.predicted], [score for part in parts for score in part.agreement],
+        total("untrusted"),
     )  # fmt: skip
 
 

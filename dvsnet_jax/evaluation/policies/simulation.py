@@ -21,12 +21,14 @@ from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
+from dvsnet_jax.ops.carried_motion import carry, still
 from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_nearest, warp_scores
-from dvsnet_jax.policies import DynamicTarget, TargetMoves, accumulated_loss, moved_target
+from dvsnet_jax.policies import DynamicTarget, Evidence, TargetMoves, accumulated_loss, moved_target
 from dvsnet_jax.routing import where
-from dvsnet_jax.video import VideoState, init_state, region_grid, segment_frame
+from dvsnet_jax.video import VideoState, have_scores, init_state, region_grid, segment_frame, trusted
 
 
 class SegmentedFrame(NamedTuple):
@@ -41,6 +43,8 @@ class SegmentedFrame(NamedTuple):
     """The score of each label, by which overlapping regions are merged."""
     merged: UInt8[Array, "height width"]
     """Labels of the whole frame."""
+    motion: FrameMotion | None = None
+    """From this frame to the one before it, of one stream, where `config.flow` is `CarriedMotionConfig`."""
 
 
 class Urgency(NamedTuple):
@@ -66,7 +70,8 @@ class Urgency(NamedTuple):
     """A number drawn from 0..1."""
     oracle: Float[Array, "*time regions"]
     """Agreement in percent, negative: the pixels whose warped label is the label that segmenting the frame gives. What
-    the decision network is trained to foresee; no policy can know it without segmenting."""
+    the decision network is trained to foresee; no policy can know it without segmenting. NaN where segmenting gave no
+    numbers."""
 
 
 POLICIES = Urgency._fields
@@ -125,6 +130,7 @@ class _Keys(NamedTuple):
     labels: UInt8[Array, "regions h w"] | None = None
     """With their `maxima`, only where labels are warped."""
     maxima: Float[Array, "regions h w"] | None = None
+    carried: CarriedFlow | None = None
 
 
 def segmented(
@@ -133,13 +139,14 @@ def segmented(
     *,
     config: DVSNetConfig,
     blank: VideoState | None = None,
+    motion: FrameMotion | None = None,
 ) -> SegmentedFrame:
     """A frame as `segment_frame` segments it when it is a stream's first; `blank` is its `init_state`, to be reused."""
     blank = init_state(params, frame[None], config=config) if blank is None else blank
-    state, result = segment_frame(params, jax.tree.map(jnp.copy, blank), frame[None], config=config)
+    state, result = segment_frame(params, jax.tree.map(jnp.copy, blank), frame[None], None, motion, config=config)
     grid = region_grid(config, *frame.shape[:2])
     labels, maxima = _labels_of_regions(state.key_scores, grid)
-    return SegmentedFrame(state.key_images, state.key_scores, labels, maxima, result.labels[0])
+    return SegmentedFrame(state.key_images, state.key_scores, labels, maxima, result.labels[0], motion)
 
 
 @partial(jax.jit, static_argnames="grid")
@@ -161,7 +168,7 @@ def simulate(
     warping: str = "scores",
 ) -> Run:
     """A run of one of `POLICIES` over a clip; its first frame is segmented whole. `config.policy` plays no part.
-    With an infinite threshold every policy segments all or nothing.
+    With an infinite threshold every policy segments all or nothing, but for what is no number, which all segment.
 
     `draws`, of 0..1, is what the policy `random` goes by; `warping` is one of `WARPINGS`. Whatever it is, the decision
     network reads what it was trained on.
@@ -170,7 +177,10 @@ def simulate(
     first = clip[0]
     regions = len(first.images)
     nothing = jnp.zeros(regions, jnp.float32)
-    keys = _Keys(first.images, first.scores, nothing + 1, nothing, DYNAMIC.init(regions), *_carried(first, warping))
+    keys = _Keys(
+        first.images, first.scores, nothing + 1, nothing, DYNAMIC.init(regions), *_labels_to_warp(first, warping),
+        still(regions, region_grid(config, *first.merged.shape)) if first.motion is not None else None,
+    )  # fmt: skip
     labels, routes, urgencies = [first.merged], [np.ones(regions, bool)], []
     for frame, draw in zip(clip[1:], draws[1:], strict=True):
         keys, merged, segment, urgency = _step(
@@ -184,11 +194,11 @@ def simulate(
     return Run(np.stack(labels), np.stack(routes), Urgency(*over_time))
 
 
-def _carried(frame: SegmentedFrame, warping: str) -> tuple[Array | None, Array | None]:
+def _labels_to_warp(frame: SegmentedFrame, warping: str) -> tuple[Array | None, Array | None]:
     return (frame.labels, frame.maxima) if warping == "labels" else (None, None)
 
 
-@partial(jax.jit, static_argnames=("config", "warping"))
+@partial(jax.jit, static_argnames="warping")
 def _step(
     params: networks.Params,
     keys: _Keys,
@@ -202,37 +212,50 @@ def _step(
 ) -> tuple[_Keys, UInt8[Array, "height width"], Bool[Array, "regions"], Float[Array, "policies regions"]]:
     """One frame: the frame step with its segmentation network replaced by what it said before."""
     grid = region_grid(config, *frame.merged.shape)
-    out = networks.flow_and_feature(params, frame.images, keys.images, config)
+    carried = None
+    if keys.carried is None or frame.motion is None:
+        out = networks.flow_and_feature(params, frame.images, keys.images, config)
+    else:
+        carried = carry(keys.carried, frame.motion, grid, (grid.height, grid.width))
+        out = networks.carried_flow(carried)
     if keys.labels is not None and keys.maxima is not None:
         warped, maxima = warp_nearest(keys.labels, out.flow), warp_nearest(keys.maxima, out.flow)
     else:
         scale = jnp.ones_like(out.scale) if warping == "unscaled" else out.scale
-        carried = warp_scores(keys.scores, out.flow, scale)
-        warped, maxima = upsample_argmax(carried, (grid.region_height, grid.region_width))
+        warped_scores = warp_scores(keys.scores, out.flow, scale)
+        warped, maxima = upsample_argmax(warped_scores, (grid.region_height, grid.region_width))
     counted = _within_frame(grid)
     score = networks.expected_confidence(params, frame.images, keys.images, keys.scores, out, config)
     loss = accumulated_loss(keys.loss, score)
+    evidence = Evidence(
+        score=score,
+        frame_difference=jnp.abs(frame.images.astype(jnp.float32) - keys.images).mean((1, 2, 3)),
+        flow_magnitude=8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2)),
+    )
+    agreement = 100 * ((warped == frame.labels) & counted).sum((1, 2)) / counted.sum((1, 2))
     urgency = jnp.stack(
         Urgency(
             learned=-score,
             loss=loss,
             dynamic=-_least_rise(score, keys.moves),
             interval=keys.age,
-            difference=jnp.abs(frame.images.astype(jnp.float32) - keys.images).mean((1, 2, 3)),
-            flow=8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2)),
+            difference=evidence.frame_difference,
+            flow=evidence.flow_magnitude,
             random=draw,
-            oracle=-100 * ((warped == frame.labels) & counted).sum((1, 2)) / counted.sum((1, 2)),
+            oracle=-jnp.where(have_scores(keys.scores) & have_scores(frame.scores), agreement, jnp.nan),
         )
     )
     segment = urgency[policy] > threshold
     # The target itself, as the frame step holds it against the score: a division's rounding could tip the balance.
     by_target = score < moved_target(keys.moves, DYNAMIC.target, DYNAMIC.fall, -threshold)
     segment = jnp.where((policy == POLICIES.index("dynamic")) & jnp.isfinite(threshold), by_target, segment)
+    segment = segment | ~trusted(evidence, out, keys.scores)
     moves = TargetMoves(keys.moves.segmented + segment, keys.moves.warped + ~segment)
     new = _Keys(
-        frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves, *_carried(frame, warping)
-    )
-    keys = where(segment, new, keys._replace(loss=loss, moves=moves))
+        frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves,
+        *_labels_to_warp(frame, warping), None if carried is None else still(segment.shape[0], grid),
+    )  # fmt: skip
+    keys = where(segment, new, keys._replace(loss=loss, moves=moves, carried=carried))
     labels = merge(*where(segment, (frame.labels, frame.maxima), (warped, maxima)), grid)[0]
     return keys._replace(age=keys.age + 1), labels, segment, urgency
 

@@ -120,7 +120,7 @@ def sweep(
     ends = [(threshold, *run(POLICIES[0], threshold)) for threshold in (-np.inf, np.inf)]
     every = ends[0][1]
     if not all(np.isfinite(values).all() for _, _, urgency in ends for values in urgency):
-        raise InputError("the weights' flow or confidence is not finite on these frames; take other weights")
+        raise InputError("what the weights give on these frames is not finite; take other weights")
     lengths = [len(clip.frames) for clip in video]
     found = {}
     for policy in policies:

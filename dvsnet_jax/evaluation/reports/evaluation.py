@@ -58,6 +58,7 @@ def results(evaluation: Evaluation, params: networks.Params, config: DVSNetConfi
         "failed": evaluation.failures,
         "frames": total.frames,
         "labelled": total.labelled,
+        "untrusted_frames": total.untrusted,
         "share": share,
         "multiply_adds": light + share * heavy if share is not None else None,
         "multiply_adds_every_frame": light + heavy,

@@ -49,7 +49,7 @@ def read_set(folder: str | Path, grid: tuple[int, ...] | None = None, *, grid_of
     if len(features) != len(confidence):
         raise InputError(
             f"{folder}: X.npy has {len(features)} samples and Y.npy {len(confidence)}, expected as many; they are not "
-            "of one run: make them again (train/decision_data.py)"
+            "of one run: make them again (dvsnet train decision-data)"
         )
     if not len(confidence):
         raise InputError(f"{folder}: the set is empty, expected samples; make it again with a lower --clip")
@@ -78,7 +78,7 @@ def _array(path: Path, *, mapped: bool = False) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: is not there; train/decision_data.py makes it (and makes X.npy last)") from error
+        raise InputError(f"{path}: is not there; dvsnet train decision-data makes it (and makes X.npy last)") from error
     except Exception as error:  # OSError, ValueError for pickles and damage, EOFError
         raise InputError(f"{path}: cannot be read as an array of numbers ({error}); make it again") from error
     if not isinstance(array, np.ndarray) or not np.issubdtype(array.dtype, np.floating):

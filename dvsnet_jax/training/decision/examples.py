@@ -4,7 +4,6 @@ confidence score, section 3.4; the original's `gentestcase.py`).
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -14,11 +13,12 @@ from jaxtyping import Array, Float, UInt8
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.ops.regions import split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
-from dvsnet_jax.video import region_grid
+from dvsnet_jax.video import have_scores, region_grid
 
 
 class PairSample(NamedTuple):
@@ -28,7 +28,7 @@ class PairSample(NamedTuple):
     """What the decision network reads, on its grid (`networks.decision_input`)."""
     confidence: Float[Array, "regions"]
     """Agreement, percent: the share of the region's pixels whose warped label is the label that segmenting the current
-    frame gives. Labels of the truth play no part."""
+    frame gives. Labels of the truth play no part. NaN where segmenting gave what is no number."""
     flow_magnitude: Float[Array, "regions"]
     """Mean length of the flow vectors, in pixels of the frame: the baseline that the decision network has to beat."""
     segmented: UInt8[Array, "regions h w"]
@@ -39,11 +39,12 @@ class PairSample(NamedTuple):
     """Agreement, percent, of the key frame's labels as they are: what warping has to beat."""
 
 
-@partial(jax.jit, static_argnames="config")
+@jax.jit
 def pair_samples(
     params: networks.Params,
     key: UInt8[Array, "n height width 3"],
     current: UInt8[Array, "n height width 3"],
+    carried: CarriedFlow | None = None,
     *,
     config: DVSNetConfig,
 ) -> PairSample:
@@ -51,19 +52,22 @@ def pair_samples(
 
     Regions are cut as `config` says: train at the overlap that inference will use. *Differs from the original*, which
     trains at overlap 0 and infers at 64; `config.replace(overlap=0)` does as it did. Pixels that pad a frame to fit the
-    regions do not count.
+    regions do not count. `carried` is the motion chained from key to current frame, where `config.flow` is
+    `CarriedMotionConfig`.
     """
     grid = region_grid(config, *key.shape[1:3])
     if config.input_size:
         key, current = (resize_legacy(frames, config.input_size) for frames in (key, current))
     keys, currents = split(key, grid), split(current, grid)
     small = preprocessing.half(currents), preprocessing.half(keys)
-    out = networks.flow_and_feature(params, *small, config)
+    out = networks.flow_and_feature(params, *small, config) if carried is None else networks.carried_flow(carried)
     size = (grid.region_height, grid.region_width)
     key_scores = networks.segmentation_scores(params, keys, config)
     feature = networks.decision_input(*small, key_scores, out, config)
     warped, _ = upsample_argmax(warp_scores(key_scores, out.flow, out.scale), size)
-    segmented, _ = upsample_argmax(networks.segmentation_scores(params, currents, config), size)
+    scores = networks.segmentation_scores(params, currents, config)
+    segmented, _ = upsample_argmax(scores, size)
+    known = have_scores(key_scores) & have_scores(scores)
 
     rows, columns = (np.arange(length) for length in size)
     within = [(top + rows < grid.height)[:, None] & (left + columns < grid.width) for top, left in grid.corners]
@@ -73,7 +77,8 @@ def pair_samples(
 
     def agreement(labels: Array) -> Array:
         share = ((labels == segmented) & counted).sum((1, 2)) / pixels
-        return jnp.minimum(100 * share, 100.0)  # the division is by a rounded reciprocal, which can end a hair above 1
+        # The division is by a rounded reciprocal, which can end a hair above 1. Void is not the same as void.
+        return jnp.where(known, jnp.minimum(100 * share, 100.0), jnp.nan)
 
     magnitude = 8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2))
     return PairSample(feature, agreement(warped), magnitude, segmented, warped, agreement(stayed))

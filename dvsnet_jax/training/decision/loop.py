@@ -10,7 +10,8 @@ samples and the dropout masks follow from the seed and the step, and all else is
 `latest/`, so a run killed between the two repeats the epoch and finds the same.
 
 Each batch is dealt out over the devices of all processes, or goes whole to each where it cannot be dealt out evenly:
-the number of devices changes rounding alone. Every process reads the same sets; the first one writes.
+the number of devices changes rounding alone. Every process reads the same sets; the first one reads and writes the
+folder, which need not be there for the others.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental.multihost_utils import sync_global_devices
 from jaxtyping import Float
 
 from dvsnet_jax import networks
@@ -36,9 +37,9 @@ from dvsnet_jax.config import AnyDecisionConfig
 from dvsnet_jax.metrics.calibration import mean_absolute_error, rank_correlation
 from dvsnet_jax.training.decision.example_set import DecisionSet
 from dvsnet_jax.training.decision.network import DecisionTraining, batches, predict, start, train_step
-from dvsnet_jax.training.parallel import deal_out, is_first, local_batch, replicate
+from dvsnet_jax.training.parallel import by_first, deal_out, from_first, is_first, local_batch, replicate, together
 from dvsnet_jax.training.restoring import fresh_decision
-from dvsnet_jax.training.run_folder import claim, write_lines
+from dvsnet_jax.training.run_folder import claim_together, write_lines
 from dvsnet_jax.training.state import TrainState, check_finite, diverged
 
 _LOOK = 64  # steps after which losses are fetched from the device and looked at
@@ -80,11 +81,9 @@ def train(
     """
     folder = Path(save_dir)
     steps = -(-len(data) // training.batch_size)
-    if is_first():
-        claim(folder, _settings(data, validation, training, config))
+    claim_together(folder, _settings(data, validation, training, config))
     state, progress = _resume(folder, training, steps, config, data.features.shape[-1])
-    if is_first():
-        write_lines(folder / "metrics.jsonl", progress.epochs)  # without epochs that were not saved any more
+    by_first(lambda: write_lines(folder / "metrics.jsonl", progress.epochs))  # without epochs that were not saved
     step = int(state.step)
     part, place = _share(training.batch_size)
     pending: list[jax.Array] = []
@@ -103,14 +102,12 @@ def train(
             check_finite(host.params, step, folder)
             if ends:
                 seconds, began = time.perf_counter() - began, time.perf_counter()
-                _end_epoch(host, progress, validation, training, config, steps, seconds, folder)
+                together(partial(_end_epoch, host, progress, validation, training, config, steps, seconds, folder))
                 if is_first():
                     on_epoch(progress.epochs[-1])
-            if is_first():
-                save_state(folder / "latest", host, dataclasses.asdict(progress))
-    if jax.process_count() > 1:
-        sync_global_devices("the first process has written the best")
-    return load_state(folder / "best", {"params": state.params})[0]["params"]
+            by_first(partial(save_state, folder / "latest", host, dataclasses.asdict(progress)))
+    shapes = {"params": state.params}
+    return from_first(lambda: load_state(folder / "best", shapes), shapes)[0]["params"]
 
 
 def predicted(
@@ -157,12 +154,16 @@ def _resume(
     def fresh() -> TrainState:
         return start(fresh_decision(config, channels, training.seed), training, steps)
 
-    if not has_state(folder / "latest"):
-        state, progress = fresh(), Progress()
-        if is_first():  # a full disk shows before the first hour
-            save_state(folder / "latest", state, dataclasses.asdict(progress))
-        return replicate(state), progress
-    state, record = load_state(folder / "latest", jax.eval_shape(fresh))
+    like = jax.eval_shape(fresh)
+
+    def saved() -> tuple[TrainState, dict[str, Any]]:
+        if has_state(folder / "latest"):
+            return load_state(folder / "latest", like)
+        state, record = fresh(), dataclasses.asdict(Progress())
+        save_state(folder / "latest", state, record)  # a full disk shows before the first hour
+        return state, record
+
+    state, record = from_first(saved, like)
     return replicate(state), Progress(**record)
 
 

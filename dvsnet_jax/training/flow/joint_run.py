@@ -1,4 +1,4 @@
-"""The joint fine-tune from start to end, on clips; what `train/flow.py joint` and `train/accelerate.py` both run."""
+"""The joint fine-tune from start to end, on clips; what `dvsnet train flow-joint` and `dvsnet accelerate` run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.augment.key_pairs import draw_key_pair
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
 from dvsnet_jax.datasets.batches import Batches
-from dvsnet_jax.datasets.clips import Clip, Places
+from dvsnet_jax.datasets.clips import Clip, Places, may_have_labels
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.training import loop
 from dvsnet_jax.training.flow import joint
-from dvsnet_jax.training.flow.validation import agreement_at_gaps
+from dvsnet_jax.training.flow.validation import agreement_at_gaps, check_regions
 from dvsnet_jax.training.parallel import local_batch, replicate
 from dvsnet_jax.training.run_folder import fingerprint
 
@@ -50,14 +50,16 @@ def fine_tune(
       distances: least and greatest number of frames that the key frame is behind.
       described: what the clips are, for the run's settings: JSON values.
 
-    Raises InputError where labels are to supervise and there are none, and as `loop.run` does.
+    Raises InputError where labels are to supervise and there are none, where held-out frames cannot be cut into the
+    configuration's regions, and as `loop.run` does.
     """
     if training.supervision == "labels" and not _has_labels(clips):
         raise InputError(
             f"none of the {sum(map(len, clips))} frames has a label, and labels are to supervise; name clips that have "
             "some, or --supervision own, which needs none"
         )
-    source = Places(clips)
+    check_regions(held_out or [], config)
+    source = Places(clips, distances)
     data = Batches(
         source, batch_size=local_batch(training.batch_size), seed=training.seed,
         augment=partial(draw_key_pair, limits=crops, distances=distances),
@@ -93,4 +95,5 @@ def fine_tune(
 
 def _has_labels(clips: Sequence[Clip]) -> bool:
     """Read up to the first one."""
-    return any((clip[index].labels != VOID).any() for clip in clips for index in range(len(clip)))
+    frames = (clip[index] for clip in clips if may_have_labels(clip) for index in range(len(clip)))
+    return any((frame.labels != VOID).any() for frame in frames)

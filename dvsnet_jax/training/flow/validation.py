@@ -13,11 +13,13 @@ from jaxtyping import Array, Float
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig, FlowNet2sConfig
-from dvsnet_jax.datasets.clips import Clip
+from dvsnet_jax.datasets.clips import Clip, current_frames
 from dvsnet_jax.datasets.folders import FlowPair
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.metrics.flow import flow_errors, pool_errors
 from dvsnet_jax.training.decision.examples import pair_samples
+from dvsnet_jax.video import region_grid
 
 
 @partial(jax.jit, static_argnames="config")
@@ -39,6 +41,15 @@ def endpoint_errors(
     return {"epe": pool_errors(found).endpoint_error, "zero": pool_errors(zero).endpoint_error}
 
 
+def check_regions(clips: Sequence[Clip], config: DVSNetConfig) -> None:
+    """Raises InputError where frames cannot be cut into the configuration's regions: before training, not after."""
+    for number, clip in enumerate(clips):
+        try:
+            region_grid(config, *clip[0].image.shape[:2])
+        except ValueError as error:
+            raise InputError(f"held-out clip {number}: {error}") from error
+
+
 def agreement_at_gaps(
     params: networks.Params,
     clips: Sequence[Clip],
@@ -54,7 +65,7 @@ def agreement_at_gaps(
     """
     table: dict[int, Mapping[str, float]] = {}
     for gap in gaps:
-        pairs = [(clip, index) for clip in clips for index in range(gap, len(clip))]
+        pairs = [(clip, index) for clip in clips for index in current_frames(clip, (gap, gap)) if index >= gap]
         chosen = [pairs[int(i)] for i in np.unique(np.linspace(0, len(pairs) - 1, min(most, len(pairs))).astype(int))]
         warped, copied = [], []
         for clip, index in chosen:

@@ -1,0 +1,143 @@
+"""`dvsnet accelerate`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import tyro
+
+from dvsnet_jax.cli.option_types import (
+    Count,
+    Distances,
+    Names,
+    OptionalShare,
+    Pixels,
+    Positive,
+    Range,
+    Specs,
+    option,
+)
+from dvsnet_jax.cli.run_options import GOES_ON, RunOptions, join_processes, need
+from dvsnet_jax.cli.screen import print_record, step_progress
+
+if TYPE_CHECKING:
+    from dvsnet_jax.datasets.clips import Clip
+    from dvsnet_jax.training.accelerate import Acceleration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accelerate:
+    """Fit DVSNet around your network, from video alone.
+
+    Fine-tunes the flow network with its scale head so that warped scores give the segmentation network's own labels,
+    then trains the decision network to predict how well they will. Begins from the bundled weights' flow network, or
+    --restore-from's. Writes SAVE_DIR/weights. Killed at any moment, the same command goes on.
+    """
+
+    interrupted: ClassVar[str] = GOES_ON
+
+    data: Specs = ()
+    """Clips: video:FILE, frames:FOLDER, cityscapes:ROOT:SPLIT, camvid:ROOT:SPLIT or street:COUNT:SEED; may be given
+    again. Labels are not looked at, unless --supervision says so."""
+    validate: Specs = ()
+    """Other clips, to validate on; without, a fifth of every clip is held out."""
+    save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Folder of the run."""
+    restore_from: Annotated[str | None, option("PATH")] = None
+    """A checkpoint of DVSNet; the bundled weights if not given."""
+    segmentation: Annotated[str | None, option("FILE.py:FUNCTION")] = None
+    """A network of your own: a function that takes nothing and returns (SegmentationFunction, parameters)."""
+    hold_out: Names = ()
+    """Beginnings of clips' names that are not trained on."""
+    only: Names = ()
+    """Beginnings of clips' names that are validated on."""
+    steps: Count = 2000
+    """Of the flow fine-tune."""
+    supervision: Literal["own", "labels"] = "own"
+    """Of the fine-tune: the segmentation network's own labels, or the data's, to compare."""
+    batch_size: Count = 4
+    """Over all devices."""
+    learning_rate: Positive = 2e-4
+    """Of the fine-tune."""
+    crop: Pixels = (288, 368)
+    """Of the frames trained on."""
+    scale: Range = (0.6, 1.4)
+    """They are resized by a factor between these first."""
+    pairs: Count = 2000
+    """Of frames, for the decision network."""
+    distances: Distances = (1, 12)
+    """Frames between the two."""
+    epochs: Count = 100
+    """Of the decision network."""
+    decision: Annotated[Literal["local", "paper"] | None, option("{local,paper}")] = None
+    """Kind of decision network, trained from nothing; the checkpoint's if not given."""
+    decision_rate: Positive = 2e-3
+    """The decision network's learning rate."""
+    dropout: OptionalShare = None
+    """The decision network's; 0.5 for the paper's and none for a local one if not given."""
+    seed: int = 0
+    """Of all that is drawn."""
+    run_options: Annotated[RunOptions, tyro.conf.arg(name="")] = field(default_factory=RunOptions)
+
+    def run(self) -> int:
+        need("--data", self.data, "video:drive.mp4")
+        join_processes(self.run_options.distributed)
+
+        from dvsnet_jax import DecisionConfig, LocalDecisionConfig, checkpoints
+        from dvsnet_jax.training.accelerate import accelerate
+        from dvsnet_jax.training.decision.report import table
+        from dvsnet_jax.training.own_network import in_place_of, make_network
+        from dvsnet_jax.training.parallel import by_first, is_first
+        from dvsnet_jax.training.restoring import restore
+
+        params, config = restore(self.restore_from) if self.restore_from else checkpoints.load_bundled()
+        if self.segmentation:
+            params, config = in_place_of(*make_network(self.segmentation), params, config)
+        if self.decision:
+            config = config.replace(decision=DecisionConfig() if self.decision == "paper" else LocalDecisionConfig())
+        clips, held = self._clips()
+        with step_progress("flow steps", self.steps) as show:
+            made = accelerate(
+                params, config, clips, held, self.save_dir, self._settings(),
+                schedule=self.run_options.schedule(self.steps), described=self.data,
+                on_stage=lambda stage: print(f"stage: {stage}", flush=True) if is_first() else None,
+                on_step=lambda done, at: show(done, f"right {at['right']:.3f}, copied {at['copied']:.3f}"),
+                on_epoch=print_record,
+            )  # fmt: skip
+        save = checkpoints.save_accelerator if self.segmentation else checkpoints.save
+        by_first(lambda: save(self.save_dir / "weights", made.params, config))
+        if is_first():
+            print(table(made.rows))
+            print(f"{self.save_dir / 'weights'}: DVSNet around this segmentation network")
+        return 0
+
+    def _clips(self) -> tuple[list[Clip], list[Clip]]:
+        """To train on, and to validate on."""
+        from dvsnet_jax.datasets.clips import Part, clip_sets
+
+        clips = clip_sets(self.data, hold_out=self.hold_out)
+        if self.validate:
+            return clips, clip_sets(self.validate, only=self.only)
+        ends = [(clip, len(clip) * 4 // 5) for clip in clips]
+        return [Part(clip, 0, end) for clip, end in ends], [Part(clip, end, len(clip)) for clip, end in ends]
+
+    def _settings(self) -> Acceleration:
+        from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
+        from dvsnet_jax.training.accelerate import Acceleration
+        from dvsnet_jax.training.decision.network import DecisionTraining
+        from dvsnet_jax.training.flow.joint import JointTraining
+
+        return Acceleration(
+            joint=JointTraining(
+                steps=self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate,
+                supervision=self.supervision, seed=self.seed,
+            ),
+            decision=DecisionTraining(
+                epochs=self.epochs, learning_rate=self.decision_rate, dropout=self.dropout, seed=self.seed
+            ),
+            pairs=self.pairs,
+            distances=self.distances,
+            crops=LabelledAugmentation(crop=self.crop, scale=self.scale),
+        )  # fmt: skip

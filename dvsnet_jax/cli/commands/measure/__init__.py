@@ -1,0 +1,25 @@
+"""`dvsnet measure …`: how good and how fast the networks and the frame step are."""
+
+from __future__ import annotations
+
+from dvsnet_jax.cli.commands.measure.ablations import Ablations
+from dvsnet_jax.cli.commands.measure.feature_ablation import FeatureAblation
+from dvsnet_jax.cli.commands.measure.flow import MeasureFlow
+from dvsnet_jax.cli.commands.measure.portability import Portability
+from dvsnet_jax.cli.commands.measure.segmentation import MeasureSegmentation
+from dvsnet_jax.cli.commands.measure.speed import Speed
+from dvsnet_jax.cli.commands.measure.step_trace import StepTrace
+from dvsnet_jax.cli.running import Family
+
+MEASURE = Family(
+    "Measure a network, the frame step's speed, an ablation.",
+    {
+        "segmentation": MeasureSegmentation,
+        "flow": MeasureFlow,
+        "speed": Speed,
+        "portability": Portability,
+        "step-trace": StepTrace,
+        "ablations": Ablations,
+        "feature-ablation": FeatureAblation,
+    },
+)

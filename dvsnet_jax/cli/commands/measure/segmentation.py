@@ -1,0 +1,61 @@
+"""`dvsnet measure segmentation`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from dvsnet_jax.cli.option_types import Names, option
+from dvsnet_jax.cli.screen import step_progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureSegmentation:
+    """Measure the segmentation network: mIoU, whole and in regions.
+
+    "In regions" is what DVSNet shows where it segments everything; void pixels do not count, and means are over the
+    classes that occur. CamVid is measured in its own 11 classes. Prints a markdown table.
+    """
+
+    data: Annotated[str, tyro.conf.arg(metavar="DATA")]
+    """Labelled pictures: camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], folder:FRAMES:LABELS or
+    street:COUNT:SEED[:HxW]; @SCALE after it resizes them first."""
+    only: Names = ()
+    """Beginnings of the pictures' names that are taken."""
+    weights: Annotated[str | None, option("PATH")] = None
+    """A checkpoint of DVSNet; the bundled weights if not given."""
+
+    def run(self) -> int:
+        import numpy as np
+
+        from dvsnet_jax import checkpoints
+        from dvsnet_jax.datasets import camvid, cityscapes
+        from dvsnet_jax.datasets.labelled_sets import labelled_set
+        from dvsnet_jax.evaluation.segmentation import Counting, in_regions, whole
+        from dvsnet_jax.metrics.segmentation import class_ious, mean_iou, pixel_accuracy
+        from dvsnet_jax.networks import prepare
+        from dvsnet_jax.training.restoring import restore
+
+        params, config = restore(self.weights) if self.weights else checkpoints.load_bundled()
+        params = prepare(params, config)
+        classes: Counting = "camvid" if self.data.startswith("camvid:") and config.num_classes == 19 else "own"
+        source = labelled_set(self.data, num_classes=config.num_classes, only=self.only)
+        with step_progress("pictures", 2 * len(source)) as show:
+            uncut = whole(
+                params["segmentation"], source, config.segmentation, classes=classes,
+                on_picture=lambda done: show(done, "whole"),
+            )  # fmt: skip
+            cut = in_regions(
+                params, source, config, classes=classes, on_picture=lambda done: show(len(source) + done, "in regions")
+            )
+        names = camvid.CLASSES if classes == "camvid" else cityscapes.CLASSES if config.num_classes == 19 else ()
+        print(f"{' '.join([self.data, *self.only])}: {len(source)} pictures\n")
+        print("| | whole | in regions |\n|---|--:|--:|")
+        for title, metric in (("mIoU", mean_iou), ("pixel accuracy", pixel_accuracy)):
+            print(f"| **{title}** | {metric(uncut):.2%} | {metric(cut):.2%} |")
+        for index, ious in enumerate(zip(class_ious(uncut), class_ious(cut), strict=True)):
+            if not np.isnan(ious).all():  # the class occurs
+                print(f"| {names[index] if names else index} | {ious[0]:.1%} | {ious[1]:.1%} |")
+        return 0

@@ -1,0 +1,160 @@
+"""`dvsnet policies`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import tyro
+
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, Positives, option
+from dvsnet_jax.cli.run_options import need
+from dvsnet_jax.cli.screen import tell
+from dvsnet_jax.cli.weights import load_weights
+
+if TYPE_CHECKING:
+    from dvsnet_jax.config import DVSNetConfig
+    from dvsnet_jax.evaluation.clips.labelled import LabelledClip
+    from dvsnet_jax.evaluation.policies.measurement import Measured
+    from dvsnet_jax.evaluation.segmentation import Counting
+    from dvsnet_jax.networks import Params
+
+PolicyName = Literal["learned", "loss", "dynamic", "interval", "difference", "flow", "random", "oracle"]
+"""Of `evaluation.policies.simulation.POLICIES`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparePolicies:
+    """Compare policies at equal share of regions segmented.
+
+    Consecutive labelled frames are a clip, whose first frame is segmented whole and counts. Every frame is segmented
+    once; then each policy's threshold is searched for with runs that only warp, and what is printed at a share is
+    interpolated between the nearest runs. Prints markdown tables: mIoU, outlines, temporal consistency, settings,
+    multiply-adds and time a frame, and the Pareto front.
+    """
+
+    interrupted: ClassVar[str] = "interrupted; --json has what was measured until now"
+
+    data: Annotated[str, tyro.conf.arg(metavar="DATA")]
+    """Labelled video: camvid:ROOT:SPLIT (measured in its own 11 classes), cityscapes:ROOT:SPLIT[:LABELS] or
+    folder:FRAMES:LABELS."""
+    only: Names = ()
+    """Beginnings of frames' names that are taken."""
+    weights: Annotated[str | None, option("PATH")] = None
+    """A checkpoint's folder; the bundled weights if not given."""
+    segmentation: Annotated[str | None, option("FILE.py:FUNCTION")] = None
+    """A network of your own, with the --weights that 'dvsnet accelerate' wrote around it."""
+    protocol: Literal["every", "snippets"] = "every"
+    """Which frames count: all that have labels, or as in the paper the last of frames 1 to 20."""
+    scale: Positive = 1.0
+    """Resizes the frames first."""
+    shares: Positives = (0.05, 0.1, 0.2, 0.3, 0.5)
+    """Of regions, 0 to 1."""
+    policies: tuple[PolicyName, ...] = (
+        "learned", "loss", "dynamic", "interval", "difference", "flow", "random", "oracle",
+    )  # fmt: skip
+    """Those compared; oracle knows how many warped labels are right."""
+    tolerance: Positive = 0.005
+    """Between share and run."""
+    runs: Count = 8
+    """At most, for each policy and share."""
+    seed: int = 0
+    """Of the policy random."""
+    no_consistency: bool = False
+    """Leave out temporal consistency, which takes optical flow."""
+    no_time: bool = False
+    """Leave out timing the frame step."""
+    report: OptionalPath = None
+    """Write a page with plots and a player here, HTML; frames are embedded in it."""
+    report_share: Positive = 0.3
+    """Whose frames it shows."""
+    json: OptionalPath = None
+    """Write all measurements here, one JSON object a line."""
+
+    def run(self) -> int:
+        need("--policies", self.policies, "learned loss")
+        if self.segmentation and not self.weights:
+            raise UsageError("--segmentation needs --weights, those that 'dvsnet accelerate' wrote around this network")
+
+        from dvsnet_jax.errors import InputError
+        from dvsnet_jax.media.json_lines import JsonLinesWriter
+
+        if self.report and not Path(self.report).parent.is_dir():  # said before an hour's work, not after
+            raise InputError(f"{self.report}: there is no folder {Path(self.report).parent}; make it, or name another")
+        params, config = self._restored()
+        clips = self._clips(config)
+        with JsonLinesWriter(self.json) if self.json else nullcontext() as lines:
+            print(self._measured(params, config, clips, lines.write if lines else lambda record: None))
+        return 0
+
+    def _restored(self) -> tuple[Params, DVSNetConfig]:
+        from dvsnet_jax import checkpoints, networks
+        from dvsnet_jax.training.own_network import make_network
+
+        need("--policies", self.policies, "learned loss")
+        if self.segmentation and self.weights:
+            params, config = checkpoints.load_accelerator(self.weights, *make_network(self.segmentation))
+        else:
+            params, config = load_weights(self.weights, None)
+        return networks.prepare(params, config), config
+
+    def _clips(self, config: DVSNetConfig) -> list[LabelledClip]:
+        from dvsnet_jax.evaluation.clips.labelled import labelled_clips, snippets
+
+        if self.protocol == "snippets":
+            return snippets(self.data, only=self.only, scale=self.scale)
+        return labelled_clips(self.data, num_classes=config.num_classes, only=self.only, scale=self.scale)
+
+    def _measured(
+        self, params: Params, config: DVSNetConfig, clips: Sequence[LabelledClip], write: Callable[[Any], None]
+    ) -> str:
+        """The tables; `write` gets every measurement, and the report is written."""
+        from dvsnet_jax.benchmarks.step_time import step_time
+        from dvsnet_jax.datasets.flow.dis import find_flow
+        from dvsnet_jax.evaluation.policies.measurement import segment_clips
+        from dvsnet_jax.evaluation.policies.report import policy_report
+        from dvsnet_jax.evaluation.policies.sweep import sweep
+        from dvsnet_jax.evaluation.policies.tables import front_table, table
+        from dvsnet_jax.evaluation.reports.page import write_report
+        from dvsnet_jax.markdown import markdown_table
+
+        def on_run(run: Measured) -> None:
+            write({"what": "run", **run.as_json()})
+            at = f" {run.setting:.4g}" if isfinite(run.setting) else ""
+            tell(f"{run.policy}{at}: {run.share:.1%} of regions segmented, mIoU {run.mean_iou:.2%}")
+
+        classes: Counting = "camvid" if self.data.startswith("camvid:") else "own"
+        count = sum(len(clip.frames) for clip in clips)
+        names = ("data", "only", "protocol", "scale", "seed", "tolerance")
+        write({"what": "settings", "weights": str(self.weights), **{name: getattr(self, name) for name in names},
+               "clips": len(clips), "frames": count})  # fmt: skip
+        motion = None if self.no_consistency else find_flow
+        video = segment_clips(params, clips, config=config, seed=self.seed, motion=motion, progress=tell)
+        height, width = clips[0].frames[0].image.shape[:2]
+        time = None if self.no_time else step_time(params, config, height=height, width=width, progress=tell)
+        if time:
+            write({"what": "step time", **time.as_json()})
+        result = sweep(
+            params, video, config=config, shares=self.shares, policies=self.policies,
+            classes=classes, first_counts=self.protocol == "every",
+            tolerance=self.tolerance, most_runs=self.runs, on_run=on_run, time=time,
+        )  # fmt: skip
+        for cells in result.policies.values():
+            for cell in cells:
+                write({"what": "at share", **cell.as_json()})
+        named = " ".join([self.data, *self.only])
+        described = f"{named}: {count} frames, {len(clips)} clip{'' if len(clips) == 1 else 's'}"
+        if self.report:
+            facts = [("Data", described), ("Weights", str(self.weights or "bundled")),
+                     ("Regions", f"{config.regions[0]} × {config.regions[1]}, overlap {config.overlap}")]  # fmt: skip
+            page = policy_report(
+                params, result, clips, video, config=config, share=self.report_share, classes=classes,
+                title="When to segment a region anew", facts=facts,
+            )  # fmt: skip
+            write_report(self.report, page)
+        return "\n\n".join([described, table(result), markdown_table(front_table(result))])

@@ -1,0 +1,144 @@
+"""`dvsnet train segmentation`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import tyro
+
+from dvsnet_jax.cli.option_types import Count, Names, OptionalPositive, Pixels, Positive, Range, Specs, option
+from dvsnet_jax.cli.run_options import GOES_ON, Precision, RunOptions, chosen_precision, join_processes, need
+from dvsnet_jax.cli.screen import print_validation, step_progress
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dvsnet_jax.networks import Params
+    from dvsnet_jax.training.segmentation import SegmentationTraining
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSegmentation:
+    """Stage 1: train the segmentation network on labelled frames.
+
+    Writes SAVE_DIR/metrics.jsonl and SAVE_DIR/weights, a checkpoint of DVSNet with this segmentation network in it, the
+    best by validation. Killed at any moment, the same command goes on and ends with the same parameters.
+    """
+
+    interrupted: ClassVar[str] = GOES_ON
+
+    data: Specs = ()
+    """A data set, camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], folder:FRAMES:LABELS or street:COUNT:SEED[:HxW];
+    @SCALE after it resizes it first. May be given again."""
+    validate: Specs = ()
+    """The same, to validate on; without, the last parameters are kept."""
+    hold_out: Names = ()
+    """Beginnings of names that are not trained on."""
+    save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Folder of the run."""
+    restore_from: Annotated[str | None, option("PATH")] = None
+    """A checkpoint of any DVSNet (with another number of classes the last layers are fresh), or imagenet: the trunk of
+    EfficientNet-Lite0. Without it all is fresh."""
+    preset: Literal["cityscapes", "deeplab-v2", "street"] = "street"
+    """The networks, where there is no checkpoint."""
+    num_classes: Count = 19
+    """Of the labels."""
+    steps: Count = 1000
+    """Of the whole run."""
+    batch_size: Count = 8
+    """Over all devices."""
+    crop: Pixels = (320, 320)
+    """Of the pictures trained on."""
+    scale: Range = (0.5, 2.0)
+    """They are resized by a factor between these first."""
+    learning_rate: Positive = 3e-3
+    """Of the head, at the first step."""
+    trunk_rate: Positive = 0.15
+    """The trunk's learning rate over the head's."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """How the parameters move."""
+    weight_decay: float = 1e-4
+    """0 or more."""
+    warmup: int = 0
+    """Steps in which the learning rate rises from 0."""
+    average: float = 0.998
+    """Of the exponential mean of the parameters, which is what is kept; 0 keeps the last ones."""
+    batch_norm: Literal["trained", "frozen"] = "trained"
+    """frozen: with the moments that are stored."""
+    freeze: Names = ()
+    """Beginnings of layers' names that stay as they are."""
+    class_weights: Annotated[OptionalPositive, tyro.conf.arg(metavar="MOST")] = None
+    """Weigh classes by 1/√frequency, at most so much."""
+    hard_share: OptionalPositive = None
+    """Online hard example mining: the least share of pixels that count."""
+    loss_every: Count = 1
+    """The loss looks at every n-th pixel down and across."""
+    precision: Precision = "float32"
+    """Of activations; bfloat16 is for accelerators, but not for depthwise convolutions on a GPU."""
+    in_memory: bool = False
+    """Read the data once and keep it."""
+    seed: int = 0
+    """Of all that is drawn."""
+    run_options: Annotated[RunOptions, tyro.conf.arg(name="")] = field(default_factory=RunOptions)
+
+    def run(self) -> int:
+        need("--data", self.data, "folder:FRAMES:LABELS")
+        join_processes(self.run_options.distributed)
+
+        from dvsnet_jax import checkpoints
+        from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
+        from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_sets
+        from dvsnet_jax.training.parallel import by_first, is_first
+        from dvsnet_jax.training.segmentation_run import train_segmentation
+        from dvsnet_jax.training.warm_start import PRESETS, begin
+
+        source = labelled_sets(
+            self.data, num_classes=self.num_classes, in_memory=self.in_memory, hold_out=self.hold_out
+        )
+        held = labelled_sets(self.validate, num_classes=self.num_classes) if self.validate else None
+        params, config, note = begin(self.restore_from, PRESETS[self.preset], self.num_classes, self.seed)
+        if note and is_first():
+            print(note, flush=True)
+        self._check(params)
+        training = self._training(count_pixels(source, self.num_classes))
+        with step_progress("steps", self.steps) as show:
+            kept = train_segmentation(
+                params["segmentation"], config.segmentation, source, self.save_dir, training,
+                self.run_options.schedule(self.steps), held_out=held,
+                # CamVid is measured in its own 11 classes.
+                classes="camvid" if all(spec.startswith("camvid:") for spec in self.validate) else "own",
+                crops=LabelledAugmentation(crop=self.crop, scale=self.scale),
+                described={"data": self.data, "held out": self.hold_out, "validated on": self.validate or None},
+                on_step=lambda done, metrics: show(done, f"loss {metrics['loss']:.3f}"),
+                on_validation=print_validation,
+            )  # fmt: skip
+        by_first(lambda: checkpoints.save(self.save_dir / "weights", {**params, "segmentation": kept}, config))
+        if is_first():
+            print(f"{self.save_dir / 'weights'}: DVSNet with this segmentation network")
+        return 0
+
+    def _check(self, params: Params) -> None:
+        from dvsnet_jax.errors import InputError
+
+        if unknown := [name for name in self.freeze if not any(k.startswith(name) for k in params["segmentation"])]:
+            raise InputError(f"--freeze {' '.join(unknown)}: no layer's name begins so (stem, block0_, res2a …)")
+        if not 0 <= self.warmup < self.steps or not 0 <= self.average < 1 or self.weight_decay < 0:
+            raise InputError(
+                f"--warmup {self.warmup}, --average {self.average}, --weight-decay {self.weight_decay}: expected "
+                "0 or more steps, fewer than --steps; a mean's weight from 0 to below 1; and 0 or more"
+            )
+
+    def _training(self, pixels: np.ndarray) -> SegmentationTraining:
+        from dvsnet_jax.training.segmentation import SegmentationTraining
+        from dvsnet_jax.training.segmentation_loss import weights_by_frequency
+
+        weights = weights_by_frequency(pixels, most=self.class_weights) if self.class_weights else None
+        return SegmentationTraining(
+            steps=self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate, trunk_rate=self.trunk_rate,
+            optimizer=self.optimizer, weight_decay=self.weight_decay, warmup=self.warmup, average=self.average,
+            batch_norm=self.batch_norm, freeze=self.freeze, hard_share=self.hard_share, every=self.loss_every,
+            class_weights=None if weights is None else tuple(weights.tolist()),
+            precision=chosen_precision(self.precision), seed=self.seed,
+        )  # fmt: skip

@@ -1,0 +1,120 @@
+"""A command from its words to its exit status, for `dvsnet` and for the recipes in `train/` and `eval/` alike."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Union
+
+import tyro
+
+from dvsnet_jax.cli.failures import UsageError, lines
+from dvsnet_jax.cli.freed_memory import keep_freed_memory
+from dvsnet_jax.cli.run_options import stop_others
+from dvsnet_jax.errors import DamagedInput
+
+
+class Family(NamedTuple):
+    """Commands below a word of their own, such as `dvsnet train …`."""
+
+    summary: str
+    commands: Mapping[str, Any]
+    """By name, a command (a dataclass of its options with a `run` that returns the exit status) or a `Family`."""
+
+
+def run_command(
+    command: Any, argv: Sequence[str] | None, *, name: str, description: str | None = None, default: Any = None
+) -> int:
+    """Reads the options, runs the command; its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C.
+
+    Args:
+      command: a command or a `Family` of some.
+      argv: its words, or None for those of this process.
+      name: how it is called; errors begin with it.
+      description: what `--help` says; the command's docstring if not given.
+      default: an instance of the command, whose options hold where they are not given.
+
+    Errors are one line on stderr; `--debug` among the words, or DVSNET_DEBUG=1, shows where they came from.
+    """
+    if argv is None:  # a process of its own
+        keep_freed_memory()
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words or os.environ.get("DVSNET_DEBUG", "") not in ("", "0")
+    words = [word for word in words if word != "--debug"]
+    chosen = None
+    try:
+        chosen = tyro.cli(
+            _union(command, words) if isinstance(command, Family) else command,
+            prog=name,
+            description=description,
+            args=words,
+            config=(tyro.conf.FlagCreatePairsOff,),
+            **({} if default is None else {"default": default}),
+        )
+        with _short_warnings(name):
+            return chosen.run()
+    except SystemExit as stop:  # tyro's: --help, or wrong usage, which it has told
+        return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
+    except KeyboardInterrupt as interrupt:
+        if interrupt.__cause__ is not None:  # what had failed before
+            _print(name, interrupt.__cause__)
+        print(f"{name}: {getattr(chosen, 'interrupted', 'interrupted')}", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        _print(name, error)
+        stop_others(error)
+        return 2 if isinstance(error, UsageError) else 1
+
+
+def _print(name: str, error: BaseException) -> None:
+    print(f"{name}: " + "\n".join(lines(error)), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _short_warnings(name: str) -> Iterator[None]:
+    """Damaged input is told in one line, without the place in the code that found it."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, DamagedInput):
+            print(f"{name}: {message}", file=sys.stderr, flush=True)
+        else:
+            usual(message, category, *rest, **more)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
+
+
+def run_recipe(
+    command: Any, argv: Sequence[str] | None, *, file: str, description: str | None, default: Any = None
+) -> int:
+    """The same for a recipe, called by its file's name and described by its docstring."""
+    return run_command(command, argv, name=Path(file).name, description=description, default=default)
+
+
+def _union(family: Family, words: Sequence[str]) -> Any:
+    """The type that tyro reads subcommands from. Those that `words` do not ask for are described by one sentence."""
+    kinds: list[Any] = []
+    for name, command in family.commands.items():
+        asked = words[:1] == [name]
+        if isinstance(command, Family):
+            family_below = _union(command, words[1:] if asked else ())
+            kinds.append(Annotated[family_below, tyro.conf.subcommand(name, description=command.summary)])
+        else:
+            summary = None if asked else _first_sentence(command.__doc__)
+            kinds.append(Annotated[command, tyro.conf.subcommand(name, description=summary)])
+    return Union[tuple(kinds)]  # noqa: UP007
+
+
+def _first_sentence(text: str) -> str:
+    return " ".join(re.split(r"\.\s", text)[0].split()).removesuffix(".") + "."

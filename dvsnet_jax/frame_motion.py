@@ -1,0 +1,30 @@
+"""What the frame step takes of a frame's motion, wherever it comes from (`media.motion`)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jaxtyping import Array, Float
+
+
+class FrameMotion(NamedTuple):
+    """Motion from the current frame to the one before it, a vector for each 8×8 pixels of the frame; for
+    `segment_clip` every field has a leading time axis. Rows and columns are rounded up where 8 does not divide the
+    frame's sides."""
+
+    flow: Float[Array, "streams h//8 w//8 2"]
+    """Displacement (x, y) in cells, current → previous: where in the frame before each point was. NaN where it is not
+    known at all (a cut, a lost frame): a region that holds such a cell is segmented."""
+    trust: Float[Array, "streams h//8 w//8"]
+    """How far each vector can be trusted, 0..1: 0 where it was only filled in from its neighbours."""
+
+
+class CarriedFlow(NamedTuple):
+    """Motion chained since each region's key frame: what `VideoState` holds of it."""
+
+    flow: Float[Array, "regions h//8 w//8 2"]
+    """Displacement (x, y) in cells of the region, current → key; 0 right after the region was segmented."""
+    trust: Float[Array, "regions h//8 w//8"]
+    """The product of what was known of each step; 1 right after the region was segmented."""
+    age: Float[Array, "regions"]
+    """Frames since the key frame."""

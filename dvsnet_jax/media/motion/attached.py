@@ -1,0 +1,94 @@
+"""A source's frames, each with the motion from it to the one before, found in a thread while they are read ahead.
+
+source = open_source("drive.mp4")
+plan = choose(source)  # plan.kind, plan.reason
+with contextlib.closing(with_motion(source, plan.kind)) as frames:
+    for frame, motion in frames: ...  # motion None: not known
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from importlib.util import find_spec
+from typing import Literal, NamedTuple
+
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.motion.codec import codec_motion
+from dvsnet_jax.media.motion.dis import DisMotion
+from dvsnet_jax.media.motion.encoder import EncoderMotion
+from dvsnet_jax.media.motion.field import Motion
+from dvsnet_jax.media.motion.following import Estimator, Follower
+from dvsnet_jax.media.motion.inspection import inspect
+from dvsnet_jax.media.prefetch import run_ahead
+from dvsnet_jax.media.sources import Frame, Source, Video
+from dvsnet_jax.media.video_reader import is_live
+
+Kind = Literal["codec", "encoder", "dis"]
+"""The file's own vectors; an encoder's; dense inverse search."""
+_AHEAD = 4  # frames, as sources read
+
+
+_NO_OPENCV = "OpenCV is not installed"
+
+
+class Plan(NamedTuple):
+    """Which source of motion is taken for a source of frames."""
+
+    kind: Kind
+    reason: str
+    """A sentence for the person at the terminal."""
+
+
+def choose(source: Source) -> Plan:
+    """The best source of motion for these frames (what `--motion auto` takes).
+
+    DIS, which was the most exact on every kind of file that was measured. Where OpenCV is not installed: a file's own
+    vectors, if each leads to the frame before; else an encoder's. Raises InputError for a video that cannot be opened.
+    """
+    if find_spec("cv2"):
+        return Plan("dis", "the most exact, for every kind of source")
+    if not isinstance(source, Video):
+        return Plan("encoder", f"{_NO_OPENCV}, and images have no vectors of their own")
+    if is_live(source.location):
+        return Plan("encoder", f"{_NO_OPENCV}, and a stream's vectors cannot be looked at beforehand")
+    inspection = inspect(source.location)
+    return Plan("codec" if inspection.direct else "encoder", f"{_NO_OPENCV}, and {inspection.reason}")
+
+
+def with_motion(source: Source, kind: Kind) -> Iterator[tuple[Frame, Motion | None]]:
+    """`source.frames()`, each with the motion to the frame before it; close the iterator to stop its threads.
+
+    Motion is None where it is not known: for the first frame, after one that cannot be read, for one of another size,
+    at a cut, and where the pictures contradict what was found. Whoever leaves out a frame joins its motion with the
+    next one's (`compose`).
+
+    Raises InputError for `codec` where the source is no video or its vectors will not do (see `inspect`), and for `dis`
+    and `encoder` where OpenCV or libx264 is missing.
+    """
+    if kind == "codec":
+        if not isinstance(source, Video):
+            raise InputError(f"{source.name}: images have no motion vectors of their own; take 'dis' or 'encoder'")
+        if not is_live(source.location) and not (inspection := inspect(source.location)).usable:
+            raise InputError(
+                f"{source.location}: its motion vectors will not do, {inspection.reason}; take 'dis' or 'encoder'"
+            )
+        return run_ahead(_coded(source), window=_AHEAD)
+    return run_ahead(_followed(source, Follower(_estimator(kind))), window=_AHEAD)
+
+
+def _estimator(kind: Kind) -> Estimator:
+    return DisMotion() if kind == "dis" else EncoderMotion()
+
+
+def _followed(source: Source, follower: Follower) -> Iterator[tuple[Frame, Motion | None]]:
+    with closing(source.frames()) as frames:  # type: ignore[type-var]
+        for frame in frames:
+            yield frame, follower.step(frame.image)
+
+
+def _coded(source: Video) -> Iterator[tuple[Frame, Motion | None]]:
+    otherwise = _estimator("dis" if find_spec("cv2") else "encoder")
+    with closing(codec_motion(source.location, otherwise)) as found:
+        for index, (image, motion) in enumerate(found):
+            yield source.frame(index, image), motion

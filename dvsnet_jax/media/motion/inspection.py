@@ -1,0 +1,68 @@
+"""Whether a video file's own vectors will do, found out from its first frames."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import islice
+from typing import NamedTuple
+
+from dvsnet_jax.media.images import UnreadableFrame
+from dvsnet_jax.media.motion.codec import codec_motion
+from dvsnet_jax.media.motion.encoder import EncoderMotion
+from dvsnet_jax.media.motion.likeness import Grey, grey, likeness
+from dvsnet_jax.media.motion.painting import vectors_of
+from dvsnet_jax.media.video_reader import decode_frames, probe_coding
+
+_LOOKED_AT = 24  # frames
+_AS_GOOD = 0.75  # share of the likeness that an encoder's search reaches: 0.85 to 1 was seen, 0.6 of wrong vectors
+
+
+class Inspection(NamedTuple):
+    """What the first frames of a file tell of its vectors."""
+
+    usable: bool
+    """Motion comes from them."""
+    direct: bool
+    """And each leads to an earlier frame, as a rule the one before: there are no B frames."""
+    reason: str
+    """A sentence for the person at the terminal."""
+
+
+def inspect(path: str) -> Inspection:
+    """Looks at a file's first 24 frames. Raises InputError where the video cannot be opened."""
+    codec, held_back = probe_coding(path)
+    predicted = 0
+    with closing(decode_frames(path, vectors=True)) as frames:
+        for index, frame in enumerate(islice(frames, _LOOKED_AT)):
+            if isinstance(frame, UnreadableFrame):
+                return Inspection(False, False, "the file is damaged near its beginning")
+            if frame.interlaced_frame:
+                return Inspection(False, False, "the file is coded in fields")
+            predicted += index > 0 and vectors_of(frame) is not None
+    if not predicted:
+        return Inspection(False, False, f"no vectors come with its first frames ({codec})")
+    known, own, sought = _likeness(path)
+    if known < predicted / 2 or own < _AS_GOOD * sought:
+        return Inspection(False, False, f"the pictures contradict its vectors ({codec})")
+    if held_back:
+        return Inspection(True, False, f"the file has B frames ({codec}), whose vectors reach over several frames")
+    return Inspection(True, True, f"the file has vectors from frame to frame ({codec}), and they fit the pictures")
+
+
+def _likeness(path: str) -> tuple[int, float, float]:
+    """Of how many of the first frames motion comes out; how like they are, all in all, to those before them moved along
+    it, and moved along what an encoder finds."""
+    last: Grey | None = None
+    encoder, known, own, sought = EncoderMotion(), 0, 0.0, 0.0
+    with closing(codec_motion(path)) as frames:
+        for image, motion in islice(frames, _LOOKED_AT):
+            if isinstance(image, UnreadableFrame):
+                break
+            here = grey(image)
+            found = encoder.flow(here, last)
+            if motion is not None and found is not None and last is not None:
+                known += 1
+                own += likeness(here, last, motion.flow)[0]
+                sought += likeness(here, last, found[0])[0]
+            last = here
+    return known, own, sought

@@ -1,0 +1,198 @@
+"""`dvsnet accelerate`, `train`, `policies` and `measure`: what they list, what they take, how they fail.
+
+What they compute is tested where the recipes are, which call the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pytest
+from tiny import TINY, tiny_params
+from tiny_files import write_images
+
+from dvsnet_jax import cli, config, export
+from dvsnet_jax.cli.commands.accelerate import Accelerate
+from dvsnet_jax.cli.commands.measure.feature_ablation import FeatureAblation, Layer
+from dvsnet_jax.cli.commands.measure.portability import Portability
+from dvsnet_jax.cli.commands.policies import ComparePolicies
+from dvsnet_jax.cli.commands.train.decision import TrainDecision
+from dvsnet_jax.cli.commands.train.flow_joint import FineTuneFlow
+from dvsnet_jax.cli.commands.train.flow_pairs import FlowPairs
+from dvsnet_jax.cli.commands.train.flow_supervised import TrainFlow
+from dvsnet_jax.cli.commands.train.segmentation import TrainSegmentation
+from dvsnet_jax.cli.run_options import RunOptions
+from dvsnet_jax.cli.running import Family, _first_sentence
+from dvsnet_jax.datasets.augment.flow import FlowAugmentation
+from dvsnet_jax.evaluation.policies.simulation import POLICIES
+from dvsnet_jax.training.accelerate import Acceleration
+from dvsnet_jax.training.decision.network import DecisionTraining
+from dvsnet_jax.training.flow.joint import JointTraining
+from dvsnet_jax.training.flow.joint_run import CROPS
+from dvsnet_jax.training.flow.supervised import SCHEDULES, FlowTraining
+from dvsnet_jax.training.loop import Schedule
+from dvsnet_jax.training.segmentation import SegmentationTraining
+from dvsnet_jax.training.warm_start import PRESETS
+
+
+def commands(family: Family = cli.DVSNET, before: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """All commands by their words."""
+    found: dict[tuple[str, ...], Any] = {}
+    for name, command in family.commands.items():
+        words = (*before, name)
+        found |= commands(command, words) if isinstance(command, Family) else {words: command}
+    return found
+
+
+def defaults(options: Any) -> dict[str, Any]:
+    return {field.name: field.default for field in dataclasses.fields(options)}
+
+
+@pytest.mark.parametrize("words", [(), ("train",), ("measure",)], ids=lambda words: " ".join(words))
+def test_help_has_a_line_for_each_command(words, capsys):
+    assert cli.main([*words, "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    family = cli.DVSNET
+    for word in words:
+        family = family.commands[word]
+    for name, command in family.commands.items():
+        said = command.summary if isinstance(command, Family) else _first_sentence(command.__doc__)
+        assert f"• {name} {said}" in told
+        assert len(said) <= 63, f"{name}: {said} is more than a line"
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_says_all_of_it_when_asked(words, capsys):
+    assert cli.main([*words, "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert " ".join(commands()[words].__doc__.split()) in told
+    assert f"usage: dvsnet {' '.join(words)}" in told
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "differ"),
+    [
+        (TrainSegmentation, SegmentationTraining(), {"class_weights"}),
+        (TrainFlow, FlowTraining(), set()),
+        (TrainFlow, FlowAugmentation(), set()),
+        (FineTuneFlow, JointTraining(), set()),
+        (FineTuneFlow, CROPS, set()),
+        (TrainDecision, DecisionTraining(), set()),
+        (Accelerate, Acceleration().joint, set()),
+        (Accelerate, Acceleration(), {"decision"}),
+        (Accelerate, CROPS, set()),
+        (RunOptions, Schedule(steps=1), set()),
+        (FeatureAblation, config.DecisionConfig(), set()),
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_options_begin_where_the_settings_do(command, settings, differ):
+    """They are written twice, since a command must not import jax before it runs."""
+    options = defaults(command)
+    shared = {name for name in options if hasattr(settings, name)} - differ
+    assert shared
+    assert {name: options[name] for name in shared} == {name: getattr(settings, name) for name in shared}
+
+
+def test_options_of_other_names_begin_where_the_settings_do():
+    decision = DecisionTraining()
+    assert defaults(TrainSegmentation)["loss_every"] == SegmentationTraining().every
+    accelerate = defaults(Accelerate)
+    assert (accelerate["epochs"], accelerate["decision_rate"]) == (decision.epochs, decision.learning_rate)
+    assert defaults(FeatureAblation)["learning_rate"] == decision.learning_rate
+
+
+def test_choices_are_what_there_is():
+    def choices(command, name):
+        return get_args(get_type_hints(command)[name])
+
+    assert defaults(ComparePolicies)["policies"] == POLICIES
+    assert get_args(choices(ComparePolicies, "policies")[0]) == POLICIES
+    assert get_args(Layer) == defaults(FeatureAblation)["layers"] == config.FLOW_FEATURES
+    for command in (TrainSegmentation, TrainFlow, FineTuneFlow):
+        assert choices(command, "preset") == tuple(sorted(PRESETS))
+    assert choices(TrainFlow, "schedule") == tuple(SCHEDULES)
+    assert defaults(Portability)["platforms"] == ",".join(export.PLATFORMS)
+
+
+RUN = ["--save-dir", "run"]
+SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["train"], 2, "Expected one of {segmentation, flow-pairs, flow-supervised, flow-joint, decision-data"),
+        (["measure"], 2, "Expected one of {segmentation, flow, speed"),
+        (["train", "segmentation"], 2, "Missing from dvsnet train segmentation: --save-dir"),
+        (["train", "segmentation", *RUN], 2, "dvsnet: --data is missing; add it, such as --data folder:"),
+        (["accelerate", *RUN], 2, "dvsnet: --data is missing; add it, such as --data video:drive.mp4"),
+        (["accelerate", *RUN, "--data", "frames:gone"], 1, "dvsnet: gone: no such file or folder"),
+        (["accelerate", *RUN, "--data", "frames:gone", "--crop", "64"], 2, "--crop'. Expected 2 values"),
+        (["accelerate", *RUN, "--data", "frames:gone", "--scale", "1", "-1"], 2, "'-1' is not a finite number above 0"),
+        (["accelerate", *RUN, "--data", "frames:gone", "--step", "3"], 2, "Perhaps you meant: --steps COUNT"),
+        ([*SUPERVISED, "--steps", "1.5"], 2, "Error parsing --steps: '1.5' is not a whole number of 1 or more"),
+        ([*SUPERVISED, "--validate-every", "0"], 2, "--validate-every: '0' is not a whole number of 1 or more"),
+        ([*SUPERVISED, "--exponent", "inf"], 2, "Error parsing --exponent: 'inf' is not a finite number above 0"),
+        ([*SUPERVISED, "--network", "FlowNetX"], 2, "FlowNetSD"),
+        ([*SUPERVISED, "--crop", "64", "64"], 1, "dvsnet: --crop 64 64: expected 128 or more"),
+        (
+            ["train", "flow-pairs", "--data", "frames:x", *RUN, "--gaps"],
+            2,
+            "expected a whole number, one or more",
+        ),
+        (["train", "flow-pairs", "--data", "frames:x", *RUN, "--gaps", "-1"], 2, "expected gaps of 0 or more"),
+        (["train", "decision", "--val-data-dir", "val", *RUN], 2, "--train-data-dir"),
+        (["policies"], 2, "--data DATA"),
+        (["policies", "--data", "camvid:gone:val"], 1, "gone"),
+        (["policies", "--data", "x", "--policies", "luck"], 2, "luck"),
+        (["policies", "--data", "x", "--shares", "0.1", "much"], 2, "'much' is not a finite number above 0"),
+        (["policies", "--data", "x", "--segmentation", "own.py:make"], 2, "--segmentation needs --weights"),
+        (["measure", "flow"], 2, "dvsnet: nothing to measure on; name --pairs, --clips or both"),
+        (["measure", "speed", "region"], 2, "dvsnet: region needs --peers"),
+        (["measure", "speed", "--size", "64"], 2, "dvsnet: --size is '64'; expected two whole numbers"),
+        (["measure", "step-trace", *RUN, "--size", "32x32"], 2, "dvsnet: --size 32x32 is too small"),
+        (["measure", "portability", "--frames", "1"], 2, "dvsnet: --frames is 2 or more"),
+        (["measure", "ablations", "--data", "x"], 2, "dvsnet: nothing to ablate; name overlap"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_usage(arguments, status, told, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == status
+    err = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert told in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_command_does_what_its_recipe_does(tmp_path, capsys):
+    write_images(tmp_path / "frames", np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), np.uint8))
+    call = ["--data", f"frames:{tmp_path / 'frames'}", "--gaps=0", "--save_dir", str(tmp_path / "pairs")]
+    assert cli.main(["train", "flow-pairs", *call]) == 0
+    assert "3 of 3 pairs" in capsys.readouterr().out
+    assert len(list((tmp_path / "pairs").glob("*_flow.png"))) == 3
+
+
+def test_interrupted_it_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    for command in (FlowPairs, ComparePolicies):
+        monkeypatch.setattr(command, "run", interrupted)
+    assert cli.main(["train", "flow-pairs", "--data", "frames:x", *RUN]) == 130
+    assert capsys.readouterr().err == "dvsnet: interrupted; the same command goes on from what was saved\n"
+    assert cli.main(["policies", "--data", "x"]) == 130
+    assert capsys.readouterr().err == "dvsnet: interrupted; --json has what was measured until now\n"
+
+
+def test_a_missing_extra_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("dvsnet_jax.checkpoints.load_bundled", lambda: (tiny_params(), TINY))
+    monkeypatch.setitem(sys.modules, "grain.python", None)
+    write_images(tmp_path / "frames", np.zeros((10, 64, 96, 3), np.uint8))
+    call = ["--data", f"frames:{tmp_path / 'frames'}", "--save-dir", str(tmp_path / "run"), "--crop", "64", "96"]
+    assert cli.main(["accelerate", *call]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("dvsnet: grain is not installed") and "pip install 'dvsnet-jax[train]'" in told
