@@ -12,7 +12,7 @@ import jax
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.foreign.efficientnet import imagenet_file, read_efficientnet_trunk, with_trunk
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
-from dvsnet_jax.config import DeepLabV2Config, DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DeepLabV2Config, DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.training.restoring import restore
 
@@ -45,10 +45,18 @@ def begin(
     return _other_classes(params, _with_classes(config, num_classes), seed, restore_from)
 
 
+def restore_with_flow(path: str) -> tuple[networks.Params, DVSNetConfig]:
+    """A checkpoint as it is. Raises InputError for one without a flow network, where that is to learn."""
+    params, config = restore(path)
+    if isinstance(config.flow, CarriedMotionConfig):
+        raise InputError(f"{path}: has no flow network to train, motion is given with its frames; take other weights")
+    return params, config
+
+
 def begin_any(restore_from: str | None, preset: str, seed: int) -> tuple[networks.Params, DVSNetConfig]:
-    """A checkpoint as it is, or a preset's networks, fresh, for Cityscapes' 19 classes."""
+    """`restore_with_flow`, or a preset's networks, fresh, for Cityscapes' 19 classes."""
     if restore_from:
-        return restore(restore_from)
+        return restore_with_flow(restore_from)
     params, config, _ = begin(None, PRESETS[preset], 19, seed)
     return params, config
 

@@ -28,6 +28,7 @@ from dvsnet_jax.cli.run_options import RunOptions
 from dvsnet_jax.cli.running import Family, _first_sentence
 from dvsnet_jax.datasets.augment.flow import FlowAugmentation
 from dvsnet_jax.evaluation.policies.simulation import POLICIES
+from dvsnet_jax.training import warm_start
 from dvsnet_jax.training.accelerate import Acceleration
 from dvsnet_jax.training.decision.network import DecisionTraining
 from dvsnet_jax.training.flow.joint import JointTraining
@@ -186,6 +187,14 @@ def test_interrupted_it_says_how_to_go_on(monkeypatch, capsys):
     assert capsys.readouterr().err == "dvsnet: interrupted; the same command goes on from what was saved\n"
     assert cli.main(["policies", "--data", "x"]) == 130
     assert capsys.readouterr().err == "dvsnet: interrupted; --json has what was measured until now\n"
+
+
+@pytest.mark.parametrize("command", [["accelerate"], ["train", "flow-supervised"], ["train", "flow-joint"]])
+def test_weights_without_a_flow_network_have_none_to_train(command, monkeypatch, capsys):
+    carried = TINY.replace(flow=config.CarriedMotionConfig(), decision=config.LocalDecisionConfig())
+    monkeypatch.setattr(warm_start, "restore", lambda path: ({}, carried))
+    assert cli.main([*command, "--data", "street:1:1", *RUN, "--restore-from", "weights"]) == 1
+    assert capsys.readouterr().err.startswith("dvsnet: weights: has no flow network to train")
 
 
 def test_a_missing_extra_is_named(monkeypatch, tmp_path, capsys):

@@ -90,9 +90,9 @@ class Accelerate:
         from dvsnet_jax.training.decision.report import table
         from dvsnet_jax.training.own_network import in_place_of, make_network
         from dvsnet_jax.training.parallel import by_first, is_first
-        from dvsnet_jax.training.restoring import restore
+        from dvsnet_jax.training.warm_start import restore_with_flow
 
-        params, config = restore(self.restore_from) if self.restore_from else checkpoints.load_bundled()
+        params, config = restore_with_flow(self.restore_from) if self.restore_from else checkpoints.load_bundled()
         if self.segmentation:
             params, config = in_place_of(*make_network(self.segmentation), params, config)
         if self.decision:
