@@ -6,17 +6,19 @@ OLDEST ?= .venv-oldest
 OLDEST_PYTHON ?= python3.11
 # What reads NVIDIA's .pth.tar in the tests; the newest release would do too.
 TORCH ?= torch==2.13.0
+# A file's tests share what they have compiled, so they stay together; the longest files begin first (tests/conftest.py).
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-slow test-notebooks test-oldest docs notebooks lint format clean
 
 demo: $(VENV)/.core  ## draw a short clip and segment it; look into demo-out/
 	$(BIN)/dvsnet demo --out demo-out
 
-test: $(VENV)/.dev lint  ## style, types and the default tests (offline, under 15 minutes on two cores)
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+test: $(VENV)/.dev lint  ## style, types and the default tests (offline, under 8 minutes on two cores)
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
-test-slow: $(VENV)/.dev  ## the heavier tests
-	$(BIN)/python -m pytest -m slow
+test-slow: $(VENV)/.dev  ## the heavier tests; SLOW="--minutes 10" begins none after ten minutes
+	$(BIN)/python -m pytest -m slow --durations 20 $(SLOW)
 
 test-notebooks: $(VENV)/.dev  ## runs every notebook, and leaves the files as they are
 	$(BIN)/python -m pytest -m slow tests/project/test_notebooks.py
@@ -25,7 +27,7 @@ notebooks: $(VENV)/.dev  ## makes notebooks/*.ipynb from their texts: runs them 
 	$(BIN)/python notebooks/execute.py
 
 test-oldest: $(OLDEST)/.dev  ## the default tests on the oldest libraries that pyproject.toml admits (Python 3.11)
-	$(OLDEST)/bin/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile -o cache_dir=$(OLDEST)/cache
+	$(OLDEST)/bin/python -m pytest -m "not slow" $(PARALLEL) -o cache_dir=$(OLDEST)/cache
 
 docs: $(VENV)/.dev  ## the site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

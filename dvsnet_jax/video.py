@@ -28,7 +28,7 @@ from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
-from dvsnet_jax.policies import Evidence, Policy, kept_finite, worst_where
+from dvsnet_jax.policies import Evidence, ExpectedConfidence, Policy, kept_finite, worst_where
 from dvsnet_jax.protocols import FlowOutput
 from dvsnet_jax.routing import segment_where, where
 
@@ -68,7 +68,8 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
     regions = frames.shape[0] * grid.num_regions
     h, w = grid.region_height, grid.region_width
     images = jax.ShapeDtypeStruct((regions, h, w, 3), jnp.float32 if config.input_size else jnp.uint8)
-    kept = jax.eval_shape(partial(_key, config=config), params, images)
+    # The policy is none of its business: the networks are traced once for all.
+    kept = _traced_key.eval_shape(params, images, config=config.replace(policy=ExpectedConfidence()))
     scores, features = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), kept)
     return VideoState(
         key_images=jnp.zeros((regions, h // 2, w // 2, 3), images.dtype),
@@ -220,6 +221,9 @@ def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[
     with jax.named_scope("key_features"):
         features = networks.key_features(params, preprocessing.half(images), config)
     return networks.segmentation_scores(params, images, config), features
+
+
+_traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it has traced
 
 
 def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:

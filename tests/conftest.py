@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import compiling  # before jax
@@ -14,6 +15,9 @@ import shape_checks
 shape_checks.install()
 pytest.raises = shape_checks.unchecked_within(pytest.raises)
 
+LONGEST = ("test_evaluate", "test_train_flow", "test_video", "test_documentation", "test_export", "test_policy_sweep")
+"""Files that begin first, so that no worker has one of them left when the other has nothing more to do."""
+_STARTED = time.monotonic()
 _HERE = Path(__file__).parent
 _SHARED = _HERE.parent.parent / "shared"
 
@@ -30,6 +34,25 @@ def _optimized(request: pytest.FixtureRequest):
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--minutes", type=float, help="begin no test later than that; those against the original go first")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        if config.getoption("minutes"):
+            return item.get_closest_marker("optimized") is None
+        return LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    minutes = item.config.getoption("minutes")
+    if minutes and time.monotonic() - _STARTED > 60 * minutes:
+        pytest.skip(f"{minutes:g} minutes are over")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -282,7 +282,7 @@ def test_a_folder_that_is_not_there(tmp_path):
 
 
 def test_the_page_is_in_the_package():
-    assert resources.files("dvsnet_jax.evaluation").joinpath("report_page.html").is_file()
+    assert resources.files("dvsnet_jax.evaluation.reports").joinpath("page.html").is_file()
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
