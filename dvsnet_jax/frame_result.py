@@ -14,7 +14,8 @@ class FrameResult(NamedTuple):
     """Class of every pixel (train ids for the Cityscapes networks). 255, void, where the segmentation network gave a
     region scores that are no numbers."""
     scores: Float[Array, "streams regions"]
-    """Expected confidence score of warping, percent; NaN on a stream's first frame, which has nothing to warp. Where
+    """Expected confidence score of warping, percent; NaN on a stream's first frame, which has nothing to warp, and
+    where the motion since the frame before is not known (`FrameMotion`). Where
     `untrusted` says so it may be no number on later frames too."""
     targets: Float[Array, "streams regions"]
     """What the policy held against: the confidence target, or its threshold or interval; before this frame's update."""

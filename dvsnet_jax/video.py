@@ -159,12 +159,13 @@ def _step(
         )
         fresh = ~state.started if restart is None else ~state.started | restart
         fresh = jnp.repeat(fresh, grid.num_regions)
-        untrusted = ~(fresh | trusted(evidence, flow, state.key_scores))
-        shaken = jnp.repeat(untrusted.reshape(streams, -1).any(1), grid.num_regions)
+        lost = jnp.zeros_like(fresh) if carried is None else ~jnp.isfinite(carried.flow).all((1, 2, 3))
+        untrusted = ~(fresh | lost | trusted(evidence, flow, state.key_scores))
+        shaken = jnp.repeat((lost | untrusted).reshape(streams, -1).any(1), grid.num_regions)
         policy = where(fresh, config.policy.init(images.shape[0]), state.policy)
         targets = jnp.asarray(config.policy.targets(policy), jnp.float32)
-        segment, decided = config.policy.decide(policy, worst_where(fresh | untrusted, evidence))
-        segment = segment | fresh | untrusted
+        segment, decided = config.policy.decide(policy, worst_where(fresh | lost | untrusted, evidence))
+        segment = segment | fresh | lost | untrusted
         policy = where(fresh, policy, kept_finite(policy, decided, shaken))
 
     with jax.named_scope("segmentation"):
@@ -193,7 +194,7 @@ def _step(
     per_stream = (streams, grid.num_regions)
     result = FrameResult(
         labels=labels,
-        scores=jnp.where(fresh, jnp.nan, evidence.score).reshape(per_stream),
+        scores=jnp.where(fresh | lost, jnp.nan, evidence.score).reshape(per_stream),
         targets=jnp.broadcast_to(targets, images.shape[:1]).reshape(per_stream),
         segmented=segment.reshape(per_stream),
         untrusted=(untrusted | ~have_scores(key_scores)).reshape(per_stream),

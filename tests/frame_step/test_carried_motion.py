@@ -11,6 +11,7 @@ import pytest
 from tiny import TINY, tiny_params, video
 
 from dvsnet_jax import (
+    AccumulatedLoss,
     CarriedMotionConfig,
     DecisionConfig,
     FixedInterval,
@@ -119,6 +120,19 @@ def test_restart_forgets_the_motion():
     fresh, expected = run(frames[2:], FrameMotion(moved.flow[2:], moved.trust[2:]))
     np.testing.assert_array_equal(result.labels[2:], expected.labels)
     np.testing.assert_array_equal(state.carried.flow, fresh.carried.flow)
+
+
+def test_regions_whose_motion_is_not_known_are_segmented():
+    """A cell of NaN, at a cut or after a lost frame: its region is segmented, which is nobody's fault."""
+    frames, moved = video(3), motion(3)
+    moved.flow[1, 0, 0, 0] = np.nan  # of the first region alone
+    config = CARRIED.replace(policy=AccumulatedLoss(1e6))
+    state, result = run(frames, moved, config)
+    np.testing.assert_array_equal(result.segmented[1], [[True, False, False, False]])
+    np.testing.assert_array_equal(np.isnan(result.scores[1]), result.segmented[1])
+    assert not result.untrusted.any() and not result.segmented[2].any()
+    np.testing.assert_array_equal(state.carried.age, [1, 2, 2, 2])
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((state.carried, state.policy)))
 
 
 def test_wrong_motion_is_refused():
