@@ -151,7 +151,7 @@ assert {device.id for leaf in jax.tree.leaves(loaded) for device in leaf.devices
         command,
         capture_output=True,
         text=True,
-        env={**os.environ, **flags, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={**os.environ, **flags, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}:{Path(__file__).parent}"},
         cwd=ROOT,
     )
     assert (done.returncode, done.stderr) == (0, "")
