@@ -9,9 +9,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_policy_sweep import by_the_frame_step, middle, tiny_params, tiny_video, write_video
+from test_policy_sweep import by_the_frame_step, middle, tiny_params, tiny_video
 from tiny import TINY, video
-from tiny_files import weights  # noqa: F401
+from tiny_files import weights, write_labelled  # noqa: F401
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.labelled import LabelledClip
@@ -107,7 +107,7 @@ def test_recipe(tmp_path, weights, capsys):  # noqa: F811
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     frames = video(7, height=75, width=100)[:, 0]
-    data = write_video(tmp_path, frames, frames[..., 0] % 5)
+    data = write_labelled(tmp_path, frames, frames[..., 0] % 5)
     out = tmp_path / "ablations.jsonl"
     small = ["--weights", weights, "--data", data, "--shares", "0.5", "--policy", "interval", "--no-time"]
     assert module.main(["overlap", *small, "--overlaps", "0", "128"]) == 1

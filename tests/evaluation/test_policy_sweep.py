@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from tiny import SIMPLE, TINY, marked, simple_params, video
 from tiny import tiny_params as any_params
-from tiny_files import weights  # noqa: F401
+from tiny_files import weights, write_labelled  # noqa: F401
 
 from dvsnet_jax import (
     AccumulatedLoss,
@@ -373,18 +373,10 @@ def test_step_time_is_a_line():
 # --- clips ------------------------------------------------------------------------------------------------------------
 
 
-def write_video(root: Path, frames: np.ndarray, labels: np.ndarray, first: int = 0) -> str:
-    for folder, pictures in (("frames", frames), ("labels", labels)):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        for index, picture in enumerate(pictures):
-            write_png(root / folder / f"drive_{first + index:04d}.png", picture)
-    return f"folder:{root / 'frames'}:{root / 'labels'}"
-
-
 def test_labelled_clips_are_chosen_by_name_and_scaled(tmp_path):
     frames = video(3, height=64, width=96)[:, 0]
-    spec = write_video(tmp_path, frames, frames[..., 0] % 5)
-    write_video(tmp_path, frames[:2], frames[:2, ..., 0] % 5, first=100)
+    spec = write_labelled(tmp_path, frames, frames[..., 0] % 5)
+    write_labelled(tmp_path, frames[:2], frames[:2, ..., 0] % 5, first=100)
     assert [(clip.name, len(clip.frames)) for clip in labelled_clips(spec)] == [("drive_0000", 3), ("drive_0100", 2)]
     (clip,) = labelled_clips(f"{spec}@0.5", only=["drive_00"], scale=0.5)
     assert clip.frames[0].image.shape == (16, 24, 3) and clip.frames[0].labels.shape == (16, 24)
@@ -481,7 +473,7 @@ def policies_command():
 
 def test_command(tmp_path, weights, capsys):  # noqa: F811
     frames = video(5, height=75, width=100)[:, 0]
-    data = write_video(tmp_path, frames, frames[..., 0] % 5)
+    data = write_labelled(tmp_path, frames, frames[..., 0] % 5)
     out = tmp_path / "policies.jsonl"
     page = tmp_path / "report.html"
     arguments = ["--weights", weights, "--data", data, "--json", str(out), "--runs", "3", "--report", str(page)]
@@ -546,7 +538,7 @@ def test_command_errors(tmp_path, weights, capsys):  # noqa: F811
         assert main(["--weights", weights, "--data", data, *more]) == 1
         return capsys.readouterr().err.splitlines()[-1]
 
-    void = write_video(tmp_path / "void", frames, np.full(frames.shape[:3], 255, np.uint8))
+    void = write_labelled(tmp_path / "void", frames, np.full(frames.shape[:3], 255, np.uint8))
     assert "every label is void" in message(void)
     camvid = tmp_path / "camvid"
     for folder, pictures in (("val", frames), ("valannot", np.full(frames.shape[:3], 8, np.uint8))):
@@ -554,7 +546,7 @@ def test_command_errors(tmp_path, weights, capsys):  # noqa: F811
         for index, picture in enumerate(pictures):
             write_png(camvid / folder / f"0001TP_{index:06d}.png", picture)
     assert "there are labels 13, but these weights know the classes 0 to 4" in message(f"camvid:{camvid}:val")
-    good = write_video(tmp_path / "good", frames, np.ones(frames.shape[:3], np.uint8))
+    good = write_labelled(tmp_path / "good", frames, np.ones(frames.shape[:3], np.uint8))
     assert "share 0.2: expected more than 0.5000" in message(good, "--shares", "0.2")
     assert "smallest" in message(good, "--scale", "0.5")
     assert "there is no folder" in message(good, "--report", str(tmp_path / "missing" / "report.html"))

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from stored import stored
 from tiny import TINY, tiny_params
 
 from dvsnet_jax import DecisionConfig, DeepLabFastConfig, DVSNetConfig, FlowNet2sConfig, networks, preprocessing
@@ -26,16 +27,6 @@ def params():
 
 def count(tree) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
-
-
-def stored(array: np.ndarray, what: str) -> np.ndarray:
-    """The slice of a full tensor that the golden file keeps ('[:, ::4, ::4, :]')."""
-    if what == "full":
-        return array
-    slices = [
-        slice(*(int(part) if part.strip() else None for part in axis.split(":"))) for axis in what[1:-1].split(",")
-    ]
-    return array[tuple(slices)]
 
 
 def assert_layers(seen: dict, arrays: dict, about: dict, tolerance: float, least: int = 8) -> None:

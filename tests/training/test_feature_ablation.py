@@ -11,8 +11,8 @@ import jax
 import numpy as np
 import pytest
 from recipes import varied_params
-from test_policy_sweep import write_video
 from tiny import TINY, tiny_params, video
+from tiny_files import write_labelled
 
 from dvsnet_jax import FlowFunction, FlowNet2sConfig, checkpoints, networks, preprocessing
 from dvsnet_jax.config import FLOW_FEATURES
@@ -64,7 +64,7 @@ def test_other_flow_networks_have_no_such_layers(tmp_path):
 def arguments(tmp_path, *layers: str) -> list[str]:
     checkpoints.save(tmp_path / "weights", varied_params(), TINY)
     frames = video(6, height=64, width=96)[:, 0]
-    data = write_video(tmp_path / "data", frames, frames[..., 0] % 5)
+    data = write_labelled(tmp_path / "data", frames, frames[..., 0] % 5)
     return [
         "--weights", str(tmp_path / "weights"), "--data", data, "--train", f"frames:{tmp_path / 'data' / 'frames'}",
         "--save-dir", str(tmp_path / "runs"), "--layers", *layers, "--pairs", "8", "--epochs", "2",
