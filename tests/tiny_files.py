@@ -53,6 +53,15 @@ def write_images(folder: Path, frames: np.ndarray) -> list[Path]:
     return paths
 
 
+def write_labelled(root: Path, frames: np.ndarray, labels: np.ndarray, first: int = 0) -> str:
+    """A clip with a label for every frame; returns how `--data` names it."""
+    for folder, pictures in (("frames", frames), ("labels", labels)):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for index, picture in enumerate(pictures):
+            write_png(root / folder / f"drive_{first + index:04d}.png", picture)
+    return f"folder:{root / 'frames'}:{root / 'labels'}"
+
+
 def write_video(path: Path, frames: np.ndarray, *, format: str | None = None, options: dict | None = None) -> Path:
     """H.264 at 20 frames a second, one key frame in ten."""
     with av.open(str(path), "w", format=format, options=options or {}) as container:

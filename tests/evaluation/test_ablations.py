@@ -11,10 +11,7 @@ import numpy as np
 import pytest
 from test_policy_sweep import by_the_frame_step, middle, tiny_params, tiny_video
 from tiny import TINY, video
-from tiny_files import (
-    weights,  # noqa: F401
-    write_labelled,
-)
+from tiny_files import weights, write_labelled  # noqa: F401
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.labelled import LabelledClip

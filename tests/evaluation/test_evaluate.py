@@ -349,9 +349,11 @@ def test_wrong_options_are_told(arguments, status, message, weights, tmp_path, c
     assert message in capsys.readouterr().err
 
 
-def start(folder: Path, weights: str, out: Path, *more: str, **environment: str) -> subprocess.Popen:  # noqa: F811
+def start(
+    folder: Path, weights: str, out: Path, *more: str, program: tuple[str, ...] = ("-m", "dvsnet_jax"), **environment: str  # noqa: F811
+) -> subprocess.Popen:  # fmt: skip
     return subprocess.Popen(
-        [sys.executable, "-m", "dvsnet_jax", *options(folder, weights, out, "--no-consistency", *more)],
+        [sys.executable, *program, *options(folder, weights, out, "--no-consistency", *more)],
         env={**os.environ, "JAX_PLATFORMS": "cpu", **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
@@ -363,15 +365,23 @@ def finish(process: subprocess.Popen) -> str:
     return told
 
 
-def test_one_stream_eight_streams_eight_devices_and_two_processes_count_alike(folder, weights, tmp_path):  # noqa: F811
+BOTH_WAYS = """
+import sys
+from dvsnet_jax.cli import main
+place = sys.argv.index("--out") + 1
+for step in ("together", "apart"):
+    out = f"{sys.argv[place]} {step}"
+    if status := main([*sys.argv[1:place], out, *sys.argv[place + 1:], "--step", step]):
+        sys.exit(status)
+"""
+
+
+def test_one_stream_eight_streams_four_devices_and_two_processes_count_alike(folder, weights, tmp_path):  # noqa: F811
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    devices = several_devices(8)
-    others = [
-        start(folder, weights, tmp_path / f"devices {step}", "--streams", "8", "--step", step, **devices)
-        for step in ("together", "apart")
-    ]
+    devices = several_devices(4)
+    others = [start(folder, weights, tmp_path / "devices", "--streams", "8", program=("-c", BOTH_WAYS), **devices)]
     # What srun sets, but for the port.
     job = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
     for process in map(str, range(2)):
@@ -402,6 +412,6 @@ def test_a_killed_evaluation_goes_on(folder, weights, tmp_path):  # noqa: F811
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = log.read_bytes()
-    finish(start(folder, weights, out, "--streams", "1"))
+    assert main(options(folder, weights, out, "--no-consistency", "--streams", "1")) == 0
     whole = before[: before.rfind(b"\n") + 1]
     assert whole and log.read_bytes().startswith(whole) and len(lines(out)) == 5

@@ -7,6 +7,7 @@ import re
 import jax
 import numpy as np
 import pytest
+from stored import stored
 
 from dvsnet_jax.checkpoints.foreign.flownet2_tf import from_flownet2_tf
 from dvsnet_jax.checkpoints.matching import flatten
@@ -24,14 +25,6 @@ WARPS = {
     "FlowNetCSS": ("FlowNetCS/warped", "warped"),
     "FlowNet2": ("FlowNetCSS/FlowNetCS/warped", "FlowNetCSS/warped", "warped_sd", "warped_css"),
 }
-
-
-def stored(array: np.ndarray, what: str) -> np.ndarray:
-    """The slice of a full tensor that the golden file keeps ('[:, ::4, ::4, :]')."""
-    if what == "full":
-        return array
-    parts = [[int(n) if n.strip() else None for n in axis.split(":")] for axis in what[1:-1].split(",")]
-    return array[tuple(slice(*part) for part in parts)]
 
 
 def intermediate(key: str, network: str, seen: dict) -> str:

@@ -10,11 +10,21 @@ import jax.test_util
 import numpy as np
 import pytest
 
+from dvsnet_jax.ops import regions as region_ops
+from dvsnet_jax.ops import resize as resize_module
+from dvsnet_jax.ops import upsample_argmax as upsample_module
+from dvsnet_jax.ops import warp as warp_module
 from dvsnet_jax.ops.materialized import materialized
-from dvsnet_jax.ops.regions import RegionGrid, merge, split
-from dvsnet_jax.ops.resize import resize_legacy
-from dvsnet_jax.ops.upsample_argmax import upsample_argmax
-from dvsnet_jax.ops.warp import LARGEST, warp, warp_scores
+from dvsnet_jax.ops.regions import RegionGrid
+from dvsnet_jax.ops.warp import LARGEST
+
+# Compiled as a whole, as they are used: operation by operation these tests take several times as long.
+merge = jax.jit(region_ops.merge, static_argnums=2)
+split = jax.jit(region_ops.split, static_argnums=1)
+resize_legacy = jax.jit(resize_module.resize_legacy, static_argnums=1)
+upsample_argmax = jax.jit(upsample_module.upsample_argmax, static_argnums=1)
+warp = jax.jit(warp_module.warp)
+warp_scores = jax.jit(warp_module.warp_scores)
 
 
 def slow_resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -234,7 +244,7 @@ def test_upsample_argmax_is_resize_then_argmax(size, classes):
     scores = np.random.default_rng(0).standard_normal((3, 5, 7, classes)).astype(np.float32)
     scores[0, :, :, classes - 1] = scores[0, :, :, 0]  # ties: the first class wins
     labels, maxima = upsample_argmax(jnp.asarray(scores), size)
-    full = np.asarray(jax.jit(resize_legacy, static_argnums=1)(jnp.asarray(scores), size))
+    full = np.asarray(resize_legacy(jnp.asarray(scores), size))
     np.testing.assert_array_equal(labels, full.argmax(-1))
     np.testing.assert_allclose(maxima, full.max(-1), atol=1e-6)  # the compiler fuses multiply-adds
     assert labels.dtype == jnp.uint8
@@ -283,13 +293,11 @@ def test_materialized_values_have_gradients_and_batches():
 
 def test_what_is_no_number_has_no_label():
     """On every platform's own way, and for every size."""
-    from dvsnet_jax.ops import upsample_argmax as module
-
     scores = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype(np.float32)
     scores[1] = np.nan
-    for way in (module._row_by_row, module._pixel_by_pixel, module._class_by_class):
-        labels, maxima = way(jnp.asarray(scores), (16, 24))
-        assert (np.asarray(labels[1]) == module.VOID).all() and not (np.asarray(maxima[1]) > -np.inf).any()
+    for way in (upsample_module._row_by_row, upsample_module._pixel_by_pixel, upsample_module._class_by_class):
+        labels, maxima = jax.jit(way, static_argnums=1)(jnp.asarray(scores), (16, 24))
+        assert (np.asarray(labels[1]) == upsample_module.VOID).all() and not (np.asarray(maxima[1]) > -np.inf).any()
         assert set(np.unique(labels[0])) == {0, 1, 2} and np.isfinite(maxima[0]).all()
 
 

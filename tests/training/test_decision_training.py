@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_slices import stored
+from stored import stored
 from tiny import TINY, tiny_params, video
 
 from dvsnet_jax import DecisionConfig, DVSNetConfig
