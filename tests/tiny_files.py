@@ -74,15 +74,6 @@ def write_video(path: Path, frames: np.ndarray, *, format: str | None = None, op
     return path
 
 
-def write_labelled(root: Path, frames: np.ndarray, labels: np.ndarray, first: int = 0) -> str:
-    """Frames and labels in folders beside each other; how the set is named on a command line."""
-    for folder, pictures in (("frames", frames), ("labels", labels)):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-        for index, picture in enumerate(pictures):
-            write_png(root / folder / f"drive_{first + index:04d}.png", picture)
-    return f"folder:{root / 'frames'}:{root / 'labels'}"
-
-
 def cut(path: Path, share: float) -> Path:
     """Leaves the first `share` of a file."""
     content = path.read_bytes()
