@@ -136,7 +136,7 @@ class DecisionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalDecisionConfig:
-    """A small decision network that foretells agreement cell by cell, from what the warp shows (`ops.warp_cues`)."""
+    """A small decision network that predicts agreement cell by cell, from what the warp shows (`ops.warp_cues`)."""
 
     grid: tuple[int, int] = (16, 16)
     """Rows and columns of cells."""

@@ -37,7 +37,7 @@ def estimate_flow(
       params: the network's parameters: `init_flow_params`, `checkpoints.from_nvidia`, `checkpoints.from_flownet2_tf`.
       first, second: RGB, 0..255.
       network: which of the family; FlowNet2 unless said otherwise.
-      convention: what the program that made the weights does; FLOWNET2_TF unless said otherwise. NVIDIA's weights want
+      convention: what the program that made the weights does; FLOWNET2_TF unless said otherwise. NVIDIA's weights need
         `NVIDIA`, and give a wrong flow without it.
       config: both of these and a width, instead of them.
 

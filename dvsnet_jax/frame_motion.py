@@ -12,10 +12,10 @@ class FrameMotion(NamedTuple):
     `segment_clip` every field has a leading time axis. Rows and columns are rounded up where 8 does not divide the
     frame's sides."""
 
-    flow: Float[Array, "streams h//8 w//8 2"]
+    flow: Float[Array, "streams rows columns 2"]
     """Displacement (x, y) in cells, current → previous: where in the frame before each point was. NaN where it is not
     known at all (a cut, a lost frame): a region that holds such a cell is segmented."""
-    trust: Float[Array, "streams h//8 w//8"]
+    trust: Float[Array, "streams rows columns"]
     """How far each vector can be trusted, 0..1: 0 where it was only filled in from its neighbours."""
 
 

@@ -87,7 +87,7 @@ def segment_frame(
     state: VideoState,
     frames: UInt8[Array, "streams height width 3"],
     restart: Bool[Array, "streams"] | None = None,
-    motion: FrameMotion | Float[Array, "streams h//8 w//8 2"] | None = None,
+    motion: FrameMotion | Float[Array, "streams rows columns 2"] | None = None,
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:
@@ -108,7 +108,7 @@ def segment_clip(
     state: VideoState,
     clip: UInt8[Array, "time streams height width 3"],
     restart: Bool[Array, "time streams"] | None = None,
-    motion: FrameMotion | Float[Array, "time streams h//8 w//8 2"] | None = None,
+    motion: FrameMotion | Float[Array, "time streams rows columns 2"] | None = None,
     *,
     config: DVSNetConfig,
 ) -> tuple[VideoState, FrameResult]:

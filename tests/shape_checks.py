@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import jax
 import numpy as np
@@ -31,9 +32,21 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
     from beartype import BeartypeConf, beartype
 
     function.__annotations__ = {
-        name: hint if speaks_of_arrays(hint) else Any for name, hint in function.__annotations__.items()
+        name: as_taken(hint) if speaks_of_arrays(hint) else Any for name, hint in function.__annotations__.items()
     }
     return beartype(function, conf=BeartypeConf(is_pep484_tower=True))
+
+
+def as_taken(hint: Any) -> Any:
+    """Where JAX's arrays are taken numpy's are too, as everywhere in JAX; and they may be given back as they came."""
+    if hint is jax.Array:
+        return jax.Array | np.ndarray
+    if isinstance(hint, type) and issubclass(hint, AbstractArray):
+        return Union[hint, hint.dtype[np.ndarray, hint.dim_str]] if hint.array_type is jax.Array else hint  # noqa: UP007
+    origin, arguments = get_origin(hint), tuple(map(as_taken, get_args(hint)))
+    if origin in (Union, UnionType):
+        return Union[arguments]  # noqa: UP007
+    return origin[arguments] if origin in (tuple, list, dict, Sequence, Iterable, Mapping) else hint
 
 
 def speaks_of_arrays(hint: Any) -> bool:

@@ -78,7 +78,7 @@ def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Par
 
     Each is counted whole, as the paper does; the frame step needs a little less for the flow, of which it keeps what
     comes of the key image alone. `params` are wanted where a network is the user's own, whose parameters are not to be
-    foreseen.
+    known beforehand.
     """
     grid = region_grid(config, height, width)
     h, w = grid.region_height, grid.region_width
@@ -97,9 +97,9 @@ def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Par
     }
     return [
         NetworkCost(
-            f"{room} ({_name(getattr(config, room))})", count_parameters(params[room]), count, f"region {h}×{w}"
+            f"{part} ({_name(getattr(config, part))})", count_parameters(params[part]), count, f"region {h}×{w}"
         )
-        for room, count in counted.items()
+        for part, count in counted.items()
     ]
 
 

@@ -20,7 +20,7 @@ def write_checksums(folder: Path) -> None:
 
 
 def verify(folder: Path) -> None:
-    """Raise InputError, in one line, unless every file noted is there and as it was. Others may have come."""
+    """Raise InputError, in one line, unless every file noted is there and as it was. Additional files are allowed."""
     damaged = f"{folder}: the checkpoint is damaged or incomplete: "
     advice = "; copy it again, with all its files"
     try:

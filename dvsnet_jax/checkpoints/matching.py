@@ -38,10 +38,10 @@ def match(
     """Every array of `variables` at its place in `target`.
 
     Args:
-      variables: {name: array of floating point numbers}, of whatever width; the results have the target's.
+      variables: {name: array of floating point numbers}, of any width; the results have the target's.
       target: nested dict of shapes, as `networks.abstract_params` gives it.
-      rename: source name → target name, its scopes joined by '/'. A name that is no target's is an unknown one.
-      ignore: which source names are no parameters, such as an optimizer's.
+      rename: source name → target name, its scopes joined by '/'. A name that the target lacks is an unknown one.
+      ignore: which source names are not parameters, such as an optimizer's.
       source: what the message calls the variables: the file.
 
     Returns:

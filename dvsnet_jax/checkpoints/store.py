@@ -116,12 +116,12 @@ def load_config(path: str | Path) -> DVSNetConfig:
 def _abstract(config: StoredConfig) -> networks.Params:
     if isinstance(config, FlowNet2Config):
         return abstract_flow_params(config)
-    # Without the empty room of a network that is kept elsewhere.
-    return {room: params for room, params in networks.abstract_params(config).items() if params != {}}
+    # Without the empty entry of a network that is kept elsewhere.
+    return {name: params for name, params in networks.abstract_params(config).items() if params != {}}
 
 
 def restore_arrays(folder: Path, abstract: networks.Params) -> Any:
-    """The arrays, as numpy's: where they go is this machine's business, not that of the one they were saved on."""
+    """The arrays, as numpy's: this machine decides on which device they go, not the one that saved them."""
     try:
         with quiet_orbax() as (ocp, checkpointer):
             as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), abstract)

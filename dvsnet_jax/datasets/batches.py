@@ -48,7 +48,7 @@ class Batches(Generic[Sample]):
     ) -> None:
         """`source` has a length and gives samples by number; it is read from several threads at once.
 
-        `batch_size` is that of one process. Each epoch is shuffled anew, then dealt out to the processes one sample
+        `batch_size` is that of one process. Each epoch is shuffled again, then dealt out to the processes one sample
         at a time, so that together they see everything once an epoch. `augment(sample, generator)` gets a
         generator of its own for each sample. With `epochs` the iterator ends after so many, the last batch being what
         is left; without, it never ends and all batches are full. `threads` read (by default as many as there are
@@ -73,7 +73,7 @@ class Batches(Generic[Sample]):
         dataset = grain.MapDataset.source(source).seed(seed)
         if shuffle:
             dataset = dataset.shuffle()
-        # Repeated before it is dealt out: else shards of unequal size would drift into different epochs.
+        # Repeated before it is dealt out: otherwise shards of unequal size would drift into different epochs.
         dataset = dataset.repeat(epochs or _ENDLESS // len(source) + 1)
         if augment is not None:
             dataset = dataset.random_map(augment)

@@ -35,7 +35,7 @@ Clip = Sequence[LabelledImage]
 
 
 class Place(NamedTuple):
-    """A frame of a clip; reading is left to whoever knows which frame before it is wanted too."""
+    """A frame of a clip, not read yet: the reader decides which earlier frame of the clip is read with it."""
 
     clip: Clip
     position: int

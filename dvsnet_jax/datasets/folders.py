@@ -79,7 +79,7 @@ class FlowFile(NamedTuple):
 
 
 class FlowFiles(Sequence[FlowPair]):
-    """Flow pairs in order, each read anew whenever it is asked for: a data source for `datasets.batches`."""
+    """Flow pairs in order, each read when it is asked for: a data source for `datasets.batches`."""
 
     def __init__(self, files: Iterable[FlowFile]) -> None:
         self.files = tuple(files)

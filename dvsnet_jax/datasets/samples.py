@@ -50,7 +50,7 @@ class LabelledFile(NamedTuple):
 
 
 class LabelledFiles(Sequence[LabelledImage]):
-    """Labelled pictures in order, each read anew whenever it is asked for: a data source for `datasets.batches`."""
+    """Labelled pictures in order, each read when it is asked for: a data source for `datasets.batches`."""
 
     def __init__(self, files: Iterable[LabelledFile]) -> None:
         self.files = tuple(files)

@@ -13,7 +13,7 @@ class Spec(NamedTuple):
 
     kind: str
     rest: str
-    """What stands after the kind; its own colons are the kind's matter."""
+    """What stands after the kind; the kind decides what colons in it mean."""
     scale: float
     """Pictures are resized by it; 1 where none was named."""
 

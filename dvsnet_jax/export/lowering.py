@@ -57,7 +57,7 @@ def first_line(error: Exception) -> str:
 @contextmanager
 def _without_source_paths() -> Iterator[None]:
     """Operations keep the names of their stages, but not the files and lines of this machine that made them: those are
-    nobody's business, and equal programs are to be equal bytes."""
+    private, and equal programs should be equal bytes."""
     option = "jax_traceback_in_locations_limit"
     before = getattr(jax.config, option)
     jax.config.update(option, 0)

@@ -53,7 +53,7 @@ def named_step(
     state = jax.eval_shape(partial(init_state, params, config=config), frames)
     weights, weights_tree = _by_name(params)
     arrays, state_tree = _by_name(state)
-    # With the number of streams open, one frame's regions are as many as there surely are.
+    # With the number of streams open, only one frame's regions are sure to be there.
     regions = config.num_regions * (streams or 1)
     chunks = {platform: min(config.chunk or default_chunk(regions, platform), regions) for platform in platforms}
 
@@ -71,7 +71,7 @@ def named_step(
         weights = {name: weights[name] for name in named}  # in the tree's order: jit has sorted them by name
         if len(set(chunks.values())) == 1 or config.routing == "dense":
             return run(next(iter(chunks.values())), weights, state, frames, restart)
-        # The program is traced on this machine, whatever it is: which chunk it takes is for the one that runs it.
+        # The program is traced on this machine, but the platform that runs it decides which chunk it takes.
         accelerator = next(chunk for platform, chunk in chunks.items() if platform != "cpu")
         return lax.platform_dependent(
             weights, state, frames, restart, cpu=partial(run, chunks["cpu"]), default=partial(run, accelerator)

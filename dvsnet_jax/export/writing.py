@@ -50,8 +50,8 @@ def export_program(
     Args:
       path: the file; a program that is there is replaced once the new one is whole.
       platforms: of "cpu", "cuda", "rocm", "tpu"; none of them needs to be here.
-      streams: how many videos step together; None leaves it open, which a network of your own must be able to bear
-        (`jax.export`'s symbolic shapes: no Python decision may hang on the number of regions).
+      streams: how many videos step together; None leaves it open, which a network of your own must support
+        (`jax.export`'s symbolic shapes: no Python code may branch on the number of regions).
       precision: the segmentation network's, as `networks.prepare` has it.
       classes: their names; Cityscapes' if there are 19.
 

@@ -26,7 +26,7 @@ def palette_png_bytes(
 ) -> bytes:
     """Ids as a palette PNG that shows their colours, as small as it gets; `opacity` is 0..255 for each id.
 
-    The file does not hold the ids themselves: they are numbered anew, those that occur from 0 on, so that up to 16
+    The file does not hold the ids themselves: they are renumbered, those that occur from 0 on, so that up to 16
     of them take half a byte a pixel before compression. `dvsnet_jax.media.images.write_png` keeps them.
     """
     if ids.dtype != np.uint8 or ids.ndim != 2:

@@ -66,20 +66,22 @@ def read_flo(path: FilePath) -> Float[np.ndarray, "h w 2"]:
         start = file.read(12)
         if start[:4] != _MAGIC:
             hint = {
-                _MAGIC[::-1]: "it is big-endian: write it anew in little-endian byte order",
+                _MAGIC[::-1]: "it is big-endian: write it again in little-endian byte order",
                 _PNG_START[:4]: "it is a PNG: give it the suffix .png",
             }.get(start[:4], "check that it is optical flow in Middlebury's format")
             raise InputError(f"{path}: starts with {start[:4]!r}, but a .flo file starts with {_MAGIC!r}; {hint}")
         if len(start) < 12:
-            raise InputError(f"{path}: ends inside its 12-byte header, after {len(start)} bytes; copy the file anew")
+            raise InputError(f"{path}: ends inside its 12-byte header, after {len(start)} bytes; copy the file again")
         width, height = struct.unpack("<ii", start[4:])
         if width < 1 or height < 1:
-            raise InputError(f"{path}: its header says {width} × {height} pixels, expected 1 × 1 or more; copy it anew")
+            raise InputError(
+                f"{path}: its header says {width} × {height} pixels, expected 1 × 1 or more; copy it again"
+            )
         wanted = 12 + width * height * 8
         if held != wanted:
             fault = "is cut short or its header damaged" if held < wanted else "has bytes after the flow"
             raise InputError(
-                f"{path}: holds {held} bytes, but {width} × {height} pixels need {wanted}: it {fault}; copy it anew"
+                f"{path}: holds {held} bytes, but {width} × {height} pixels need {wanted}: it {fault}; copy it again"
             )
         flow = np.frombuffer(file.read(wanted - 12), "<f4").astype(np.float32).reshape(height, width, 2)
     # The negation catches NaN as well.
@@ -119,7 +121,7 @@ def read_kitti_flow(path: FilePath) -> tuple[Float[np.ndarray, "h w 2"], Bool[np
             raise InputError(f"{path}: is a {kind} PNG, expected 16-bit RGB; give flow, not disparity or a drawing")
         # Deflate packs 1032 to 1 at best, so a header that asks for more is refused before memory is taken.
         if height * (6 * width + 1) > 1032 * held:
-            raise InputError(f"{path}: {held} bytes cannot hold its header's {width} × {height} pixels; copy it anew")
+            raise InputError(f"{path}: {held} bytes cannot hold its header's {width} × {height} pixels; copy it again")
         packed = start + file.read()
     # Not Pillow: it reads 16-bit RGB as 8-bit (version 13).
     decoder = av.CodecContext.create("png", "r")
@@ -129,7 +131,9 @@ def read_kitti_flow(path: FilePath) -> tuple[Float[np.ndarray, "h w 2"], Bool[np
         (frame,) = [*decoder.decode(av.Packet(packed)), *decoder.decode(None)]
         channels = frame.to_ndarray()
     except (av.FFmpegError, ValueError) as error:
-        raise InputError(f"{path}: is damaged or cut short, the PNG decoder gave up ({error}); copy it anew") from error
+        raise InputError(
+            f"{path}: is damaged or cut short, the PNG decoder gave up ({error}); copy it again"
+        ) from error
     if channels.shape != (height, width, 3):
         raise InputError(f"{path}: has {channels.shape[-1]} channels, expected 3; store it without transparency")
     valid = channels[..., 2] > 0

@@ -60,7 +60,7 @@ class OutputFolder:
 
     @property
     def films(self) -> bool:
-        """Whether `film` wants pictures."""
+        """Whether `film` needs pictures."""
         return self._video is not None
 
     def write_images(self, name: str, labels: UInt8[np.ndarray, "height width"]) -> None:

@@ -261,7 +261,7 @@ def _listed_image(root: Path, line: str) -> Path:
 
 
 def _device_name(location: str) -> str:
-    """A folder name for a stream or device: the last part of its address, without what file systems dislike."""
+    """A folder name for a stream or device: the last part of its address, without what file systems do not allow."""
     last = location.rstrip("/").rpartition("/")[2].partition("?")[0]
     stem = Path(last).stem if "." in last else last
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem).strip("._") or "stream"

@@ -22,7 +22,7 @@ Decoded = UInt8[np.ndarray, "height width 3"] | UnreadableFrame
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv", ".flv", ".h264", ".hevc"}
 )
-"""What files that are looked for in a folder are told by; a file that is named is opened whatever it is called."""
+"""Suffixes by which videos are found in a folder; a file given by its name is opened whatever its suffix is."""
 _DEVICE_FORMATS = ("v4l2", "avfoundation", "dshow", "gdigrab", "x11grab", "lavfi")
 _TIMEOUT = 10.0  # seconds after which a stream that sends nothing counts as gone
 _SLACK = Fraction(1, 4)  # seconds by which a whole file may fall short of its header
@@ -57,9 +57,9 @@ def probe_coding(path: str) -> tuple[str, int]:
 def decode_video(location: str) -> Iterator[Decoded]:
     """Every frame of the first video stream, in order, RGB 0..255; an `UnreadableFrame` in the place of a damaged one.
 
-    Decoding goes on past damage; frames that lean on a lost one then come as well as the decoder can mend them. A file
-    that ends before its header says so gives an `UnreadableFrame` at its end. Rotation marks are not applied: pixels
-    stay where they are stored. Raises `InputError` where the video cannot be opened.
+    Decoding goes on past damage; frames that depend on a lost one then come as well as the decoder can repair them. A
+    file that ends before its header says so gives an `UnreadableFrame` at its end. Rotation marks are not applied:
+    pixels stay where they are stored. Raises `InputError` where the video cannot be opened.
     """
     with closing(decode_frames(location)) as frames:
         for frame in frames:
@@ -163,13 +163,13 @@ def _decode(decoder: Any, packet: Any, live: bool) -> Iterator[_Timed]:
         yield packet and packet.pts, f"{{frame}} cannot be decoded ({_reason(error)})"
         return
     for frame in frames:
-        # From a camera or a network a blemish now and then is normal; it is shown as the decoder mended it.
+        # A damaged frame now and then is normal for a camera or network; it comes as the decoder repaired it.
         yield frame.pts, "{frame} is damaged" if frame.is_corrupt and not live else frame
 
 
 def _with_gaps(left: Iterator[_Timed], last: int | None, ticks: Fraction | None) -> Iterator[_Timed]:
     """Where a file is cut off, a frame may have come and the one shown before it not (files hold B frames after the
-    frames they lean on): the last frames of such a file, with an error in each gap."""
+    frames they depend on): the last frames of such a file, with an error in each gap."""
     for time, item in left:
         if last is not None and time is not None and ticks and time - last > 1.5 * ticks:
             yield time - 1, "{frame} is cut off"

@@ -14,11 +14,11 @@ Segmentation (DAVIS), CVPR 2016.
 pictures first, as IoU is, so a class that a picture hardly shows does not weigh as much as one that fills it.
 
 A boundary pixel belongs to a class and has a 4-neighbour of another class. It is the class's own, inner side of the
-edge; the picture's rim is no edge. Void (255, or any label past the classes) has no outline and draws none:
+edge; the picture's border is no edge. Void (255, or any label past the classes) has no outline and draws none:
 
 - a void pixel is never boundary, nor is one whose only differing neighbours are void;
 - where the truth is void the prediction is taken for void as well, before its boundaries are drawn. So what is
-  predicted there costs nothing, and an edge between two classes along the rim of a void region is asked of nobody;
+  predicted there costs nothing, and an edge between two classes along the border of a void region is not asked for;
 - where the prediction alone is void, its boundary is missing there and the true one counts as not found.
 
 Where all true outlines are hidden under strips of void, as in PASCAL VOC, next to nothing is left to measure.
@@ -81,7 +81,7 @@ def boundary_counts(
     truth = jnp.where(classes, truth.astype(jnp.int32), _VOID)
     labels = jnp.where(classes & (labels < num_classes), labels.astype(jnp.int32), _VOID)
     true, predicted = _on_boundary(truth), _on_boundary(labels)
-    # A bit for each class, so one pass dilates 32 classes at a time; more of them go through in turn, in the same room.
+    # A bit for each class, so one pass dilates 32 classes; more of them go through in turn, in the same memory.
     words = jnp.arange(-(-num_classes // _BITS))
 
     def near(word: Array) -> tuple[Array, Array]:

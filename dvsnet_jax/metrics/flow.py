@@ -51,7 +51,7 @@ def flow_errors(
 ) -> FlowErrors:
     """Errors of `flow` against `truth`, both `[..., h, w, 2]`, displacement (x, y) in pixels, summed in each picture.
 
-    `valid` says which pixels count: bool, or 0 and 1. A NaN in the estimate is no excuse: where the truth is known it
+    `valid` says which pixels count: bool, or 0 and 1. A NaN in the estimate counts: where the truth is known it
     makes the error NaN and the pixel an outlier. Outliers are those of KITTI 2015 (Menze and Geiger, Object Scene Flow
     for Autonomous Vehicles, CVPR 2015).
 

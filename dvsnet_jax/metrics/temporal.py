@@ -87,10 +87,10 @@ def visible_both_ways(
 ) -> Bool[Array, "*batch h w"]:
     """Which pixels of the frame that `forward_flow` starts from are visible in the other one, going by two flows.
 
-    For `consistency_counts`, forward is current → previous and backward is previous → current. Somebody who goes there
-    and back must be where they started, as far as two estimates can be trusted: |f + b|² < 0.01 (|f|² + |b|²) + 0.5,
+    For `consistency_counts`, forward is current → previous and backward is previous → current. A point that goes there
+    and back must arrive where it started, as far as two estimates can be trusted: |f + b|² < 0.01 (|f|² + |b|²) + 0.5,
     with b read bilinearly at x + f (Sundaram et al., Dense Point Trajectories by GPU-Accelerated Large Displacement
-    Optical Flow, ECCV 2010). False where x + f is outside of the pixel centres' rectangle or a flow is no number.
+    Optical Flow, ECCV 2010). False where x + f is outside of the pixel centres' rectangle or a flow is not a number.
 
     Raises `InputError` where the shapes differ.
     """
@@ -111,7 +111,7 @@ def visible_both_ways(
 
 
 def _places(flow: Float[Array, "*batch h w 2"]) -> tuple[Float[Array, "*batch h w"], Float[Array, "*batch h w"]]:
-    """Where each pixel comes from, x and y, in float32: in a shorter format 2047.5 is no number."""
+    """Where each pixel comes from, x and y, in float32: float16 cannot hold 2047.5."""
     height, width = flow.shape[-3:-1]
     flow = flow.astype(jnp.float32)
     return jnp.arange(width) + flow[..., 0], jnp.arange(height)[:, None] + flow[..., 1]

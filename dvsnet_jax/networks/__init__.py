@@ -1,4 +1,4 @@
-"""Networks: linen modules, called through pure functions of a plain dict of arrays. flax stays behind this door."""
+"""Networks: linen modules, called through pure functions of a plain dict of arrays. Only this folder imports flax."""
 
 from dvsnet_jax.networks.decision import DecisionNetwork as DecisionNetwork
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast as DeepLabFast

@@ -21,8 +21,8 @@ from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, sum_of_taps, transposed_convolution
 
 _NARROW, _TAPS = 32, 3
-"""A 3×3 convolution to fewer features than the first, and to at most one for this many input channels, is
-`narrow_convolution`: more would write more columns than they save."""
+"""A 3×3 convolution is a `narrow_convolution` if it has fewer features than the first number, and at least as many
+input channels for each feature as the second says: with more features the columns cost more than they save."""
 
 
 def he_normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, *, fan_in: float | None = None) -> Array:
@@ -72,8 +72,8 @@ class Convolution(nn.Module):
         else:
             y = self._plain(x, weights)
             if self.dilation > 8:
-                # Apart from bias and ReLU: for the three in one cuDNN has nothing for such dilations but a kernel that
-                # took 59 ms of an H200, twenty times the rest of DeepLab-Fast; for the convolution alone 0.15 ms.
+                # Keeps bias and ReLU apart: for all three together cuDNN's only kernel for such dilations took 59 ms on
+                # an H200, twenty times the rest of DeepLab-Fast; the convolution alone takes 0.15 ms.
                 y = lax.optimization_barrier(y)
         if self.use_bias:
             y += self.param("biases", self.bias_init, (self.features,)).astype(x.dtype)
@@ -90,7 +90,7 @@ class Convolution(nn.Module):
         )
 
     def _first(self, x: Array) -> bool:
-        """Whether this is as a network's first convolution: of stride 2, over images."""
+        """Whether this looks like a network's first convolution: stride 2, over images."""
         even = x.shape[1] % 2 == x.shape[2] % 2 == 0
         same = self.padding in ("SAME", self.kernel // 2)
         return even and same and self.kernel % 2 == 1 and self.stride == 2 and x.shape[-1] <= 8
@@ -170,8 +170,8 @@ class DilatedSum(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation with stored moments: `slim.batch_norm(is_training=False)`, whose epsilon is 1e-3.
 
-    With `update` the batch's own moments normalise, and are sown into the collection `moments` for the running mean;
-    not so in a layer whose name begins as one of `frozen`.
+    With `update` the batch's own moments normalise, and are sown into the collection `moments` for the running mean,
+    except in layers whose names begin with one of `frozen`.
     """
 
     update: bool = False

@@ -1,4 +1,4 @@
-"""A decision network that foretells agreement place by place: cues of the warp → expected confidence score."""
+"""A decision network that predicts agreement place by place: cues of the warp → expected confidence score."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""Parameters for inference: what is linear and can be worked out beforehand is, and nothing is approximated.
+"""Parameters for inference: what is linear is computed beforehand, and nothing is approximated.
 
     params = networks.prepare(params, config)         # once; then as before: segment_frame(params, …)
 
 Training and checkpoints keep the original form. Gains and floors were measured (`python eval/speed.py`): with batch
-norms inside the convolutions and DeepLab-Fast's head as one product, a region costs 125 billion multiply-adds for 158.
+norms inside the convolutions and DeepLab-Fast's head as one product, a region costs 125 billion multiply-adds
+instead of 158.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ AnyArray = Array | np.ndarray
 
 Params = dict[str, Any]
 """A plain nested dict `{"segmentation": …, "flow": …, "decision": …}` of float32 arrays, whose inner names are the
-originals' variable names split at '/'; or what `prepare` makes of them. For a network of the user's own the room holds
+originals' variable names split at '/'; or what `prepare` makes of them. For a network of the user's own the entry is
 whatever pytree it takes."""
 Precision = Literal["float32", "bfloat16"]
 _PYRAMID = tuple(f"fc1_voc12_c{index}" for index in range(4))
@@ -35,18 +36,18 @@ _LITE_SHARED = {f"up{stride}": f"skip{stride}_bn" for stride in (16, 8, 4)}
 
 
 def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "float32") -> Params:
-    """`params` as inference is fastest with them, on the default device; the same scores up to rounding.
+    """`params` in the form that makes inference fastest, on the default device; the same scores up to rounding.
 
     - Batch norms are folded into the convolutions before them.
     - The head of DeepLab-Fast and DeepLab-v2, which has nothing nonlinear in it, becomes one matrix from the trunk's
       channels to the class count for each tap (`layers.DilatedSum`).
     - `precision` is that of the segmentation network: with "bfloat16" its weights and activations are bfloat16, sums
-      and scores float32. Flow and decision network stay float32, so that a region's route hangs on the same numbers.
+      and scores float32. Flow and decision network stay float32, so that a region takes the same path.
       On a CPU bfloat16 is slower; on GPU and TPU it halves what is moved and doubles what matrix units do, at labels
       that differ in a few pixels of a thousand.
 
     - On an NVIDIA GPU convolution kernels of these networks lie in memory with their outputs first, as cuDNN reads
-      them: else each step would begin with turning sixty of them.
+      them: otherwise each step would begin by transposing sixty of them.
 
     A network of the user's own is placed, and its arrays are left as they are, with either precision. What is prepared
     already is only placed. Under `jax.eval_shape` shapes come out. Raises ValueError for a `precision` that is neither
@@ -54,22 +55,22 @@ def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "flo
     """
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision is {precision!r}; it is 'float32' or 'bfloat16'")
-    rooms = dict(params)
+    prepared = dict(params)
     network = config.segmentation
     ours = {"decision"}
     if isinstance(config.flow, FlowNet2sConfig | FlowNet2Config):
         ours.add("flow")
     if isinstance(network, DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig):
         ours.add("segmentation")
-        layers = jax.tree.map(_on_host, rooms["segmentation"])
+        layers = jax.tree.map(_on_host, prepared["segmentation"])
         with jax.default_matmul_precision("highest"):
             folded = layers if is_prepared(layers) else _folded(layers, network)
-        rooms["segmentation"] = jax.tree.map(lambda leaf: jnp.asarray(leaf, precision), folded)
-    return {name: jax.tree.map(_placed if name in ours else jnp.asarray, room) for name, room in rooms.items()}
+        prepared["segmentation"] = jax.tree.map(lambda leaf: jnp.asarray(leaf, precision), folded)
+    return {name: jax.tree.map(_placed if name in ours else jnp.asarray, tree) for name, tree in prepared.items()}
 
 
 def is_prepared(layers: Any) -> bool:
-    """Whether a DeepLab's parameters (the room `segmentation`) are `prepare`'s: they have no batch norm left."""
+    """Whether a DeepLab's parameters (`params["segmentation"]`) are `prepare`'s: they have no batch norm left."""
     return not any("moving_variance" in layer for layer in layers.values())
 
 

@@ -1,6 +1,6 @@
 """The slow path, the segmentation network, as pure functions of its parameters; and fresh parameters for all three.
 
-Which network is which is chosen by the configuration. The other path is `light_path`.
+Which network is which is chosen by the configuration. The other path is `flow_and_decision`.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def training_scores(
     frozen: tuple[str, ...] = (),
     dtype: Any = jnp.float32,
 ) -> tuple[Float[Array, "n h2 w2 classes"], Params]:
-    """Class scores for training, of a DeepLab's own parameters (the room `segmentation`), computed in `dtype`.
+    """Class scores for training, of a DeepLab's own parameters (`params["segmentation"]`), computed in `dtype`.
 
     With `update_moments` batch norms use the batch's moments, and these come back by layer: {"bn": {"mean": (array,),
     "variance": (array,)}}; not for layers whose names begin as one of `frozen`. Without, the stored ones are used and
@@ -106,7 +106,7 @@ def training_scores(
 
 
 def is_head(layer: str, config: SegmentationConfig) -> bool:
-    """Whether a layer of a DeepLab is of its head, trained from nothing; the rest is the trunk, from ImageNet."""
+    """Whether a layer of a DeepLab is of its head, trained from scratch; the rest is the trunk, from ImageNet."""
     trunk = ("stem", "block") if isinstance(config, DeepLabLiteConfig) else ("conv1", "bn", "res")
     return not layer.startswith(trunk)
 
@@ -120,7 +120,7 @@ def _inputs(images: Shaped[Array, "n h w 3"], network: Any) -> Float[Array, "n h
 def init_params(key: Array, config: DVSNetConfig) -> Params:
     """Fresh parameters for training: He's rule, batch norms at identity, the scale head at 1.
 
-    A network of the user's own is asked for its parameters (`init`); without that its room stays None, to be filled.
+    A network of the user's own is asked for its parameters (`init`); without that its entry stays None.
     """
     image_key, flow_key, decision_key = jax.random.split(key, 3)
     segmentation, flow = config.segmentation, config.flow

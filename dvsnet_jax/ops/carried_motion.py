@@ -28,7 +28,7 @@ def still(regions: int, grid: RegionGrid) -> CarriedFlow:
 
 def carry(
     carried: CarriedFlow,
-    motion: FrameMotion | Float[Array, "streams h//8 w//8 2"],
+    motion: FrameMotion | Float[Array, "streams rows columns 2"],
     grid: RegionGrid,
     size: tuple[int, int],
 ) -> CarriedFlow:
@@ -47,7 +47,7 @@ def motion_shape(height: int, width: int) -> tuple[int, int]:
     return -(-height // CELL), -(-width // CELL)
 
 
-def split_motion(motion: Float[Array, "streams h//8 w//8 c"], grid: RegionGrid) -> Float[Array, "regions rh/8 rw/8 c"]:
+def split_motion(motion: Float[Array, "streams rows columns c"], grid: RegionGrid) -> Float[Array, "regions h w c"]:
     """What is known of each cell of a frame, cell by cell of its regions (`RegionGrid.corners`), streams in order.
 
     Past the frame's edge the last cell is repeated, as its pixels are. A region whose corner lies between two cells
@@ -74,8 +74,8 @@ def split_motion(motion: Float[Array, "streams h//8 w//8 c"], grid: RegionGrid) 
 
 
 def resize_motion(
-    motion: Float[Array, "n h//8 w//8 c"], size: tuple[int, int], to: tuple[int, int]
-) -> Float[Array, "n h2/8 w2/8 c"]:
+    motion: Float[Array, "n rows columns c"], size: tuple[int, int], to: tuple[int, int]
+) -> Float[Array, "n rows2 columns2 c"]:
     """Motion of frames of `size` for the same frames resized to the height and width `to`: channels 0 and 1 are
     vectors (x, y), which grow with the picture. Linear, cells' centres in their place."""
     if size == to:

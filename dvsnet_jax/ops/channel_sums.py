@@ -1,7 +1,7 @@
 """Sums over all positions of a batch, channel by channel, several at once; and what normalisation makes of them.
 
-XLA:CPU reduces each array of its own pass over memory, along columns, slowly. Here all sums of one place are one
-reduction over rows first (a variadic one), which took a fifth of the time; the gradients are written to need no others.
+XLA:CPU reduces each array in a pass of its own over memory, along columns, which is slow. Here arrays of one shape are
+first reduced over rows, all in one (variadic) reduction, which took a fifth of the time; the gradients need no others.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _affine_forward(x: Array, scale: Array, shift: Array) -> tuple[Array, tuple[
 
 def _affine_backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array, Array]:
     x, scale = saved
-    dy = lax.optimization_barrier(dy)  # or it is worked out twice
+    dy = lax.optimization_barrier(dy)  # otherwise it is computed twice
     by_scale, by_shift = channel_sums(dy * x, dy)
     return (dy * scale).astype(x.dtype), by_scale, by_shift
 

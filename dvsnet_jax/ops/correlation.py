@@ -1,5 +1,5 @@
-"""FlowNetC's correlation layer: how alike is every position of one feature map to the neighbourhood of that position in
-another (Dosovitskiy et al., FlowNet, ICCV 2015, section 3), with all of flownet2-tf's parameters.
+"""FlowNetC's correlation layer: how similar every position of one feature map is to its neighbourhood in another
+(Dosovitskiy et al., FlowNet, ICCV 2015, section 3), with all of flownet2-tf's parameters.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Depthwise convolution as shifted multiply-adds, with a gradient of its own.
 
-XLA's grouped convolution is a trap on CPU (`feature_group_count` = channels: 65–200 ms where this takes 4–7 ms), and so
+XLA's grouped convolution is slow on a CPU (`feature_group_count` = channels: 65–200 ms where this takes 4–7 ms), and so
 is its gradient. On other backends the grouped convolution is used, which cuDNN and the TPU know.
 """
 
@@ -48,7 +48,7 @@ def _forward(stride: int, dilation: int, x: Array, weights: Array) -> tuple[Arra
 
 def _backward(stride: int, dilation: int, saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, weights = saved
-    dy = lax.optimization_barrier(dy)  # or XLA works it out anew for each of the k² places where it is read
+    dy = lax.optimization_barrier(dy)  # otherwise XLA computes it again for each of the k² uses
     k = weights.shape[0]
     padded, taps = _padded(x, k, stride, dilation)
     dw = jnp.stack(channel_sums(*(window(padded) * dy for _, _, window in taps))).reshape(weights.shape)

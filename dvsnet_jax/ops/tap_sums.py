@@ -67,6 +67,6 @@ def _shifted(x: Array, down: int, right: int) -> Array:
 
 
 def _moved(x: Array, by: int, *, axis: int) -> Array:
-    """Along an axis, by so many places towards its end; zero comes in."""
+    """Shifted `by` places towards the end of an axis; zeros come in."""
     edges = [(by, -by, 0) if index == axis else (0, 0, 0) for index in range(x.ndim)]
     return lax.pad(x, jnp.zeros((), x.dtype), edges)

@@ -34,7 +34,7 @@ def upsample_argmax(
 
 
 def _pixel_by_pixel(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
-    """Everything worked out where it is needed, in one kernel of a GPU that stores nothing but its results."""
+    """Everything computed where it is needed, in one kernel of a GPU that stores nothing but its results."""
     n, height, width, classes = scores.shape
     rows, columns = size[0] // height, size[1] // width
     planes = jnp.moveaxis(scores, -1, 0)

@@ -1,4 +1,4 @@
-"""What a warp itself shows of how well it did: cues for the decision network, all on the flow's grid.
+"""Signs, in a warp itself, of how well it went: cues for the decision network, all on the flow's grid.
 
 The paper's decision network reads the deep features of the flow network alone. They say little about a street that was
 never seen, and nothing about the scores that are warped. These cues do: where the colours do not meet after warping
@@ -73,6 +73,6 @@ def _small(images: Shaped[Array, "n h w 3"], size: tuple[int, int]) -> Float[Arr
 
 
 def _steps(values: Shaped[Array, "n h w c"]) -> Shaped[Array, "n h w c"]:
-    """How much each value differs from the next to the right and the next below; at the rim, from one of them."""
+    """How much each value differs from the next to the right and the next below; at the border, from one of them."""
     right = jnp.abs(jnp.diff(values, axis=2, append=values[:, :, -1:]))
     return right + jnp.abs(jnp.diff(values, axis=1, append=values[:, -1:]))

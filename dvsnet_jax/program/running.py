@@ -42,7 +42,7 @@ class Program:
         """Rows and columns."""
         self.num_classes = len(manifest["classes"])
         self.frame_rate = None
-        """No policy that must be steered from outside is ever exported."""
+        """A policy that must be steered from outside is never exported."""
         # `exported.call` traces to one call of the stored program; nothing of the networks is traced again.
         self._step = jax.jit(exported.call, donate_argnums=1)
         self._compiled: Any = None

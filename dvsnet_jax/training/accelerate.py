@@ -1,6 +1,6 @@
 """DVSNet around any segmentation network, without a label: flow fine-tune, scale head and decision network.
 
-What the decision network foretells is agreement with the segmentation network's *own* output, and the joint fine-tune
+What the decision network predicts is agreement with the segmentation network's *own* output, and the joint fine-tune
 can be supervised by that output too. So unlabelled video is enough, whatever the network is: one of ours, or a function
 of the user's (`SegmentationFunction`).
 

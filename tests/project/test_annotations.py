@@ -8,6 +8,7 @@ import pkgutil
 from typing import get_type_hints
 
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import shape_checks
 from jaxtyping import TypeCheckError
@@ -36,6 +37,14 @@ def test_another_type_is_refused():
 def test_one_name_is_one_size_in_a_call():
     with pytest.raises(TypeCheckError, match="flow"):
         warp(jnp.zeros((1, 4, 4, 3)), jnp.zeros((2, 4, 4, 2)))
+
+
+@checking
+def test_numpys_arrays_are_taken_like_jaxs():
+    flow = np.zeros((1, 4, 4, 2), np.float32)
+    assert warp(np.ones((1, 4, 4, 3), np.float32), flow).shape == (1, 4, 4, 3)
+    with pytest.raises(TypeCheckError, match="values"):
+        warp(np.ones((4, 4, 3), np.float32), flow)
 
 
 def functions() -> dict[str, object]:

@@ -25,7 +25,7 @@ _UNIT = re.compile(r"(res|bn)([2-5])([b-z])_branch")
 def is_bookkeeping(name: str) -> bool:
     """Whether a variable is an optimizer's or the step counter, which importing passes over.
 
-    Only forms that are known for sure: a moving average of the weights (`ExponentialMovingAverage`) is none of them.
+    Only forms that are known for sure: a moving average of the weights (`ExponentialMovingAverage`) is not one of them.
     """
     return _BOOKKEEPING.fullmatch(name.removesuffix(":0")) is not None
 

@@ -1,7 +1,7 @@
 """TensorFlow's checkpoints as arrays by name: V2 and the old V1, in one file or in shards; partitioned variables whole.
 
-TensorFlow itself reads them; it is imported when the first one is read, and `is_tensorflow` does without. Nothing in
-such a file is executed: it holds names and numbers, and the graph beside it (`.meta`) is never opened.
+TensorFlow itself reads them; it is imported when the first one is read, and `is_tensorflow` works without it. Nothing
+in such a file is executed: it holds names and numbers, and the graph beside it (`.meta`) is never opened.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _quietly() -> Iterator[None]:
     os.environ.update({"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"})
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # deprecations inside TensorFlow, nothing that a caller could mend
+            warnings.simplefilter("ignore")  # deprecations inside TensorFlow, nothing that a caller could fix
             yield
     finally:
         for name in os.environ.keys() - before.keys():

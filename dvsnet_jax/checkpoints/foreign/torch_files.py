@@ -26,7 +26,7 @@ def read_torch(path: str | Path) -> Mapping[str, Any]:
         raise InputError(f"{path}: no such file; expected weights that torch wrote")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's about its own old formats
+            warnings.simplefilter("ignore")  # torch warns about its own old formats
             content = torch.load(path, map_location="cpu", weights_only=True)
     # Anything can come out of a damaged pickle: the unpickler trusts its opcodes.
     except Exception as error:

@@ -141,7 +141,7 @@ def _corners(
 ) -> tuple[Int[np.ndarray, "4 h w"], Float[np.ndarray, "4 h w"], Bool[np.ndarray, "h w"]]:
     """Indices of the four pixels around each point, their bilinear weights, and whether the point is inside."""
     height, width = size
-    slack = 1e-6  # a crop that fits exactly has its rim on the picture's
+    slack = 1e-6  # a crop that fits exactly has its border on the picture's
     inside = (x >= -slack) & (y >= -slack) & (x <= width - 1 + slack) & (y <= height - 1 + slack)
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
     left, top = np.minimum(x.astype(int), width - 2), np.minimum(y.astype(int), height - 2)

@@ -70,7 +70,7 @@ class Urgency(NamedTuple):
     """A number drawn from 0..1."""
     oracle: Float[Array, "*time regions"]
     """Agreement in percent, negative: the pixels whose warped label is the label that segmenting the frame gives. What
-    the decision network is trained to foresee; no policy can know it without segmenting. NaN where segmenting gave no
+    the decision network is trained to predict; no policy can know it without segmenting. NaN where segmenting gave no
     numbers."""
 
 

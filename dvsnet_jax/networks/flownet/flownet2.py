@@ -81,7 +81,7 @@ def full_flow(predicted: Float[Array, "n h2 w2 2"], config: FlowNet2Config) -> F
 
 
 def init_flow_params(key: Array, config: FlowNet2Config) -> dict[str, Any]:
-    """Fresh parameters for training, by He's rule. Their count is `abstract_flow_params`'s to tell."""
+    """Fresh parameters for training, by He's rule. `abstract_flow_params` gives their shapes."""
     image, stacked = (jax.ShapeDtypeStruct((1, _MULTIPLE, _MULTIPLE, c), jnp.float32) for c in (3, 6))
     inputs = (stacked,) if config.network == "FlowNetS" else (image, image)
     # lazy_init computes no forward pass; compiled, it draws FlowNet2's 162 million numbers in one go.

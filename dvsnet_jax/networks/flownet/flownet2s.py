@@ -56,5 +56,5 @@ def key_half(
 
 
 def for_current(params: dict[str, Any]) -> dict[str, Any]:
-    """FlowNet2s's parameters, those of the first convolution cut to what meets the current image."""
+    """FlowNet2s's parameters, the first convolution cut to the channels of the current image."""
     return {**params, "conv1": {**params["conv1"], "weights": params["conv1"]["weights"][:, :, :3]}}

@@ -13,7 +13,7 @@ from dvsnet_jax.networks.flownet.encoder import coarse_layers, contract, deep_la
 class FlowNetS(nn.Module):
     """`predict_flow2`, in pixels / FLOW_DIVISOR, and every intermediate by its name in the original.
 
-    Input: two images (6 channels), or what `flownet_stack.stacked_input` makes (12); height and width multiples of 64.
+    Input: two images (6 channels), or what `stack.stacked_input` makes (12); height and width multiples of 64.
     """
 
     config: FlowNet2Config

@@ -15,7 +15,7 @@ from dvsnet_jax.networks.flownet.encoder import Layer, contract, deep_layers, fi
 
 
 class FlowNetSD(nn.Module):
-    """`predict_flow2`, whose unit the convention tells (`sd_gain`), and every intermediate by its name in the original.
+    """`predict_flow2`, in the convention's unit (`sd_gain`), and every intermediate by its name in the original.
 
     Height and width are multiples of 64. Which of the two ¼-size layers the decoder reads is up to the convention.
     """

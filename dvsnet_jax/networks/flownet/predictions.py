@@ -26,7 +26,7 @@ def flow_predictions(
 ) -> tuple[dict[int, Float[Array, "n h2 w2 2"]], float]:
     """predict_flow by level, 6 (coarsest) … 2, of the network that learns last, and what pixels are divided by in it.
 
-    Of FlowNet2 it is the fusion's predict_flow0 alone, in pixels. `params` are the flow network's (the room `flow`).
+    Of FlowNet2 it is the fusion's predict_flow0 alone, in pixels. `params` are the flow network's (`params["flow"]`).
     Images of a FlowNet2 family network have sides that are multiples of 64; `dtype` is for DVSNet's FlowNet2-s, whose
     activations may be bfloat16.
     """

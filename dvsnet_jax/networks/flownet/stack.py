@@ -66,7 +66,7 @@ def scoped(scope: str, seen: Mapping[str, Array]) -> dict[str, Array]:
 def _with_flownet_s_on_top(
     below: nn.Module, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"], config: FlowNet2Config
 ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
-    """The network `below`, then a FlowNetS on what it leaves to do, as layers of the module that calls this."""
+    """The network `below`, then a FlowNetS on what is still wrong, as layers of the module that calls this."""
     convention = config.convention
     flow_below, seen_below = below(first, second)
     seen = stacked_input(first, second, enlarge(flow_below * FLOW_DIVISOR, convention.enlarging), convention)

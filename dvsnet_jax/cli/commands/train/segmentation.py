@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
+import numpy as np
 import tyro
 
 from dvsnet_jax.cli.option_types import Count, Names, OptionalPositive, Pixels, Positive, Range, Specs, option
@@ -13,8 +14,6 @@ from dvsnet_jax.cli.run_options import GOES_ON, Precision, RunOptions, chosen_pr
 from dvsnet_jax.cli.screen import print_validation, step_progress
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from dvsnet_jax.networks import Params
     from dvsnet_jax.training.segmentation import SegmentationTraining
 
