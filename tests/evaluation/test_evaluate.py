@@ -349,9 +349,10 @@ def test_wrong_options_are_told(arguments, status, message, weights, tmp_path, c
     assert message in capsys.readouterr().err
 
 
-def start(
-    folder: Path, weights: str, out: Path, *more: str, program: tuple[str, ...] = ("-m", "dvsnet_jax"), **environment: str  # noqa: F811
-) -> subprocess.Popen:  # fmt: skip
+COMMAND = ("-m", "dvsnet_jax")
+
+
+def start(folder: Path, weights: str, out: Path, *more: str, program=COMMAND, **environment) -> subprocess.Popen:  # noqa: F811
     return subprocess.Popen(
         [sys.executable, *program, *options(folder, weights, out, "--no-consistency", *more)],
         env={**os.environ, "JAX_PLATFORMS": "cpu", **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
