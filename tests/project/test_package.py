@@ -31,12 +31,13 @@ CLOSED = """
 import os, sys
 from importlib.machinery import PathFinder
 repository, libraries, declared = {repository!r}, {libraries!r}, {declared!r}
-declared |= sys.stdlib_module_names
-class Undeclared:
-    def find_spec(name, path=None, target=None):
-        if "." not in name and name not in declared and PathFinder.find_spec(name, libraries):
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Undeclared)
+declared |= sys.stdlib_module_names | {{*os.environ.get("OF_AN_EXTRA", "").split()}}
+class Declared(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        hidden = "." not in name and name not in declared and PathFinder.find_spec(name, libraries)
+        return None if hidden else PathFinder.find_spec(name, path, target)
+sys.meta_path[sys.meta_path.index(PathFinder)] = Declared
 def refuse(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
         raise PermissionError(f"no network here: {{event}} {{arguments}}")
@@ -170,16 +171,20 @@ def installed(built, tmp_path_factory) -> Path:
     assert not {"train", "eval", "tests", "notebooks"} & {path.name for path in place.iterdir()}
     here = tuple(sorted({path for path in sys.path if "site-packages" in path}))
     declared = _modules(_with_theirs(PROJECT["dependencies"]))
-    assert {"jax", "flax", "scipy"} <= declared and not {"pytest", "mypy", "jaxtyping"} & declared
+    assert {"jax", "flax", "scipy"} <= declared and not {"pytest", "mypy"} & declared
     (place / "libraries.pth").write_text("import closed\n" + "".join(f"{path}\n" for path in here))
     (place / "closed.py").write_text(CLOSED.format(repository=str(ROOT), libraries=here, declared=declared))
     return environment
 
 
-def _run(installed: Path, folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """A command of the new environment, run in `folder` with an environment of its own: no PYTHONPATH, no cache."""
+def _run(installed: Path, folder: Path, *command: str, extra: str | None = None) -> subprocess.CompletedProcess[str]:
+    """A command of the new environment, run in `folder` with an environment of its own: no PYTHONPATH, no cache.
+
+    What `extra` brings is within sight, too.
+    """
     kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    variables = {**kept, "HOME": str(folder), "JAX_PLATFORMS": "cpu"}
+    brought = _modules(_with_theirs(PROJECT["optional-dependencies"][extra])) if extra else set()
+    variables = {**kept, "HOME": str(folder), "JAX_PLATFORMS": "cpu", "OF_AN_EXTRA": " ".join(brought)}
     return subprocess.run(
         [installed / "bin" / command[0], *command[1:]], cwd=folder, env=variables, capture_output=True, text=True
     )
@@ -213,6 +218,8 @@ def test_installed_with_its_extra_a_tiny_accelerate_trains(installed, tmp_path):
     sizes = ["--steps", "1", "--batch-size", "1", "--crop", "64", "96", "--pairs", "2", "--epochs", "1"]
     data = ["--data", "street:10:1:96x128", "--save-dir", "run"]
     done = _run(installed, tmp_path, "dvsnet", "accelerate", *data, *sizes)
+    assert done.returncode == 1 and "pip install 'dvsnet-jax[train]'" in done.stderr  # without it
+    done = _run(installed, tmp_path, "dvsnet", "accelerate", *data, *sizes, extra="train")
     assert done.returncode == 0, done.stderr
     assert "run/weights: DVSNet around this segmentation network" in done.stdout
     clip = ["street:1:3:96x128", "--no-consistency"]
