@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
-from jaxtyping import Float
 
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, option
@@ -17,6 +16,7 @@ from dvsnet_jax.cli.screen import progress_bar, tell
 
 if TYPE_CHECKING:
     import numpy as np
+    from jaxtyping import Float
 
 _VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 

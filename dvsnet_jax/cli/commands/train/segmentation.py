@@ -90,6 +90,7 @@ class TrainSegmentation:
         from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
         from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_sets
         from dvsnet_jax.training.parallel import by_first, is_first
+        from dvsnet_jax.training.segmentation_loss import weights_by_frequency
         from dvsnet_jax.training.segmentation_run import train_segmentation
         from dvsnet_jax.training.warm_start import PRESETS, begin
 
@@ -101,7 +102,9 @@ class TrainSegmentation:
         if note and is_first():
             print(note, flush=True)
         self._check(params)
-        training = self._training(count_pixels(source, self.num_classes))
+        pixels = count_pixels(source, self.num_classes)  # in any case: a label that is no class shows now
+        weights = weights_by_frequency(pixels, most=self.class_weights).tolist() if self.class_weights else None
+        training = self._training(tuple(weights) if weights else None)
         with step_progress("steps", self.steps) as show:
             kept = train_segmentation(
                 params["segmentation"], config.segmentation, source, self.save_dir, training,
@@ -129,15 +132,13 @@ class TrainSegmentation:
                 "0 or more steps, fewer than --steps; a mean's weight from 0 to below 1; and 0 or more"
             )
 
-    def _training(self, pixels: np.ndarray) -> SegmentationTraining:
+    def _training(self, class_weights: tuple[float, ...] | None) -> SegmentationTraining:
         from dvsnet_jax.training.segmentation import SegmentationTraining
-        from dvsnet_jax.training.segmentation_loss import weights_by_frequency
 
-        weights = weights_by_frequency(pixels, most=self.class_weights) if self.class_weights else None
         return SegmentationTraining(
             steps=self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate, trunk_rate=self.trunk_rate,
             optimizer=self.optimizer, weight_decay=self.weight_decay, warmup=self.warmup, average=self.average,
             batch_norm=self.batch_norm, freeze=self.freeze, hard_share=self.hard_share, every=self.loss_every,
-            class_weights=None if weights is None else tuple(weights.tolist()),
+            class_weights=class_weights,
             precision=chosen_precision(self.precision), seed=self.seed,
         )  # fmt: skip
