@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-import numpy as np
 import tyro
 
 from dvsnet_jax.cli.option_types import Count, Names, OptionalPositive, Pixels, Positive, Range, Specs, option
