@@ -138,8 +138,8 @@ def _step(
     with jax.named_scope("preprocess"):
         if config.input_size:
             frames = resize_legacy(frames, config.input_size)
-        images = split(frames, grid)
-        small = preprocessing.half(images)
+        images = split(frames, grid)  # [regions, rh, rw, 3]
+        small = preprocessing.half(images)  # [regions, rh/2, rw/2, 3]
 
     with jax.named_scope("flow"):
         carried = None
@@ -149,10 +149,10 @@ def _step(
             assert motion is not None  # `_check_motion`
             carried = carry(state.carried, motion, grid, (height, width))
             flow = networks.carried_flow(carried)
-        flow = materialized(flow)
+        flow = materialized(flow)  # flow [regions, rh/8, rw/8, 2], scale [regions, rh/8, rw/8, 1 or classes]
 
     with jax.named_scope("decision"):
-        evidence = Evidence(
+        evidence = Evidence(  # each [regions], as are all masks below
             score=networks.expected_confidence(params, small, state.key_images, state.key_scores, flow, config),
             frame_difference=jnp.abs(small.astype(jnp.float32) - state.key_images).mean((1, 2, 3)),
             flow_magnitude=8 * jnp.sqrt(jnp.square(flow.flow).sum(-1)).mean((1, 2)),
@@ -169,7 +169,7 @@ def _step(
         policy = where(fresh, policy, kept_finite(policy, decided, shaken))
 
     with jax.named_scope("segmentation"):
-        key_scores, key_features = segment_where(
+        key_scores, key_features = segment_where(  # [regions, h2, w2, classes]
             segment,
             partial(_key, params, config=config),
             images,
@@ -184,12 +184,12 @@ def _step(
         # if those are NaN all over, so it ends: void, and below every other region's.
         motion = where(segment, jnp.zeros_like(flow.flow), flow.flow)
         scale = where(segment, jnp.ones_like(flow.scale), flow.scale)
-        scores = materialized(warp_scores(key_scores, motion, scale))
+        scores = materialized(warp_scores(key_scores, motion, scale))  # [regions, h3, w3, classes]
 
     with jax.named_scope("upsample"):
-        labels, maxima = upsample_argmax(scores, (grid.region_height, grid.region_width))
+        labels, maxima = upsample_argmax(scores, (grid.region_height, grid.region_width))  # [regions, rh, rw]
     with jax.named_scope("merge"):
-        labels = merge(labels, maxima, grid)
+        labels = merge(labels, maxima, grid)  # [streams, height, width]
 
     per_stream = (streams, grid.num_regions)
     result = FrameResult(
