@@ -45,5 +45,7 @@ def run_ahead(iterator: Iterator[T], *, window: int) -> Iterator[T]:
         finally:
             for future in pending:
                 future.cancel()
-            # In the same thread, after what it is doing: a generator cannot be closed while it runs.
-            pool.submit(getattr(iterator, "close", lambda: None)).result()
+            # After what the thread is doing: a generator cannot be closed while it runs. And not by the thread: where
+            # all of this is garbage, the pool has sent it home already, and would wait for it for ever.
+            pool.shutdown(cancel_futures=True)
+            getattr(iterator, "close", lambda: None)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 import time
@@ -225,6 +226,30 @@ def test_map_ahead_raises_in_its_place():
         next(results)
 
 
+def test_run_ahead_ends_as_garbage_too():
+    """What is part of a cycle is closed by the garbage collector, when the thread that reads has gone already."""
+    closed = []
+
+    def numbers():
+        try:
+            yield from range(100)
+        finally:
+            closed.append(True)
+
+    def forget():
+        frames = run_ahead(numbers(), window=3)
+        next(frames)
+        cycle = [frames]
+        cycle.append(cycle)
+        del frames, cycle
+        gc.collect()
+
+    collecting = threading.Thread(target=forget, daemon=True)
+    collecting.start()
+    collecting.join(timeout=30)
+    assert closed and not collecting.is_alive()
+
+
 def test_run_ahead_closes_its_iterator():
     closed = []
 
@@ -232,11 +257,11 @@ def test_run_ahead_closes_its_iterator():
         try:
             yield from itertools.count()
         finally:
-            closed.append(threading.current_thread().name)
+            closed.append([t.name for t in threading.enumerate() if t.name.startswith("dvsnet-read")])
 
     with closing(run_ahead(numbers(), window=3)) as results:
         assert [next(results) for _ in range(10)] == list(range(10))
-    assert len(closed) == 1 and closed[0].startswith("dvsnet-read")
+    assert closed == [[]]  # once, and when no thread may be in it any more
 
 
 def test_threads_end_with_the_source(tmp_path):
