@@ -2,10 +2,12 @@ r"""How good the segmentation network is: every picture segmented, against its l
 
     python eval/segmentation.py --data camvid:CAMVID:val [--weights WEIGHTS]
     python eval/segmentation.py --data cityscapes:CITYSCAPES:train:pseudo@0.5 --only aachen_000004 aachen_000005
+    python eval/segmentation.py --data cityscapes256:PACKED:train:zurich,ulm
 
-Without --weights, the bundled ones. Data: camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], folder:FRAMES:LABELS,
-street:COUNT:SEED[:HxW], with @SCALE. "In regions" is what DVSNet shows where it segments everything; void pixels do not
-count, and means are over the classes that occur. CamVid is measured in its own 11 classes. Prints a markdown table.
+Without --weights, the bundled ones. Data: camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS],
+cityscapes256:ROOT:SPLIT[:CITIES[:clean]], folder:FRAMES:LABELS, street:COUNT:SEED[:HxW], with @SCALE. "In regions" is
+what DVSNet shows where it segments everything; void pixels do not count, and means are over the classes that occur.
+CamVid is measured in its own 11 classes. Prints a markdown table.
 """
 
 from __future__ import annotations

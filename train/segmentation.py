@@ -3,11 +3,13 @@ r"""Stage 1: train the segmentation network.
     python train/segmentation.py --data camvid:CAMVID:train --data cityscapes:CITYSCAPES:train:pseudo@0.5 \
         --hold-out aachen_000004 aachen_000005 --validate camvid:CAMVID:val --restore-from imagenet --save-dir RUN
 
-Data sets are named camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], folder:FRAMES:LABELS or street:COUNT:SEED[:HxW],
-with @SCALE to resize them first. --restore-from is a checkpoint of any DVSNet (with another number of classes the last
-layers are fresh), or `imagenet`: the trunk of EfficientNet-Lite0. Without it all is fresh. Writes RUN/metrics.jsonl and
-RUN/weights, a checkpoint of DVSNet with this segmentation network in it, the best by validation. Killed at any moment,
-the same command goes on and ends with the same parameters.
+Data sets are named camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], cityscapes256:ROOT:SPLIT[:CITIES[:clean]],
+folder:FRAMES:LABELS or street:COUNT:SEED[:HxW], with @SCALE to resize them first; in --data, %30 after it all says
+that 30 % of the crops are of this set. Each set of --validate is measured by itself; the mean of their mIoU chooses.
+--restore-from is a checkpoint of any DVSNet (with another number of classes the last layers are fresh), or `imagenet`:
+the trunk of EfficientNet-Lite0. Without it all is fresh. Writes RUN/metrics.jsonl and RUN/weights, a checkpoint of
+DVSNet with this segmentation network in it, the best by validation. Killed at any moment, the same command goes on and
+ends with the same parameters.
 """
 
 from __future__ import annotations
@@ -21,12 +23,11 @@ from pathlib import Path
 import jax
 
 from dvsnet_jax import checkpoints
-from dvsnet_jax.datasets.augment import LabelledAugmentation, augment_labelled
-from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_sets
+from dvsnet_jax.datasets.augment import ColorRange, LabelledAugmentation, augment_labelled
+from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_set, labelled_sets
 from dvsnet_jax.datasets.pipeline import Batches
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.segmentation import whole
-from dvsnet_jax.segmentation_metrics import summary
+from dvsnet_jax.evaluation.segmentation import measure_each
 from dvsnet_jax.training import command, loop
 from dvsnet_jax.training.parallel import is_first, local_batch
 from dvsnet_jax.training.run_folder import fingerprint
@@ -40,7 +41,9 @@ DEFAULT = SegmentationTraining()
 def _parser() -> argparse.ArgumentParser:
     parser = command.parser(__doc__)
     parser.add_argument("--data", action="append", required=True, help="a data set; may be given again")
-    parser.add_argument("--validate", action="append", help="the same, to validate on; without, the last is kept")
+    parser.add_argument(
+        "--validate", action="append", help="the same, to validate on; may be given again; without, the last is kept"
+    )
     parser.add_argument("--hold-out", nargs="*", default=[], help="beginnings of names that are not trained on")
     parser.add_argument("--save-dir", type=Path, required=True)
     parser.add_argument("--restore-from", help="a checkpoint, or imagenet")
@@ -50,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=command.positive(int), default=DEFAULT.batch_size, help="over all devices")
     parser.add_argument("--crop", type=command.positive(int), nargs=2, default=(320, 320), metavar=("H", "W"))
     parser.add_argument("--scale", type=command.positive(float), nargs=2, default=(0.5, 2.0), metavar=("LEAST", "MOST"))
+    parser.add_argument("--crop-tries", type=command.positive(int), default=1,
+                        help="crops drawn for each that is taken: the one of the most varied classes")  # fmt: skip
+    parser.add_argument("--color", type=command.not_negative, default=1.0, help="how far colours change, over usual")
+    parser.add_argument("--sharpness", type=command.chance, default=0.0, help="share made softer or sharper")
     parser.add_argument("--learning-rate", type=command.positive(float), default=DEFAULT.learning_rate)
     parser.add_argument("--trunk-rate", type=command.positive(float), default=DEFAULT.trunk_rate, help="over head's")
     parser.add_argument("--optimizer", choices=("adamw", "sgd"), default=DEFAULT.optimizer)
@@ -76,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.begin_processes(options)
     read = partial(labelled_sets, num_classes=options.num_classes, in_memory=options.in_memory)
     source = read(options.data, hold_out=options.hold_out)
-    held = labelled_sets(options.validate, num_classes=options.num_classes) if options.validate else None
+    held = {spec: labelled_set(spec, num_classes=options.num_classes) for spec in options.validate or ()}
     params, config, note = begin(options.restore_from, PRESETS[options.preset], options.num_classes, options.seed)
     if note and is_first():
         print(note, flush=True)
@@ -99,7 +106,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         every=options.loss_every,
         precision=command.precision(options.precision),
     )
-    limits = LabelledAugmentation(crop=tuple(options.crop), scale=tuple(options.scale))
+    limits = LabelledAugmentation(
+        crop=tuple(options.crop), scale=tuple(options.scale), color=ColorRange().scaled(options.color),
+        sharpness=options.sharpness, tries=options.crop_tries,
+    )  # fmt: skip
     data = Batches(
         source, batch_size=local_batch(training.batch_size), seed=training.seed,
         augment=partial(augment_labelled, limits=limits),
@@ -109,17 +119,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = {
         "kind": "training of the segmentation network", "training": vars(training), "data": options.data,
         "held out": options.hold_out, "validated on": options.validate,
-        "samples": len(source), "crop": options.crop, "scale": options.scale,
+        "samples": len(source), "crop": options.crop, "scale": options.scale, "crop tries": options.crop_tries,
+        "color": options.color, "sharpness": options.sharpness,
         "network": repr(segmentation), "began from (CRC-32)": fingerprint(params["segmentation"]),
     }  # fmt: skip
     validation = None
-    if held is not None:
+    if held:
         validation = loop.Validation(
-            measure=lambda state: summary(
-                whole(state.average, held, segmentation, classes=_classes(options.validate))
-            ),
-            by="mean_iou",
-        )  # fmt: skip
+            measure=lambda state: measure_each(state.average, held, segmentation), by="mean_iou"
+        )
     with command.progress("steps", training.steps) as show:
         state = loop.run(
             options.save_dir,
@@ -138,11 +146,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         checkpoints.save(options.save_dir / "weights", {**params, "segmentation": kept}, config)
         print(f"{options.save_dir / 'weights'}: DVSNet with this segmentation network")
     return 0
-
-
-def _classes(specs: Sequence[str]) -> str:
-    """CamVid is measured in its own 11 classes."""
-    return "camvid" if all(spec.startswith("camvid:") for spec in specs) else "own"
 
 
 if __name__ == "__main__":

@@ -64,6 +64,14 @@ def share(text: str) -> float:
     return value
 
 
+def chance(text: str) -> float:
+    """An option's type: from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise ValueError(text)
+    return value
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Options of every run that counts steps; they do not change what it computes."""
     parser.add_argument("--save-every", type=positive(int), default=200, help="steps")
