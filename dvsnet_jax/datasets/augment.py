@@ -193,10 +193,11 @@ class _Place(NamedTuple):
 
     def _sources(self, labels: UInt8[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, "rows"], Int[np.ndarray, "columns"]]:
         """The same rows and columns in the sample as it was."""
-        return tuple(
+        rows, columns = (
             ((np.arange(kept.start, kept.stop) + 0.5) * old / new).astype(int)
             for kept, old, new in zip(self._inside(), labels.shape, self.size, strict=True)
-        )  # type: ignore[return-value]
+        )
+        return rows, columns
 
 
 def _smaller_and_back(image: UInt8[np.ndarray, "h w 3"], times: tuple[float, float]) -> UInt8[np.ndarray, "h w 3"]:

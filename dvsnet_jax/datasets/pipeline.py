@@ -96,7 +96,7 @@ class Batches(Generic[Sample]):
         dataset = dataset[process::processes].batch(batch_size, batch_fn=_stacked)
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead if threads else 0)
         self._iterator = iter(dataset.to_iter_dataset(options))
-        self._made_with = {
+        self._made_with: dict[str, Any] = {
             "samples": len(source), "seed": seed, "batch_size": batch_size, "shuffle": shuffle, "epochs": epochs,
             "process": process, "processes": processes,
         }  # fmt: skip
