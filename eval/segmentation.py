@@ -33,27 +33,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", help="a checkpoint of DVSNet; default: the bundled weights")
     parser.add_argument("--data", required=True, help="a labelled set, as above")
     parser.add_argument("--only", nargs="*", default=[], help="beginnings of the pictures' names")
+    parser.add_argument("--whole-only", action="store_true", help="not cut into regions: quicker")
     options = command.parse(parser, argv)
     params, config = restore(options.weights) if options.weights else checkpoints.load_bundled()
     params = prepare(params, config)
     classes = "camvid" if options.data.startswith("camvid:") and config.num_classes == 19 else "own"
     source = labelled_set(options.data, num_classes=config.num_classes, only=options.only)
-    with command.progress("pictures", 2 * len(source)) as show:
-        uncut = whole(
+    matrices = {}
+    with command.progress("pictures", (1 if options.whole_only else 2) * len(source)) as show:
+        matrices["whole"] = whole(
             params["segmentation"], source, config.segmentation, classes=classes,
             on_picture=lambda done: show(done, "whole"),
         )  # fmt: skip
-        cut = in_regions(
-            params, source, config, classes=classes, on_picture=lambda done: show(len(source) + done, "in regions")
-        )
+        if not options.whole_only:
+            matrices["in regions"] = in_regions(
+                params, source, config, classes=classes, on_picture=lambda done: show(len(source) + done, "in regions")
+            )
     names = camvid.CLASSES if classes == "camvid" else cityscapes.CLASSES if config.num_classes == 19 else ()
     print(f"{' '.join([options.data, *options.only])}: {len(source)} pictures\n")
-    print("| | whole | in regions |\n|---|--:|--:|")
+    print(f"| | {' | '.join(matrices)} |\n|---|{'--:|' * len(matrices)}")
     for title, metric in (("mIoU", mean_iou), ("pixel accuracy", pixel_accuracy)):
-        print(f"| **{title}** | {metric(uncut):.2%} | {metric(cut):.2%} |")
-    for index, ious in enumerate(zip(class_ious(uncut), class_ious(cut), strict=True)):
+        print(f"| **{title}** | {' | '.join(f'{metric(matrix):.2%}' for matrix in matrices.values())} |")
+    for index, ious in enumerate(zip(*(class_ious(matrix) for matrix in matrices.values()), strict=True)):
         if not np.isnan(ious).all():  # the class occurs
-            print(f"| {names[index] if names else index} | {ious[0]:.1%} | {ious[1]:.1%} |")
+            print(f"| {names[index] if names else index} | {' | '.join(f'{iou:.1%}' for iou in ious)} |")
     return 0
 
 
