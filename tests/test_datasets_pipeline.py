@@ -135,6 +135,13 @@ def test_a_mixture_keeps_to_its_shares_and_each_set_to_its_epochs():
     assert large[:40].tolist() != large[40:80].tolist()
 
 
+def test_a_set_that_is_in_a_mixture_twice_is_in_two_orders():
+    twice = Batches(Mixed((Numbered(40), Numbered(40, first=100)), (0.5, 0.5)), batch_size=2, seed=0)
+    seen = np.array([next(twice).labels[:, 0, 0] for _ in range(40)]).ravel().astype(int)
+    first, second = seen[seen < 100], seen[seen >= 100] - 100
+    assert sorted(first) == sorted(second) and first.tolist() != second.tolist()
+
+
 @pytest.mark.parametrize("threads", [0, 3])
 def test_a_mixture_resumes_at_the_very_next_sample(threads):
     batches = mixed(augment=augment, threads=threads)
