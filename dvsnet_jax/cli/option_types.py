@@ -87,6 +87,7 @@ _COUNT = _Kind("COUNT", int, "a whole number of 1 or more", lambda value: value 
 _POSITIVE = _Kind("NUMBER", float, "a finite number above 0", lambda value: 0 < value < math.inf)
 _AMOUNT = _Kind("NUMBER", float, "a finite number of 0 or more", lambda value: 0 <= value < math.inf)
 _SHARE = _Kind("SHARE", float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
+_CHANCE = _Kind("SHARE", float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
 
 Count = Annotated[int, _one(_COUNT)]
 """1 or more."""
@@ -98,6 +99,8 @@ Positive = Annotated[float, _one(_POSITIVE)]
 Positives = Annotated[tuple[float, ...], _many(_POSITIVE)]
 Amount = Annotated[float, _one(_AMOUNT)]
 """0 or more, and finite."""
+Chance = Annotated[float, _one(_CHANCE)]
+"""0 to 1."""
 Pixels = Annotated[tuple[int, int], _many(_COUNT, 2), tyro.conf.arg(metavar="HEIGHT WIDTH")]
 Range = Annotated[tuple[float, float], _many(_POSITIVE, 2), tyro.conf.arg(metavar="LEAST MOST")]
 Distances = Annotated[tuple[int, int], _many(_WHOLE, 2), tyro.conf.arg(metavar="LEAST MOST")]

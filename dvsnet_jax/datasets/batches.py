@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from dvsnet_jax.datasets.combined import Mixed
 from dvsnet_jax.errors import InputError
 
 Augment = Callable[[Any, np.random.Generator], Any]
@@ -46,7 +47,9 @@ class Batches(Generic[Sample]):
         threads: int | None = None,
         ahead: int = 4,
     ) -> None:
-        """`source` has a length and gives samples by number; it is read from several threads at once.
+        """`source` has a length and gives samples by number; it is read from several threads at once. Of a `Mixed` one
+        samples are taken by shares: the sets take turns in a fixed order that keeps to the shares within every few
+        samples, and each is shuffled and begun again by itself.
 
         `batch_size` is that of one process. Each epoch is shuffled again, then dealt out to the processes one sample
         at a time, so that together they see everything once an epoch. `augment(sample, generator)` gets a
@@ -54,11 +57,12 @@ class Batches(Generic[Sample]):
         is left; without, it never ends and all batches are full. `threads` read (by default as many as there are
         cores, at most 16, 0 reads when asked), up to `ahead` batches before they are needed.
 
-        Raises `InputError` where grain is not installed, for an empty source, for numbers out of range, and where the
-        shard of this process is empty.
+        Raises `InputError` where grain is not installed, for an empty source, for numbers out of range, for epochs of a
+        mixture, which has none, and where the shard of this process is empty.
         """
         grain = _grain()
-        if not len(source):
+        parts = source.sources if isinstance(source, Mixed) else (source,)
+        if not all(len(part) for part in parts):
             raise InputError("the data source is empty, expected at least 1 sample; check the folder and the split")
         if batch_size < 1 or not 0 <= process < processes or (epochs is not None and epochs < 1):
             raise InputError(
@@ -69,21 +73,34 @@ class Batches(Generic[Sample]):
             raise InputError(
                 f"{len(source)} samples for {processes} processes: some would get none; use fewer processes"
             )
+        if epochs is not None and isinstance(source, Mixed):
+            raise InputError("a mixture by shares has no epochs: its sets end at different times; leave epochs out")
         threads = min(16, os.cpu_count() or 1) if threads is None else threads
-        dataset = grain.MapDataset.source(source).seed(seed)
-        if shuffle:
-            dataset = dataset.shuffle()
-        # Repeated before it is dealt out: otherwise shards of unequal size would drift into different epochs.
-        dataset = dataset.repeat(epochs or _ENDLESS // len(source) + 1)
+
+        def endless(part: Sequence[Sample], part_seed: int) -> Any:
+            dataset = grain.MapDataset.source(part).seed(part_seed)
+            if shuffle:
+                dataset = dataset.shuffle()
+            # Repeated before it is dealt out: else shards of unequal size would drift into different epochs.
+            return dataset.repeat(epochs or _ENDLESS // len(part) + 1)
+
+        if isinstance(source, Mixed):
+            # Seeds of their own: a set that is named twice is in two different orders.
+            streams = [endless(part, seed + number) for number, part in enumerate(parts)]
+            dataset = grain.MapDataset.mix(streams, source.shares)
+        else:
+            dataset = endless(source, seed)
         if augment is not None:
             dataset = dataset.random_map(augment)
         dataset = dataset[process::processes].batch(batch_size, batch_fn=_stacked)
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=ahead if threads else 0)
         self._iterator = iter(dataset.to_iter_dataset(options))
-        self._made_with = {
+        self._made_with: dict[str, Any] = {
             "samples": len(source), "seed": seed, "batch_size": batch_size, "shuffle": shuffle, "epochs": epochs,
             "process": process, "processes": processes,
         }  # fmt: skip
+        if isinstance(source, Mixed):
+            self._made_with |= {"sizes": [len(part) for part in parts], "shares": list(source.shares)}
 
     def __iter__(self) -> Iterator[Sample]:
         return self

@@ -1,4 +1,4 @@
-"""Sources made of sources: one after another, or read once and kept."""
+"""Sources made of sources: one after another, mixed by shares, or read once and kept."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ class Concatenated(Sequence[Sample], Generic[Sample]):
                 return source[index]
             index -= len(source)
         raise IndexError(index)
+
+
+@dataclass(frozen=True)
+class Mixed(Concatenated[Sample]):
+    """Several sources of which training takes samples by shares, not by size. By number they stand in their order."""
+
+    shares: tuple[float, ...]
+    """Of each source, above 0; they sum to 1."""
 
 
 class Remembered(Sequence[Sample], Generic[Sample]):

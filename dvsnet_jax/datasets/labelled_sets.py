@@ -2,11 +2,15 @@
 
     camvid:ROOT:SPLIT                  train, val or test, as Cityscapes' train ids
     cityscapes:ROOT:SPLIT[:LABELS]     LABELS is gtFine (default), gtCoarse or pseudo
+    cityscapes256:ROOT:SPLIT[:CITIES[:clean]]
+                                       the photos packed small, at 256x512; CITIES is zurich,ulm or, for all but
+                                       these, -zurich,-ulm, or nothing; clean voids rims that are labelled wrong
     folder:FRAMES:LABELS               your own: label PNGs with train ids, 255 void
     street:COUNT:SEED[:HEIGHTxWIDTH]   procedural street scenes, 256x512
 
 After any of them @0.5 makes pictures half as high and wide, before anything else is done with them. A set named twice
-counts twice.
+counts twice. Where several are taken together, %30 at the very end says that 30 % of all samples are of this set,
+however large it is; sets without a share part what is left by their sizes.
 """
 
 from __future__ import annotations
@@ -18,10 +22,10 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Int
 
-from dvsnet_jax.datasets import camvid, cityscapes, folders
-from dvsnet_jax.datasets.combined import Concatenated, Remembered
+from dvsnet_jax.datasets import camvid, cityscapes, cityscapes256, folders
+from dvsnet_jax.datasets.combined import Concatenated, Mixed, Remembered
 from dvsnet_jax.datasets.samples import LabelledFile, LabelledFiles, LabelledImage
-from dvsnet_jax.datasets.specs import parse
+from dvsnet_jax.datasets.specs import parse, split_share
 from dvsnet_jax.datasets.street.sources import StreetFrames
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import resize_image, resize_labels
@@ -29,7 +33,8 @@ from dvsnet_jax.media.images import resize_image, resize_labels
 Number = TypeVar("Number", int, float)
 
 FORMS = (
-    "camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], folder:FRAMES:LABELS or street:COUNT:SEED[:HxW], then @SCALE"
+    "camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], cityscapes256:ROOT:SPLIT[:CITIES[:clean]], "
+    "folder:FRAMES:LABELS or street:COUNT:SEED[:HxW], then @SCALE"
 )
 
 
@@ -74,22 +79,46 @@ def labelled_set(
         if not files:
             raise InputError(f"{spec}: nothing is left of it without {', '.join(hold_out)}; hold out less")
         source = LabelledFiles(files)
+        if kind == "cityscapes256":
+            source = cityscapes256.Widened(source, clean=len(words) == 4)
     return source if scale == 1 else Scaled(source, scale)
 
 
 def labelled_sets(
     specs: Iterable[str], *, num_classes: int = 19, hold_out: Collection[str] = (), in_memory: bool = False
 ) -> Sequence[LabelledImage]:
-    """Several data sets as one. Raises InputError, besides, for a name to hold out that none of them has."""
-    specs = list(specs)
+    """Several data sets as one, `Mixed` where shares (%30) are named.
+
+    Raises InputError, besides, for a name to hold out that none of them has, and for shares that do not make 100 %.
+    """
+    specs, shares = zip(*(split_share(spec) for spec in specs), strict=True)
     for name in hold_out:
         if not any(_has(spec, name, num_classes) for spec in specs):
             raise InputError(
                 f"{name}: to be held out, but no file of {', '.join(specs)} is called so; correct the name"
             )
     sources = [labelled_set(spec, num_classes=num_classes, hold_out=hold_out) for spec in specs]
-    together = sources[0] if len(sources) == 1 else Concatenated(tuple(sources))
-    return Remembered(together) if in_memory else together
+    if in_memory:
+        sources = [Remembered(source) for source in sources]
+    if any(share is not None for share in shares):
+        return Mixed(tuple(sources), _shares(specs, shares, [len(source) for source in sources]))
+    return sources[0] if len(sources) == 1 else Concatenated(tuple(sources))
+
+
+def _shares(specs: Sequence[str], shares: Sequence[float | None], sizes: Sequence[int]) -> tuple[float, ...]:
+    """All shares, summing to 1: those named (percent), and what is left parted by size among the others."""
+    named = sum(share for share in shares if share is not None)
+    others = sum(size for size, share in zip(sizes, shares, strict=True) if share is None)
+    if abs(named - 100) > 0.01 if not others else named >= 100:
+        raise InputError(
+            f"{' '.join(f'{spec}%{share:g}' for spec, share in zip(specs, shares, strict=True) if share is not None)}: "
+            f"the shares make {named:g} %, expected {'less than 100 % beside sets without one' if others else '100 %'}"
+        )
+    total = named if not others else 100
+    return tuple(
+        (share if share is not None else (100 - named) * size / others) / total
+        for share, size in zip(shares, sizes, strict=True)
+    )
 
 
 def _has(spec: str, name: str, num_classes: int) -> bool:
@@ -101,8 +130,13 @@ def _has(spec: str, name: str, num_classes: int) -> bool:
 def count_pixels(source: Sequence[LabelledImage], num_classes: int, *, most: int = 400) -> Int[np.ndarray, "classes"]:
     """Labelled pixels of each class, over at most so many pictures taken at even distances.
 
-    Raises InputError for a label that is neither a class nor 255.
+    Of a mixture, what that many pictures drawn from it would have. Raises InputError for a label that is neither a
+    class nor 255.
     """
+    if isinstance(source, Mixed):
+        parts = zip(source.sources, source.shares, strict=True)
+        mean = sum(share * count_pixels(part, num_classes, most=most) / min(most, len(part)) for part, share in parts)
+        return np.rint(most * mean).astype(np.int64)
     counts = np.zeros(256, np.int64)
     for index in np.unique(np.linspace(0, len(source) - 1, min(most, len(source))).astype(int)):
         counts += np.bincount(source[int(index)].labels.ravel(), minlength=256)
@@ -121,6 +155,10 @@ def _files(kind: str, words: list[str], spec: str, num_classes: int) -> list[Lab
     if kind == "cityscapes" and len(words) in (2, 3):
         root, split, *labels = words
         return cityscapes.list_labelled(root, split, labels=labels[0] if labels else "gtFine")  # type: ignore[arg-type]
+    if kind == "cityscapes256" and (len(words) in (2, 3) or (len(words) == 4 and words[3] == "clean")):
+        root, split, *names = words
+        cities = cityscapes256.chosen_cities(split, names[0].split(",") if names and names[0] else ())
+        return cityscapes256.list_labelled(root, split, cities=cities)
     if kind == "folder" and len(words) == 2:
         return folders.list_labelled(*words, num_classes=num_classes)
     raise InputError(f"{spec!r} names no data set; expected {FORMS}")

@@ -1,4 +1,4 @@
-"""Data sets named on a command line, `KIND:REST@SCALE`: what all kinds have in common."""
+"""Data sets named on a command line, `KIND:REST@SCALE%SHARE`: what all kinds have in common."""
 
 from __future__ import annotations
 
@@ -34,3 +34,20 @@ def parse(text: str, forms: str) -> Spec:
         raise InputError(f"{text!r}: {factor!r} is no scale above 0; expected {forms}")
     kind, _, rest = place.partition(":")
     return Spec(kind, rest, scale)
+
+
+def split_share(text: str) -> tuple[str, float | None]:
+    """`camvid:data/camvid:train@0.5%30` → ("camvid:data/camvid:train@0.5", 30.0), and None where no share is named.
+
+    A % in a folder's name is left alone. Raises InputError for a share that is not above 0 and at most 100.
+    """
+    place, percent, share = text.rpartition("%")
+    if not percent or "/" in share:
+        return text, None
+    try:
+        value = float(share)
+    except ValueError as error:
+        raise InputError(f"{text!r}: {share!r} is no number; expected a share of all samples, such as %30") from error
+    if not 0 < value <= 100:
+        raise InputError(f"{text!r}: a share of {share} %, expected above 0 and at most 100")
+    return place, value

@@ -13,8 +13,7 @@ from dvsnet_jax.config import SegmentationConfig
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation, augment_labelled
 from dvsnet_jax.datasets.batches import Batches
 from dvsnet_jax.datasets.samples import LabelledImage
-from dvsnet_jax.evaluation.segmentation import Counting, whole
-from dvsnet_jax.metrics.segmentation import summary
+from dvsnet_jax.evaluation.segmentation import measure_each
 from dvsnet_jax.training import loop
 from dvsnet_jax.training.parallel import local_batch
 from dvsnet_jax.training.run_folder import fingerprint
@@ -29,15 +28,14 @@ def train_segmentation(
     training: SegmentationTraining,
     schedule: loop.Schedule,
     *,
-    held_out: Sequence[LabelledImage] | None = None,
-    classes: Counting = "own",
+    held_out: Mapping[str, Sequence[LabelledImage]],
     crops: LabelledAugmentation,
     described: Mapping[str, Any],
     on_step: Callable[[int, loop.Metrics], None] = lambda done, metrics: None,
     on_validation: Callable[[loop.Metrics], None] = lambda metrics: None,
 ) -> Any:
-    """The segmentation network's parameters, trained from `params`: the best on `held_out` (by mIoU over `classes`), or
-    the mean of the last ones where there is none.
+    """The segmentation network's parameters, trained from `params`: the best on `held_out` (named as on a command line;
+    by the mean of their mIoU, `measure_each`), or the mean of the last ones where there is none.
 
     `described` says what the data are, for the run's settings: JSON values. Raises InputError as `loop.run` does.
     """
@@ -48,14 +46,13 @@ def train_segmentation(
     )  # fmt: skip
     settings = {
         "kind": "training of the segmentation network", "training": vars(training), **described,
-        "samples": len(source), "crop": crops.crop, "scale": crops.scale,
+        "samples": len(source), "crop": crops.crop, "scale": crops.scale, "crop tries": crops.tries,
+        "sharpness": crops.sharpness,
         "network": repr(config), "began from (CRC-32)": fingerprint(params),
     }  # fmt: skip
     validation = None
-    if held_out is not None:
-        validation = loop.Validation(
-            measure=lambda state: summary(whole(state.average, held_out, config, classes=classes)), by="mean_iou"
-        )
+    if held_out:
+        validation = loop.Validation(measure=lambda state: measure_each(state.average, held_out, config), by="mean_iou")
     state = loop.run(
         folder,
         settings,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation, augment_labelled
+from dvsnet_jax.datasets.combined import Mixed
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 
@@ -17,10 +18,10 @@ from dvsnet_jax.datasets.batches import Batches
 
 
 class Numbered:
-    """Samples that say their number: image[0, 0, 0] and label."""
+    """Samples that say their number, counted from `first`: image[0, 0, 0] and label."""
 
-    def __init__(self, count, broken=None, grows=False):
-        self.count, self.broken, self.grows = count, broken, grows
+    def __init__(self, count, broken=None, grows=False, first=0):
+        self.count, self.broken, self.grows, self.first = count, broken, grows, first
 
     def __len__(self):
         return self.count
@@ -28,8 +29,8 @@ class Numbered:
     def __getitem__(self, index):
         if index == self.broken:
             raise InputError(f"file {index}: cannot be read")
-        size = 6 + index * self.grows
-        return LabelledImage(np.full((size, 8, 3), index, np.uint8), np.full((size, 8), index, np.uint8))
+        size, said = 6 + index * self.grows, self.first + index
+        return LabelledImage(np.full((size, 8, 3), said, np.uint8), np.full((size, 8), said, np.uint8))
 
 
 augment = partial(augment_labelled, limits=LabelledAugmentation(crop=(5, 7)))
@@ -113,6 +114,62 @@ def test_a_sample_is_augmented_alike_whoever_reads_it():
     two = [Batches(Numbered(8), batch_size=1, seed=5, augment=augment, process=p, processes=2) for p in (0, 1)]
     for place in range(12):
         assert equal(next(one), next(two[place % 2]))
+
+
+def mixed(**options):
+    """20 % of three samples (0, 1, 2), 50 % of forty (100 …), 30 % of one (200)."""
+    source = Mixed((Numbered(3), Numbered(40, first=100), Numbered(1, first=200)), (0.2, 0.5, 0.3))
+    return Batches(source, batch_size=4, seed=1, **options)
+
+
+def test_a_mixture_keeps_to_its_shares_and_each_set_to_its_epochs():
+    batches = mixed()
+    seen = np.array([next(batches).labels[:, 0, 0] for _ in range(200)]).ravel()
+    kind = seen // 100
+    for start in range(0, 800, 20):  # at any time, not on average alone
+        counts = np.bincount(kind[start : start + 20], minlength=3)
+        assert np.abs(counts - (4, 10, 6)).max() <= 1, counts
+    small, large = seen[kind == 0], seen[kind == 1]
+    assert all(sorted(small[at : at + 3]) == [0, 1, 2] for at in range(0, len(small) - 3, 3))
+    assert all(sorted(large[at : at + 40]) == list(range(100, 140)) for at in range(0, len(large) - 40, 40))
+    assert large[:40].tolist() != large[40:80].tolist()
+
+
+def test_a_set_that_is_in_a_mixture_twice_is_in_two_orders():
+    twice = Batches(Mixed((Numbered(40), Numbered(40, first=100)), (0.5, 0.5)), batch_size=2, seed=0)
+    seen = np.array([next(twice).labels[:, 0, 0] for _ in range(40)]).ravel().astype(int)
+    first, second = seen[seen < 100], seen[seen >= 100] - 100
+    assert sorted(first) == sorted(second) and first.tolist() != second.tolist()
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+def test_a_mixture_resumes_at_the_very_next_sample(threads):
+    batches = mixed(augment=augment, threads=threads)
+    for _ in range(7):
+        next(batches)
+    saved = json.loads(json.dumps(batches.state()))
+    expected = [next(batches) for _ in range(9)]
+    other = mixed(augment=augment, threads=threads)
+    other.restore(saved)
+    assert all(equal(next(other), batch) for batch in expected)
+
+
+def test_processes_share_a_mixture():
+    shards = [mixed(process=process, processes=2) for process in range(2)]
+    streams = [[n for _ in range(10) for n in next(shard).labels[:, 0, 0].tolist()] for shard in shards]
+    alone = mixed()
+    together = [n for _ in range(20) for n in next(alone).labels[:, 0, 0].tolist()]
+    assert [streams[place % 2][place // 2] for place in range(80)] == together
+
+
+def test_a_mixture_that_cannot_be_is_refused():
+    with pytest.raises(InputError, match="a mixture by shares has no epochs"):
+        mixed(epochs=1)
+    with pytest.raises(InputError, match="the data source is empty"):
+        Batches(Mixed((Numbered(3), Numbered(0)), (0.5, 0.5)), batch_size=1, seed=0)
+    other = Mixed((Numbered(3), Numbered(40), Numbered(1)), (0.2, 0.6, 0.2))
+    with pytest.raises(InputError, match=r"the data state has shares \[0.2, 0.5, 0.3\], but this run has"):
+        Batches(other, batch_size=4, seed=1).restore(mixed().state())
 
 
 def test_what_cannot_be_is_refused():

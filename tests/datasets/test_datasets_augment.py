@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from dvsnet_jax.datasets.augment.flow import FlowAugmentation, augment_flow
-from dvsnet_jax.datasets.augment.labelled import FILL, ColorChange, ColorRange, LabelledAugmentation, augment_labelled
+from dvsnet_jax.datasets.augment.labelled import (
+    FILL,
+    ColorChange,
+    ColorRange,
+    LabelledAugmentation,
+    SharpnessChange,
+    augment_labelled,
+)
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.datasets.street.scene import StreetScene
@@ -70,6 +77,53 @@ def test_every_part_of_a_picture_can_be_cropped():
     rng = np.random.default_rng(0)
     starts = {int(augment_labelled(sample, rng, limits).image[0, 0, 0]) for _ in range(200)}
     assert starts == {10 * row + column for row in range(3) for column in range(3)}
+
+
+def test_of_several_crops_the_one_of_most_classes_is_taken():
+    """A patch of ten classes in a corner of one: a single crop meets it rarely, the best of eighty mostly."""
+    labels = np.zeros((80, 80), np.uint8)
+    labels[:10, :10] = np.arange(10)
+    sample = LabelledImage(np.zeros((80, 80, 3), np.uint8), labels)
+
+    def met(tries):
+        limits = LabelledAugmentation(crop=(16, 16), scale=(1, 1), stretch=0, tries=tries)
+        crops = [augment_labelled(sample, np.random.default_rng(seed), limits).labels for seed in range(40)]
+        return np.mean([len(np.unique(crop)) > 1 for crop in crops])
+
+    assert met(1) < 0.2 and met(80) > 0.6
+    # Void is no class: crops half outside of the picture are not chosen for it.
+    limits = LabelledAugmentation(crop=(80, 80), scale=(0.5, 1), stretch=0, tries=12)
+    plain = sample._replace(labels=np.zeros_like(labels))
+    void = [(augment_labelled(plain, np.random.default_rng(seed), limits).labels == 255).mean() for seed in range(20)]
+    assert np.mean(void) < 0.15
+
+
+def test_sharpness_softens_or_sharpens_and_leaves_labels():
+    rng = np.random.default_rng(0)
+    sample = LabelledImage(np.repeat(rng.integers(60, 190, (20, 30, 1), np.uint8).repeat(2, 0).repeat(2, 1), 3, -1),
+                           rng.integers(0, 19, (40, 60), np.uint8))  # fmt: skip
+    still = {"crop": (40, 60), "scale": (1, 1), "stretch": 0, "flip": 0, "color": STILL}
+
+    def spread(image):
+        return np.abs(np.diff(image[..., 0].astype(int), axis=1)).mean()
+
+    spreads = []
+    for seed in range(30):
+        result = augment_labelled(sample, np.random.default_rng(seed), LabelledAugmentation(**still, sharpness=1))
+        np.testing.assert_array_equal(result.labels, sample.labels)
+        assert result.image.dtype == np.uint8 and abs(result.image.mean() - sample.image.mean()) < 3
+        spreads.append(spread(result.image) / spread(sample.image))
+    assert min(spreads) < 0.6 and max(spreads) > 1.2
+    assert 8 <= sum(value < 1 for value in spreads) <= 22
+    same = augment_labelled(sample, np.random.default_rng(0), LabelledAugmentation(**still, sharpness=0))
+    np.testing.assert_array_equal(same.image, sample.image)
+    flat = np.full((9, 7, 3), 80, np.uint8)
+    for change in (SharpnessChange((2.5, 1.3), 0), SharpnessChange((1, 1), 1.5)):
+        np.testing.assert_array_equal(change.apply(flat), flat)
+    # Down and across apart: a picture of columns does not mind what is done down.
+    columns = np.repeat(np.repeat(rng.integers(0, 256, (1, 40, 1), np.uint8), 24, 0), 3, -1)
+    np.testing.assert_array_equal(SharpnessChange((2, 1), 0).apply(columns), columns)
+    assert (SharpnessChange((1, 2), 0).apply(columns) != columns).mean() > 0.3
 
 
 def street_pair(seed=3):
@@ -164,5 +218,8 @@ def test_unknown_flow_stays_unknown():
 def test_limits_that_make_no_sense_are_refused():
     with pytest.raises(InputError, match="crop is two sizes"):
         LabelledAugmentation(crop=(0, 3))
+    for wrong in ({"sharpness": 1.1}, {"sharpness": -0.1}, {"tries": 0}):
+        with pytest.raises(InputError, match="sharpness is a chance from 0 to 1, tries at least 1"):
+            LabelledAugmentation(**wrong)
     with pytest.raises(InputError, match="zoom is 0 < least"):
         FlowAugmentation(zoom=(2, 1))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dvsnet_jax.datasets import labelled_sets as sets
-from dvsnet_jax.datasets.combined import Concatenated, Remembered
+from dvsnet_jax.datasets.combined import Concatenated, Mixed, Remembered
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import write_png
@@ -135,6 +135,39 @@ def test_several_sets_come_in_their_order(root):
     assert len(sets.labelled_sets([camvid], hold_out=["0001TP_000001"])) == 2
 
 
+def test_shares_make_a_mixture(root):
+    camvid, street = f"camvid:{root}/camvid:train", "street:1:5:32x48"
+    folder = f"folder:{root}/frames:{root}/labels"
+    for in_memory in (False, True):
+        mixed = sets.labelled_sets([f"{camvid}%25", f"{street}@0.5%12.5", f"{folder}%62.5"], in_memory=in_memory)
+        assert isinstance(mixed, Mixed) and mixed.shares == (0.25, 0.125, 0.625)
+        assert len(mixed) == 8 and [len(source) for source in mixed.sources] == [3, 1, 4]
+        assert mixed[3].labels.shape == (16, 24) and content(mixed)[4] == (20, 0)
+    # What is left goes by size.
+    assert sets.labelled_sets([folder, f"{street}%50", camvid, street]).shares == (0.25, 0.5, 0.1875, 0.0625)
+    assert sets.labelled_sets([f"{camvid}%50", f"{folder}%50"], hold_out=["0001TP_000000", "f1"]).shares == (0.5, 0.5)
+    assert sets.labelled_sets([f"{camvid}%100"]).shares == (1,)
+    for specs, says in (
+        ([f"{camvid}%60", f"{folder}%50"], "the shares make 110 %, expected 100 %"),
+        ([f"{camvid}%60"], "the shares make 60 %, expected 100 %"),
+        ([f"{camvid}%100", folder], "the shares make 100 %, expected less than 100 % beside sets without one"),
+        ([f"{camvid}%0", folder], "a share of 0 %"),
+        ([f"{camvid}%101", folder], "a share of 101 %"),
+        ([f"{camvid}%nan", folder], "a share of nan %"),
+        ([f"{camvid}%half", folder], "'half' is no number; expected a share"),
+    ):
+        with pytest.raises(InputError, match=says):
+            sets.labelled_sets(specs)
+
+
+def test_a_percent_sign_in_a_folders_name_is_left_alone(tmp_path):
+    put(tmp_path / "50%/frames", "a", grey(1))
+    put(tmp_path / "50%/labels", "a", ids(1))
+    spec = f"folder:{tmp_path}/50%/frames:{tmp_path}/50%/labels"
+    assert content(sets.labelled_sets([spec])) == [(1, 1)]
+    assert sets.labelled_sets([f"{spec}%100"]).shares == (1,)
+
+
 def test_concatenated_passes_over_empty_sources():
     source = Concatenated(([], [3, 4], [], [5]))
     assert list(source) == [3, 4, 5] and len(source) == 3
@@ -161,6 +194,10 @@ def test_count_pixels(root):
     assert counts.shape == (19,)
     assert {int(label): int(counts[label]) for label in np.flatnonzero(counts)} == {0: 48, 10: 48, 13: 3 * 48}
     assert sets.count_pixels(source, 19, most=2).nonzero()[0].tolist() == [10, 13]  # the first and the last
+    # Of a mixture, what as many pictures drawn from it would have: 300 times CamVid's (road, sky, void), 100 cars.
+    mixed = sets.labelled_sets([f"camvid:{root}/camvid:train%75", f"cityscapes:{root}/cityscapes:train%25"])
+    counts = sets.count_pixels(mixed, 19)
+    assert {int(label): int(counts[label]) for label in np.flatnonzero(counts)} == {0: 4800, 10: 4800, 13: 4800}
     strange = [LabelledImage(grey(0), ids(label)) for label in (0, 4, 254, 255)]
     with pytest.raises(InputError, match=r"labels 4, 254, expected 0 to 3 or 255 for void"):
         sets.count_pixels(strange, 4)

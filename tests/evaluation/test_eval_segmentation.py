@@ -77,5 +77,8 @@ def test_the_script_prints_a_table(params, pictures, tmp_path, capsys):
     matrix, cut = whole(params["segmentation"], pictures, TINY.segmentation), in_regions(params, pictures, TINY)
     assert f"| **mIoU** | {mean_iou(matrix):.2%} | {mean_iou(cut):.2%} |" in said
     assert f"| **pixel accuracy** | {40 / 56:.2%} |" in said and "2 pictures" in said
+    assert script.main(["--weights", str(tmp_path / "weights"), "--data", data, "--whole-only"]) == 0
+    quick = capsys.readouterr().out
+    assert f"| **mIoU** | {mean_iou(matrix):.2%} |\n" in quick and "regions" not in quick
     assert script.main(["--weights", str(tmp_path / "weights"), "--data", data, "--only", "nothing"]) == 1
     assert capsys.readouterr().err.count("\n") == 1

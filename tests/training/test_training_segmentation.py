@@ -31,7 +31,7 @@ from dvsnet_jax.datasets.batches import Batches
 from dvsnet_jax.datasets.camvid import to_camvid
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.segmentation import label
+from dvsnet_jax.evaluation.segmentation import label, measure_each
 from dvsnet_jax.evaluation.segmentation import whole as whole_confusion
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.metrics.segmentation import summary
@@ -583,6 +583,16 @@ def test_validation_counts_camvids_classes():
     assert summary(whole_confusion(params, source, config)) == expected(found, labels, 19)
     merged = summary(whole_confusion(params, source, config, classes="camvid"))
     assert merged == expected(to_camvid(found), to_camvid(labels), 11)
+    # Several sets: each by itself, named as on the command line, and the mean of both, however large they are.
+    own, first = (summary(whole_confusion(params, part, config)) for part in (source, source[:1]))
+    assert measure_each(params, {"folder:a:b": source}, config) == own
+    found = measure_each(params, {"camvid:a:val": source, "folder:a:b": source[:1]}, config)
+    assert found == {
+        "mean_iou": pytest.approx((merged["mean_iou"] + first["mean_iou"]) / 2),
+        "accuracy": pytest.approx((merged["accuracy"] + first["accuracy"]) / 2),
+        **{f"{metric} of camvid:a:val": value for metric, value in merged.items()},
+        **{f"{metric} of folder:a:b": value for metric, value in first.items()},
+    }
 
 
 def check_devices():

@@ -1,4 +1,4 @@
-"""Random scale, crop, flip and colour of labelled pictures. Everything random comes from the generator given.
+"""Random scale, crop, flip, colour and sharpness of labelled pictures, all from the generator given.
 
 Pictures are uint8 RGB `[h, w, 3]` before and after, labels uint8 with 255 void. Flow pairs are in `augment_flow`.
 """
@@ -77,6 +77,28 @@ class ColorChange(NamedTuple):
         return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
 
+class SharpnessChange(NamedTuple):
+    """A picture made softer, as a small one is that was enlarged, or sharper, as cameras and encoders do."""
+
+    smaller: tuple[float, float]
+    """Softer: down and across the picture is made so many times smaller, then as large as before; 1 is as it was."""
+    amount: float
+    """Sharper: its difference from the same at half size is added so many times; 0 is as it was."""
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> SharpnessChange:
+        """Softer by up to 2.5, down and across apart, or sharper by up to 1.5, as often one as the other."""
+        soft, smaller, amount = rng.random() < 0.5, rng.uniform(1, 2.5, 2), rng.uniform(0.2, 1.5)
+        return cls((float(smaller[0]), float(smaller[1])), 0.0) if soft else cls((1.0, 1.0), float(amount))
+
+    def apply(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        """The picture, softer or sharper."""
+        if self.amount:
+            away = image.astype(np.float32) - _smaller_and_back(image, (2.0, 2.0))
+            return np.clip(image + np.float32(self.amount) * away + 0.5, 0, 255).astype(np.uint8)
+        return _smaller_and_back(image, self.smaller)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LabelledAugmentation:
     """What `augment_labelled` may do."""
@@ -90,10 +112,17 @@ class LabelledAugmentation:
     flip: float = 0.5
     """Chance of left and right changing places."""
     color: ColorRange = field(default_factory=ColorRange)
+    sharpness: float = 0.0
+    """Chance of a picture becoming softer or sharper (`SharpnessChange`)."""
+    tries: int = 1
+    """So many crops are drawn, and the one with the greatest variety of classes is taken: the sum over classes of the
+    square root of their share of its pixels. Thin and rare things are seen more often, void corners less."""
 
     def __post_init__(self) -> None:
         if min(self.crop) < 1 or not 0 < self.scale[0] <= self.scale[1]:
             raise InputError(f"{self}: crop is two sizes of at least 1, scale is 0 < least ≤ greatest")
+        if not 0 <= self.sharpness <= 1 or self.tries < 1:
+            raise InputError(f"{self}: sharpness is a chance from 0 to 1, tries at least 1")
 
 
 def augment_labelled(sample: LabelledImage, rng: np.random.Generator, limits: LabelledAugmentation) -> LabelledImage:
@@ -102,30 +131,77 @@ def augment_labelled(sample: LabelledImage, rng: np.random.Generator, limits: La
     The picture is resized bilinearly (averaged where it shrinks), the labels take the nearest pixel. Outside of the
     sample the picture is `FILL` and the labels are void.
     """
-    scale = np.exp(rng.uniform(*np.log(limits.scale)))
-    stretch = np.exp(rng.uniform(-limits.stretch, limits.stretch) / 2)
-    height, width = sample.labels.shape
-    size = max(1, round(height * scale / stretch)), max(1, round(width * scale * stretch))
-    # How many pixels there are too many, below 0 too few: the crop starts anywhere in between.
-    room = size[0] - limits.crop[0], size[1] - limits.crop[1]
-    top, left = (int(np.floor(rng.uniform(min(0, r), max(0, r) + 1))) for r in room)
+    places = [_Place.draw(rng, limits, sample.labels.shape) for _ in range(limits.tries)]
+    place = places[0] if len(places) == 1 else max(places, key=lambda place: place.variety(sample.labels))
     flip = rng.random() < limits.flip
     color = ColorChange.draw(rng, limits.color)
+    sharpness = SharpnessChange.draw(rng) if rng.random() < limits.sharpness else None
 
-    image = resize_image(sample.image, size)
-    rows = _kept(top, limits.crop[0], size[0])
-    columns = _kept(left, limits.crop[1], size[1])
-    to_rows, to_columns = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
-    picture = np.empty((*limits.crop, 3), np.uint8)
-    picture[:] = FILL
-    labels = np.full(limits.crop, VOID, np.uint8)
-    picture[to_rows, to_columns] = image[rows, columns]
-    from_rows = ((np.arange(rows.start, rows.stop) + 0.5) * height / size[0]).astype(int)
-    from_columns = ((np.arange(columns.start, columns.stop) + 0.5) * width / size[1]).astype(int)
-    labels[to_rows, to_columns] = sample.labels[from_rows[:, None], from_columns]
+    picture, labels = place.cut(sample)
     if flip:
-        picture, labels = picture[:, ::-1], labels[:, ::-1]
-    return LabelledImage(color.apply(picture), np.ascontiguousarray(labels))
+        picture, labels = picture[:, ::-1], np.ascontiguousarray(labels[:, ::-1])
+    if sharpness:
+        picture = sharpness.apply(np.ascontiguousarray(picture))
+    return LabelledImage(color.apply(picture), labels)
+
+
+class _Place(NamedTuple):
+    """Where a crop lies in a sample that is resized."""
+
+    size: tuple[int, int]
+    """Height and width of the whole sample then."""
+    top: int
+    left: int
+    crop: tuple[int, int]
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator, limits: LabelledAugmentation, shape: tuple[int, ...]) -> _Place:
+        scale = np.exp(rng.uniform(*np.log(limits.scale)))
+        stretch = np.exp(rng.uniform(-limits.stretch, limits.stretch) / 2)
+        size = max(1, round(shape[0] * scale / stretch)), max(1, round(shape[1] * scale * stretch))
+        # How many pixels there are too many, below 0 too few: the crop starts anywhere in between.
+        room = size[0] - limits.crop[0], size[1] - limits.crop[1]
+        top, left = (int(np.floor(rng.uniform(min(0, r), max(0, r) + 1))) for r in room)
+        return cls(size, top, left, limits.crop)
+
+    def variety(self, labels: UInt8[np.ndarray, "h w"]) -> float:
+        """Of the classes in the crop, looked at every fourth pixel."""
+        rows, columns = self._sources(labels)
+        counts = np.bincount(labels[rows[::4, None], columns[::4]].ravel(), minlength=256)[:VOID]
+        return float(np.sqrt(counts * 16 / np.prod(self.crop)).sum())
+
+    def cut(self, sample: LabelledImage) -> LabelledImage:
+        """The crop: the picture resized, the labels of the nearest pixels."""
+        rows, columns = self._inside()
+        to = (
+            slice(rows.start - self.top, rows.stop - self.top),
+            slice(columns.start - self.left, columns.stop - self.left),
+        )
+        picture = np.empty((*self.crop, 3), np.uint8)
+        picture[:] = FILL
+        picture[to] = resize_image(sample.image, self.size)[rows, columns]
+        labels = np.full(self.crop, VOID, np.uint8)
+        from_rows, from_columns = self._sources(sample.labels)
+        labels[to] = sample.labels[from_rows[:, None], from_columns]
+        return LabelledImage(picture, labels)
+
+    def _inside(self) -> tuple[slice, slice]:
+        """Rows and columns of the resized sample that the crop has."""
+        return _kept(self.top, self.crop[0], self.size[0]), _kept(self.left, self.crop[1], self.size[1])
+
+    def _sources(self, labels: UInt8[np.ndarray, "h w"]) -> tuple[Int[np.ndarray, "rows"], Int[np.ndarray, "columns"]]:
+        """The same rows and columns in the sample as it was."""
+        rows, columns = (
+            ((np.arange(kept.start, kept.stop) + 0.5) * old / new).astype(int)
+            for kept, old, new in zip(self._inside(), labels.shape, self.size, strict=True)
+        )
+        return rows, columns
+
+
+def _smaller_and_back(image: UInt8[np.ndarray, "h w 3"], times: tuple[float, float]) -> UInt8[np.ndarray, "h w 3"]:
+    height, width = image.shape[:2]
+    small = max(1, round(height / times[0])), max(1, round(width / times[1]))
+    return resize_image(resize_image(image, small), (height, width))
 
 
 def _kept(start: int, length: int, size: int) -> slice:

@@ -20,10 +20,12 @@ class MeasureSegmentation:
     """
 
     data: Annotated[str, tyro.conf.arg(metavar="DATA")]
-    """Labelled pictures: camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], folder:FRAMES:LABELS or
-    street:COUNT:SEED[:HxW]; @SCALE after it resizes them first."""
+    """Labelled pictures: camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], cityscapes256:ROOT:SPLIT[:CITIES[:clean]],
+    folder:FRAMES:LABELS or street:COUNT:SEED[:HxW]; @SCALE after it resizes them first."""
     only: Names = ()
     """Beginnings of the pictures' names that are taken."""
+    whole_only: bool = False
+    """Not cut into regions: quicker."""
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint of DVSNet; the bundled weights if not given."""
 
@@ -42,20 +44,22 @@ class MeasureSegmentation:
         params = prepare(params, config)
         classes: Counting = "camvid" if self.data.startswith("camvid:") and config.num_classes == 19 else "own"
         source = labelled_set(self.data, num_classes=config.num_classes, only=self.only)
-        with step_progress("pictures", 2 * len(source)) as show:
-            uncut = whole(
+        with step_progress("pictures", (1 if self.whole_only else 2) * len(source)) as show:
+            matrices = {"whole": whole(
                 params["segmentation"], source, config.segmentation, classes=classes,
                 on_picture=lambda done: show(done, "whole"),
-            )  # fmt: skip
-            cut = in_regions(
-                params, source, config, classes=classes, on_picture=lambda done: show(len(source) + done, "in regions")
-            )
+            )}  # fmt: skip
+            if not self.whole_only:
+                matrices["in regions"] = in_regions(
+                    params, source, config, classes=classes,
+                    on_picture=lambda done: show(len(source) + done, "in regions"),
+                )  # fmt: skip
         names = camvid.CLASSES if classes == "camvid" else cityscapes.CLASSES if config.num_classes == 19 else ()
         print(f"{' '.join([self.data, *self.only])}: {len(source)} pictures\n")
-        print("| | whole | in regions |\n|---|--:|--:|")
+        print(f"| | {' | '.join(matrices)} |\n|---|{'--:|' * len(matrices)}")
         for title, metric in (("mIoU", mean_iou), ("pixel accuracy", pixel_accuracy)):
-            print(f"| **{title}** | {metric(uncut):.2%} | {metric(cut):.2%} |")
-        for index, ious in enumerate(zip(class_ious(uncut), class_ious(cut), strict=True)):
+            print(f"| **{title}** | {' | '.join(f'{metric(matrix):.2%}' for matrix in matrices.values())} |")
+        for index, ious in enumerate(zip(*map(class_ious, matrices.values()), strict=True)):
             if not np.isnan(ious).all():  # the class occurs
-                print(f"| {names[index] if names else index} | {ious[0]:.1%} | {ious[1]:.1%} |")
+                print(f"| {names[index] if names else index} | {' | '.join(f'{iou:.1%}' for iou in ious)} |")
         return 0

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 
-from dvsnet_jax.cli.option_types import Count, Names, OptionalPositive, Pixels, Positive, Range, Specs, option
+from dvsnet_jax.cli.option_types import (
+    Amount,
+    Chance,
+    Count,
+    Names,
+    OptionalPositive,
+    Pixels,
+    Positive,
+    Range,
+    Specs,
+    option,
+)
 from dvsnet_jax.cli.run_options import GOES_ON, Precision, RunOptions, chosen_precision, join_processes, need
 from dvsnet_jax.cli.screen import print_validation, step_progress
 
@@ -28,10 +39,12 @@ class TrainSegmentation:
     interrupted: ClassVar[str] = GOES_ON
 
     data: Specs = ()
-    """A data set, camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], folder:FRAMES:LABELS or street:COUNT:SEED[:HxW];
-    @SCALE after it resizes it first. May be given again."""
+    """A data set, camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], cityscapes256:ROOT:SPLIT[:CITIES[:clean]],
+    folder:FRAMES:LABELS or street:COUNT:SEED[:HxW]; @SCALE after it resizes it first. May be given again; %30 after it
+    all says that 30 % of the crops are of this set."""
     validate: Specs = ()
-    """The same, to validate on; without, the last parameters are kept."""
+    """The same, to validate on, each measured by itself: the mean of their mIoU chooses. Without, the last parameters
+    are kept."""
     hold_out: Names = ()
     """Beginnings of names that are not trained on."""
     save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -51,6 +64,12 @@ class TrainSegmentation:
     """Of the pictures trained on."""
     scale: Range = (0.5, 2.0)
     """They are resized by a factor between these first."""
+    crop_tries: Count = 1
+    """Crops drawn for each that is taken: the one of the most varied classes."""
+    color: Amount = 1.0
+    """How far colours change, over the usual."""
+    sharpness: Chance = 0.0
+    """Share of the crops that are made softer or sharper."""
     learning_rate: Positive = 3e-3
     """Of the head, at the first step."""
     trunk_rate: Positive = 0.15
@@ -86,8 +105,8 @@ class TrainSegmentation:
         join_processes(self.run_options.distributed)
 
         from dvsnet_jax import checkpoints
-        from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
-        from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_sets
+        from dvsnet_jax.datasets.augment.labelled import ColorRange, LabelledAugmentation
+        from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_set, labelled_sets
         from dvsnet_jax.training.parallel import by_first, is_first
         from dvsnet_jax.training.segmentation_loss import weights_by_frequency
         from dvsnet_jax.training.segmentation_run import train_segmentation
@@ -96,7 +115,7 @@ class TrainSegmentation:
         source = labelled_sets(
             self.data, num_classes=self.num_classes, in_memory=self.in_memory, hold_out=self.hold_out
         )
-        held = labelled_sets(self.validate, num_classes=self.num_classes) if self.validate else None
+        held = {spec: labelled_set(spec, num_classes=self.num_classes) for spec in self.validate}
         params, config, note = begin(self.restore_from, PRESETS[self.preset], self.num_classes, self.seed)
         if note and is_first():
             print(note, flush=True)
@@ -108,10 +127,14 @@ class TrainSegmentation:
             kept = train_segmentation(
                 params["segmentation"], config.segmentation, source, self.save_dir, training,
                 self.run_options.schedule(self.steps), held_out=held,
-                # CamVid is measured in its own 11 classes.
-                classes="camvid" if all(spec.startswith("camvid:") for spec in self.validate) else "own",
-                crops=LabelledAugmentation(crop=self.crop, scale=self.scale),
-                described={"data": self.data, "held out": self.hold_out, "validated on": self.validate or None},
+                crops=LabelledAugmentation(
+                    crop=self.crop, scale=self.scale, color=ColorRange().scaled(self.color), sharpness=self.sharpness,
+                    tries=self.crop_tries,
+                ),
+                described={
+                    "data": self.data, "held out": self.hold_out, "validated on": self.validate or None,
+                    "color": self.color,
+                },
                 on_step=lambda done, metrics: show(done, f"loss {metrics['loss']:.3f}"),
                 on_validation=print_validation,
             )  # fmt: skip
