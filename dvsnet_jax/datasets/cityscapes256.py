@@ -20,22 +20,18 @@ labelled bus or train, none is left.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 
 from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledImage, check_files, folder_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import is_image_name, resize_image, resize_labels
-
-if TYPE_CHECKING:
-    import os
-
-    from jaxtyping import Bool, UInt8
 
 _LAST = {
     "train": {

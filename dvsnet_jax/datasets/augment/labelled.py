@@ -1,6 +1,6 @@
 """Random scale, crop, flip, colour and sharpness of labelled pictures, all from the generator given.
 
-Pictures are uint8 RGB `[h, w, 3]` before and after, labels uint8 with 255 void. Flow pairs are in `augment_flow`.
+Pictures are uint8 RGB `[h, w, 3]` before and after, labels uint8 with 255 void. Flow pairs are in `augment.flow`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from dvsnet_jax.datasets.samples import VOID, LabelledImage
 from dvsnet_jax.errors import InputError
