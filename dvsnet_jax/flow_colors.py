@@ -30,9 +30,7 @@ def _color_wheel() -> Float[np.ndarray, "55 3"]:
 _WHEEL = _color_wheel()
 
 
-def flow_to_rgb(
-    flow: Float[ArrayLike, "*batch h w 2"], max_length: float | None = None
-) -> UInt8[np.ndarray, "*batch h w 3"]:
+def flow_to_rgb(flow: ArrayLike, max_length: float | None = None) -> UInt8[np.ndarray, "*batch h w 3"]:
     """Pictures uint8 RGB `[..., h, w, 3]` of flow `[..., h, w, 2]`, displacement (x, y) in pixels, x right, y down.
 
     White is no motion; right is red, down yellow, left cyan, up violet, see `wheel_legend`. The colour is full at

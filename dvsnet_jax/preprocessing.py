@@ -21,6 +21,6 @@ def centred_rgb(images: Shaped[Array, "n h w 3"]) -> Float[Array, "n h w 3"]:
     return (images.astype(jnp.float32) - 127.0) / 128.0
 
 
-def half(images: Shaped[Array, "n h w c"]) -> Shaped[Array, "n h//2 w//2 c"]:
+def half(images: Shaped[Array, "n h w c"]) -> Shaped[Array, "n rows columns c"]:
     """Half the size, as TensorFlow's legacy bilinear resize makes it: every second pixel, no smoothing."""
     return images[:, ::2, ::2]

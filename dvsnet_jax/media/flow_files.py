@@ -43,7 +43,7 @@ def read_flow(path: FilePath) -> Float[np.ndarray, "h w 2"]:
     return flow
 
 
-def write_flow(path: FilePath, flow: Float[ArrayLike, "h w 2"]) -> None:
+def write_flow(path: FilePath, flow: ArrayLike) -> None:
     """Writes flow `[h, w, 2]` in pixels, NaN where unknown, as .flo or KITTI .png, chosen by the suffix; atomic.
 
     A .png rounds to 1/64 pixel. Raises `InputError` as `write_flo` and `write_kitti_flow` do, and for other suffixes.
@@ -89,7 +89,7 @@ def read_flo(path: FilePath) -> Float[np.ndarray, "h w 2"]:
     return flow
 
 
-def write_flo(path: FilePath, flow: Float[ArrayLike, "h w 2"]) -> None:
+def write_flo(path: FilePath, flow: ArrayLike) -> None:
     """Writes flow `[h, w, 2]` in pixels as Middlebury's .flo: float32, exact, atomic.
 
     A pixel with a NaN is written as unknown (1e10 in both components). Raises `InputError` for another shape or type,
@@ -142,9 +142,7 @@ def read_kitti_flow(path: FilePath) -> tuple[Float[np.ndarray, "h w 2"], Bool[np
     return flow, valid
 
 
-def write_kitti_flow(
-    path: FilePath, flow: Float[ArrayLike, "h w 2"], valid: Bool[ArrayLike, "h w"] | None = None
-) -> None:
+def write_kitti_flow(path: FilePath, flow: ArrayLike, valid: ArrayLike | None = None) -> None:
     """Writes flow `[h, w, 2]` in pixels as KITTI's 16-bit RGB PNG, rounded to 1/64 pixel; atomic.
 
     `valid`, bool `[h, w]`, says which pixels count: all of them by default. The others are written as zeros, and what

@@ -44,7 +44,7 @@ class DeepLabFast(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h//16 w//16 classes"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n rows columns classes"], dict[str, Float[Array, "..."]]]:
         width = self.config.head_width
         norm = None if self.folded else partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
         x, seen = resnet_trunk(images, residual_units(self.config), width=self.config.width, norm=norm)

@@ -34,7 +34,7 @@ class DeepLabLite(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h//4 w//4 classes"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n rows columns classes"], dict[str, Float[Array, "..."]]]:
         norm = None if self.folded else partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
 
         def normed(x: Array, name: str) -> Array:

@@ -40,7 +40,7 @@ class DeepLabV2(nn.Module):
     @nn.compact
     def __call__(
         self, images: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h//8 w//8 classes"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n rows columns classes"], dict[str, Float[Array, "..."]]]:
         units = residual_units(self.config)
         norm = None if self.folded else partial(BatchNorm, update=self.update_moments, frozen=self.frozen)
         x, seen = resnet_trunk(images, units, width=self.config.width, norm=norm)

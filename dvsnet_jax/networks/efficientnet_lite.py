@@ -39,7 +39,7 @@ LITE0 = (
 
 def efficientnet_lite_trunk(
     images: Float[Array, "n h w 3"], *, norm: Callable[..., nn.Module] | None = BatchNorm
-) -> tuple[Float[Array, "n h//32 w//32 320"], dict[str, Float[Array, "..."]]]:
+) -> tuple[Float[Array, "n rows columns channels"], dict[str, Float[Array, "..."]]]:
     """The stem and the 16 blocks, as layers of the module that calls this.
 
     Returns the last block's output (linear: no activation follows), and by name every `block…_expand` after its ReLU6:

@@ -23,7 +23,7 @@ from dvsnet_jax.protocols import FlowFunction, FlowOutput
 
 def key_features(
     params: Params, key: Shaped[Array, "n h w 3"], config: DVSNetConfig
-) -> Float[Array, "n h//2 w//2 c"] | None:
+) -> Float[Array, "n rows columns c"] | None:
     """What `flow_and_feature` can use again for every frame that is compared with these key images (RGB, 0..255).
 
     For FlowNet2-s the key image's half of its first convolution; None for networks that want both images at once.
@@ -38,7 +38,7 @@ def flow_and_feature(
     current: Shaped[Array, "n h w 3"],
     key: Shaped[Array, "n h w 3"],
     config: DVSNetConfig,
-    features: Float[Array, "n h//2 w//2 c"] | None = None,
+    features: Float[Array, "n rows columns c"] | None = None,
 ) -> FlowOutput:
     """Flow, scale field and decision feature of pairs of half-size RGB images, 0..255. The light path.
 

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 def space_to_depth_convolution(
     x: Float[Array, "n h w cin"], weights: Float[Array, "k k cin cout"], before: int
-) -> Float[Array, "n h//2 w//2 cout"]:
+) -> Float[Array, "n rows columns cout"]:
     """The convolution of stride 2 that pads `before` pixels at the top and left, and as many at the bottom and right as
     `h` / 2 rows and `w` / 2 columns take; both even. Each 2×2 pixels become one of 4·cin channels, the kernel alike.
 

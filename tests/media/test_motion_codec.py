@@ -12,6 +12,7 @@ from motion_files import inner_error, moving, write
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import UnreadableFrame
 from dvsnet_jax.media.motion import attached
+from dvsnet_jax.media.motion import codec as codec_module
 from dvsnet_jax.media.motion.attached import choose, with_motion
 from dvsnet_jax.media.motion.codec import codec_motion
 from dvsnet_jax.media.motion.encoder import EncoderMotion
@@ -136,13 +137,13 @@ def test_what_is_taken_without_opencv_and_why(tmp_path, monkeypatch, name, codec
 
 def test_vectors_that_the_pictures_contradict_will_not_do(tmp_path, monkeypatch):
     path = write(tmp_path / "a.mp4", moving(8), **PLAIN)
-    vectors_of = codec_motion.__globals__["vectors_of"]
+    vectors_of = codec_module.vectors_of
 
     def wrong(frame):
         vectors = vectors_of(frame)
         return vectors and vectors._replace(to=vectors.to * -4)
 
-    monkeypatch.setitem(codec_motion.__globals__, "vectors_of", wrong)
+    monkeypatch.setattr(codec_module, "vectors_of", wrong)
     assert not any(known(motions_of(path)))
     assert inspect(path) == (False, False, "the pictures contradict its vectors (h264)")
     repaired = motions_of(path, EncoderMotion())

@@ -38,7 +38,7 @@ def test_the_decision_network_reads_that_layer(layer):
     _, seen = jax.jit(FlowNet2s(TINY.flow, 5).apply)({"params": tiny_params()["flow"]}, pair)
     flow_and_feature = jax.jit(networks.flow_and_feature, static_argnums=3)
     out = flow_and_feature(tiny_params(), current, key, config)
-    np.testing.assert_array_equal(out.feature, seen[layer])
+    np.testing.assert_allclose(out.feature, seen[layer], atol=2e-6)  # compiled apart: up to rounding
     # Whatever it reads, the flow is the same.
     np.testing.assert_array_equal(out.flow, flow_and_feature(tiny_params(), current, key, TINY).flow)
 

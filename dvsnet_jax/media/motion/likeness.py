@@ -74,7 +74,7 @@ def likeness(
 
 def _correlation(products: Float32[np.ndarray, "3 *place"], noise: float) -> Float32[np.ndarray, "*place"]:
     common, first, second = products
-    return np.clip((common + noise) / np.sqrt((first + noise) * (second + noise)), 0, 1)
+    return np.asarray(np.clip((common + noise) / np.sqrt((first + noise) * (second + noise)), 0, 1))
 
 
 def _detail(cells: Float32[np.ndarray, "rows columns"]) -> Float32[np.ndarray, "rows columns"]:

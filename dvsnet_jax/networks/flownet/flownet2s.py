@@ -32,7 +32,7 @@ class FlowNet2s(nn.Module):
         self,
         images: Float[Array, "n h w 6"] | Float[Array, "n h w 3"],
         key_half: Float[Array, "n h2 w2 c"] | None = None,
-    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n rows columns 2"], dict[str, Float[Array, "..."]]]:
         c1, c2, c3, c4, c5, c6 = self.config.channels
         layers = (*coarse_layers((c1, c2, c3)), *deep_layers((c3, c4, c5, c6)))
         seen = contract(images, layers, known=key_half)

@@ -25,7 +25,7 @@ class FlowNetC(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n rows columns 2"], dict[str, Float[Array, "..."]]]:
         c, convention = self.config.channels, self.config.convention
         # Both images as one batch: the weights are shared, and the convolutions are fewer and larger.
         both = contract(jnp.concatenate([first, second]), coarse_layers((c(64), c(128), c(256))))

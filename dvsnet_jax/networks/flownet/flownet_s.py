@@ -21,7 +21,7 @@ class FlowNetS(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, "n h w c"]
-    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n rows columns 2"], dict[str, Float[Array, "..."]]]:
         c, convention = self.config.channels, self.config.convention
         layers = (*coarse_layers((c(64), c(128), c(256))), *deep_layers((c(256), c(512), c(512), c(1024))))
         seen = contract(x, layers)

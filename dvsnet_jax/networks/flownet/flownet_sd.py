@@ -25,7 +25,7 @@ class FlowNetSD(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n rows columns 2"], dict[str, Float[Array, "..."]]]:
         c, convention = self.config.channels, self.config.convention
         deep = deep_layers((c(256), c(512), c(512), c(1024)))
         layers = (*fine_layers((c(64), c(128))), Layer("conv3", 3, 2, c(256)), *deep)

@@ -65,7 +65,7 @@ def scoped(scope: str, seen: Mapping[str, Array]) -> dict[str, Array]:
 
 def _with_flownet_s_on_top(
     below: nn.Module, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"], config: FlowNet2Config
-) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
+) -> tuple[Float[Array, "n rows columns 2"], dict[str, Float[Array, "..."]]]:
     """The network `below`, then a FlowNetS on what is still wrong, as layers of the module that calls this."""
     convention = config.convention
     flow_below, seen_below = below(first, second)
@@ -86,7 +86,7 @@ class FlowNetCS(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n rows columns 2"], dict[str, Float[Array, "..."]]]:
         return _with_flownet_s_on_top(FlowNetC(self.config, name="FlowNetC"), first, second, self.config)
 
 
@@ -98,5 +98,5 @@ class FlowNetCSS(nn.Module):
     @nn.compact
     def __call__(
         self, first: Float[Array, "n h w 3"], second: Float[Array, "n h w 3"]
-    ) -> tuple[Float[Array, "n h//4 w//4 2"], dict[str, Float[Array, "..."]]]:
+    ) -> tuple[Float[Array, "n rows columns 2"], dict[str, Float[Array, "..."]]]:
         return _with_flownet_s_on_top(FlowNetCS(self.config, name="FlowNetCS"), first, second, self.config)
