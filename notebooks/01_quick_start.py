@@ -136,7 +136,7 @@ def drive(config):
     return [np.stack(field) for field in zip(*results, strict=True)], np.array(seconds[1:])
 
 
-(labels, scores, targets, segmented), seconds = drive(config)
+(labels, scores, targets, segmented, _), seconds = drive(config)
 print("time axis first:", labels.shape, scores.shape, segmented.shape)
 print(f"regions segmented: {segmented.sum()} of {segmented.size} ({segmented.mean():.0%})")
 
