@@ -6,6 +6,14 @@ from typing import NamedTuple
 
 from jaxtyping import Array, Float
 
+CELL = 8
+"""Pixels of the frame along each side of a cell of the motion's grid."""
+
+
+def motion_shape(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the motion's grid for frames of this size; the last ones may reach past the frame."""
+    return -(-height // CELL), -(-width // CELL)
+
 
 class FrameMotion(NamedTuple):
     """Motion from the current frame to the one before it, a vector for each 8×8 pixels of the frame; for

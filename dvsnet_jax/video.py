@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, Shaped, UInt8
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
-from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
+from dvsnet_jax.frame_motion import CELL, CarriedFlow, FrameMotion
 from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.ops.carried_motion import carry, still
 from dvsnet_jax.ops.materialized import materialized
@@ -152,11 +152,8 @@ def _step(
         flow = materialized(flow)  # flow [regions, rh/8, rw/8, 2], scale [regions, rh/8, rw/8, 1 or classes]
 
     with jax.named_scope("decision"):
-        evidence = Evidence(  # each [regions], as are all masks below
-            score=networks.expected_confidence(params, small, state.key_images, state.key_scores, flow, config),
-            frame_difference=jnp.abs(small.astype(jnp.float32) - state.key_images).mean((1, 2, 3)),
-            flow_magnitude=8 * jnp.sqrt(jnp.square(flow.flow).sum(-1)).mean((1, 2)),
-        )
+        # Each [regions], as are all masks below.
+        evidence = evidence_of(params, small, state.key_images, state.key_scores, flow, config)
         fresh = ~state.started if restart is None else ~state.started | restart
         fresh = jnp.repeat(fresh, grid.num_regions)
         lost = jnp.zeros_like(fresh) if carried is None else ~jnp.isfinite(carried.flow).all((1, 2, 3))
@@ -202,6 +199,22 @@ def _step(
     if carried is not None:
         carried = where(segment, still(images.shape[0], grid), carried)
     return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool)), result
+
+
+def evidence_of(
+    params: networks.Params,
+    current: Shaped[Array, "regions h w 3"],
+    key: Shaped[Array, "regions h w 3"],
+    key_scores: Float[Array, "regions h2 w2 classes"],
+    flow: FlowOutput,
+    config: DVSNetConfig,
+) -> Evidence:
+    """What a policy may look at, of half-size images (RGB, 0..255) against the key frame's."""
+    return Evidence(
+        score=networks.expected_confidence(params, current, key, key_scores, flow, config),
+        frame_difference=jnp.abs(current.astype(jnp.float32) - key).mean((1, 2, 3)),
+        flow_magnitude=CELL * jnp.sqrt(jnp.square(flow.flow).sum(-1)).mean((1, 2)),
+    )
 
 
 def trusted(

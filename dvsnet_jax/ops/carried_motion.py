@@ -12,12 +12,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
+from dvsnet_jax.frame_motion import CELL, CarriedFlow, FrameMotion, motion_shape
 from dvsnet_jax.ops.regions import RegionGrid
 from dvsnet_jax.ops.warp import warp
-
-CELL = 8
-"""Pixels along each side of a cell of the motion's grid."""
 
 
 def still(regions: int, grid: RegionGrid) -> CarriedFlow:
@@ -40,11 +37,6 @@ def carry(
     step, trust = cells[..., :2], cells[..., 2]
     before = chain(step, jnp.concatenate([carried.flow, carried.trust[..., None]], axis=-1))
     return CarriedFlow(step + before[..., :2], trust * before[..., 2], carried.age + 1)
-
-
-def motion_shape(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of the motion's grid for frames of this size; the last ones may reach past the frame."""
-    return -(-height // CELL), -(-width // CELL)
 
 
 def split_motion(motion: Float[Array, "streams rows columns c"], grid: RegionGrid) -> Float[Array, "regions h w c"]:

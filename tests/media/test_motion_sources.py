@@ -11,11 +11,12 @@ from motion_files import inner_error, moving, picture, write
 from tiny_files import write_images
 
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.frame_motion import motion_shape
 from dvsnet_jax.media.motion import attached
 from dvsnet_jax.media.motion.attached import choose, with_motion
 from dvsnet_jax.media.motion.dis import DisMotion
 from dvsnet_jax.media.motion.encoder import EncoderMotion
-from dvsnet_jax.media.motion.field import Motion, compose, grid_size
+from dvsnet_jax.media.motion.field import Motion, compose
 from dvsnet_jax.media.motion.following import Follower
 from dvsnet_jax.media.motion.likeness import grey
 from dvsnet_jax.media.sources import open_source
@@ -40,7 +41,7 @@ def test_a_known_motion_is_found(estimator, size):
     motions = followed(estimator, frames)
     assert known(motions) == [False, True, True, True]
     for motion in motions[1:]:
-        assert motion.flow.shape == (*grid_size(*size), 2) and motion.trust.shape == grid_size(*size)
+        assert motion.flow.shape == (*motion_shape(*size), 2) and motion.trust.shape == motion_shape(*size)
         assert motion.flow.dtype == motion.trust.dtype == np.float32
         assert inner_error(motion) < 0.5
         assert motion.trust.min() >= 0 and motion.trust.max() <= 1 and motion.trust.mean() > 0.7
@@ -49,7 +50,7 @@ def test_a_known_motion_is_found(estimator, size):
 def test_the_work_picture_has_whole_cells_and_at_most_half_a_million_pixels():
     image = np.random.default_rng(0).integers(0, 256, (1030, 2050, 3), np.uint8)
     small = grey(image)
-    assert small.cells.shape == grid_size(1030, 2050) == (129, 257)
+    assert small.cells.shape == motion_shape(1030, 2050) == (129, 257)
     assert small.fine.shape == (129 * 2, 257 * 2) and small.scale == 4
     block = image[800:808, 160:168, 1]
     assert small.cells[100, 20] == pytest.approx(block.mean(), abs=0.7)  # rounded on the way
@@ -80,7 +81,7 @@ def test_after_an_unreadable_frame_nothing_is_known(estimator):
 def test_a_frame_of_another_size_begins_anew(estimator):
     motions = followed(estimator, [*FRAMES[:2], *moving(2, 96, 120), *FRAMES[2:]])
     assert known(motions) == [False, True, False, True, False, True, True, True]
-    assert motions[3].trust.shape == grid_size(96, 120)
+    assert motions[3].trust.shape == motion_shape(96, 120)
     assert inner_error(motions[-1]) < 0.5
 
 

@@ -26,9 +26,9 @@ from dvsnet_jax.ops.carried_motion import carry, still
 from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_nearest, warp_scores
-from dvsnet_jax.policies import DynamicTarget, Evidence, TargetMoves, accumulated_loss, moved_target
+from dvsnet_jax.policies import DynamicTarget, TargetMoves, accumulated_loss, moved_target
 from dvsnet_jax.routing import where
-from dvsnet_jax.video import VideoState, have_scores, init_state, region_grid, segment_frame, trusted
+from dvsnet_jax.video import VideoState, evidence_of, have_scores, init_state, region_grid, segment_frame, trusted
 
 
 class SegmentedFrame(NamedTuple):
@@ -225,13 +225,8 @@ def _step(
         warped_scores = warp_scores(keys.scores, out.flow, scale)
         warped, maxima = upsample_argmax(warped_scores, (grid.region_height, grid.region_width))
     counted = _within_frame(grid)
-    score = networks.expected_confidence(params, frame.images, keys.images, keys.scores, out, config)
-    loss = accumulated_loss(keys.loss, score)
-    evidence = Evidence(
-        score=score,
-        frame_difference=jnp.abs(frame.images.astype(jnp.float32) - keys.images).mean((1, 2, 3)),
-        flow_magnitude=8 * jnp.sqrt(jnp.square(out.flow).sum(-1)).mean((1, 2)),
-    )
+    evidence = evidence_of(params, frame.images, keys.images, keys.scores, out, config)
+    score, loss = evidence.score, accumulated_loss(keys.loss, evidence.score)
     agreement = 100 * ((warped == frame.labels) & counted).sum((1, 2)) / counted.sum((1, 2))
     urgency = jnp.stack(
         Urgency(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float32
 
-from dvsnet_jax.media.motion.field import CELL
+from dvsnet_jax.frame_motion import CELL
 from dvsnet_jax.media.motion.likeness import Grey
 from dvsnet_jax.media.opencv import opencv
 

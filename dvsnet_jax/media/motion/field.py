@@ -7,9 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
-CELL = 8
-"""Pixels of the frame along a side of one cell."""
-
 
 class Motion(NamedTuple):
     """How one frame came from the frame delivered before it. Where that is not known there is None in its place.
@@ -23,11 +20,6 @@ class Motion(NamedTuple):
     down. Always finite: what a source leaves open is filled from around."""
     trust: Float32[np.ndarray, "rows columns"]
     """0..1, how far the source knows: 0 where `flow` is filled in from around or contradicts the pictures."""
-
-
-def grid_size(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of the grid for a frame of `height` × `width` pixels."""
-    return -(-height // CELL), -(-width // CELL)
 
 
 def warp(values: Float32[np.ndarray, "h w c"], flow: Float32[np.ndarray, "h w 2"]) -> Float32[np.ndarray, "h w c"]:

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from scipy import ndimage
 
-from dvsnet_jax.media.motion.field import CELL, grid_size, warp
+from dvsnet_jax.frame_motion import CELL, motion_shape
+from dvsnet_jax.media.motion.field import warp
 
 SAME_SCENE = 0.3
 """Likeness from which on two frames count as neighbours. Of street videos at 15 to 25 Hz neighbours had 0.70 to 0.95,
@@ -43,7 +44,7 @@ class Grey(NamedTuple):
 def grey(image: UInt8[np.ndarray, "height width 3"]) -> Grey:
     """What is looked at of an RGB frame."""
     height, width = image.shape[:2]
-    rows, columns = grid_size(height, width)
+    rows, columns = motion_shape(height, width)
     fine = image[..., 1]
     if (height, width) != (rows * CELL, columns * CELL):
         fine = np.pad(fine, ((0, rows * CELL - height), (0, columns * CELL - width)), mode="edge")

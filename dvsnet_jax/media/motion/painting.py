@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
 
-from dvsnet_jax.media.motion.field import CELL
+from dvsnet_jax.frame_motion import CELL
 
 _COVERED = 0.1
 _EXCHANGES = ((1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3), (5, 8), (4, 7), (3, 6),
