@@ -2,8 +2,7 @@
 
 *Differs from the original*, whose flow network compares every frame with the key frame (paper, section 3.1). Motion
 from one frame to the next is small, so it is found cheaply and well, outside the program too (a video file's own
-vectors, an encoder, dense inverse search); chained it is the better flow on the data that we measured
-(`eval/README.md`).
+vectors, an encoder, dense inverse search).
 """
 
 from __future__ import annotations
