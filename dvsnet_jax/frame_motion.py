@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 from jaxtyping import Array, Float
 
 CELL = 8
@@ -20,10 +21,10 @@ class FrameMotion(NamedTuple):
     `segment_clip` every field has a leading time axis. Rows and columns are rounded up where 8 does not divide the
     frame's sides."""
 
-    flow: Float[Array, "streams rows columns 2"]
+    flow: Float[Array | np.ndarray, "streams rows columns 2"]
     """Displacement (x, y) in cells, current → previous: where in the frame before each point was. NaN where it is not
     known at all (a cut, a lost frame): a region that holds such a cell is segmented."""
-    trust: Float[Array, "streams rows columns"]
+    trust: Float[Array | np.ndarray, "streams rows columns"]
     """How far each vector can be trusted, 0..1: 0 where it was only filled in from its neighbours."""
 
 

@@ -2,8 +2,9 @@ r"""The last step of a release: weights in the form that comes with the package.
 
     python train/bundle.py WEIGHTS [OUT.npz] [--limit 30 | --target 90]
 
-Rounds them to float16 and writes dvsnet_jax/weights/street.npz (or OUT). What is measured afterwards is measured with
-the rounded ones: they are what users get.
+Rounds them to float16 and writes dvsnet_jax/weights/street.npz (or OUT). Of weights that carry motion the decision
+network alone is written, to street_carried.npz: its segmentation network is street.npz's. What is measured afterwards
+is measured with the rounded ones: they are what users get.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from dvsnet_jax import AccumulatedLoss, ExpectedConfidence, checkpoints
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalPositive, Positional
 from dvsnet_jax.cli.running import run_recipe
+from dvsnet_jax.config import CarriedMotionConfig
 
-PLACE = Path(dvsnet_jax.__file__).parent / "weights" / checkpoints.BUNDLE
+PLACE = Path(dvsnet_jax.__file__).parent / "weights"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +30,8 @@ class Bundle:
 
     weights: Positional[Path]
     """A checkpoint of all of DVSNet."""
-    out: Positional[Path] = PLACE
-    """File to write."""
+    out: Positional[Path | None] = None
+    """File to write; if not given, the package's own for weights of this kind."""
     limit: OptionalPositive = None
     """Default policy: accumulated loss, points."""
     target: OptionalPositive = None
@@ -43,8 +45,12 @@ class Bundle:
             config = config.replace(policy=AccumulatedLoss(self.limit))
         if self.target:
             config = config.replace(policy=ExpectedConfidence(self.target))
-        size = checkpoints.write_bundle(self.out, params, config)
-        print(f"{self.out}: {size / 1e6:.1f} MB")
+        carries = isinstance(config.flow, CarriedMotionConfig)
+        if carries:  # the segmentation network is in the other file
+            params = {"decision": params["decision"]}
+        out = self.out or PLACE / (checkpoints.CARRIED if carries else checkpoints.BUNDLE)
+        size = checkpoints.write_bundle(out, params, config)
+        print(f"{out}: {size / 1e6:.2f} MB")
         return 0
 
 

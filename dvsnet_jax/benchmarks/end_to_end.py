@@ -23,8 +23,12 @@ import numpy as np
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.inference.segment_source import Segmenter, segment_source
 from dvsnet_jax.markdown import Table
+from dvsnet_jax.media.motion.dis import DisMotion
+from dvsnet_jax.media.motion.field import for_step
+from dvsnet_jax.media.motion.following import Follower
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import Source, open_source
 from dvsnet_jax.policies import FixedInterval
@@ -43,8 +47,10 @@ class WholeWay:
     """Of regions segmented, 0..1."""
     read: float
     """Decoding alone."""
+    motion: float
+    """Finding motion alone, frames in memory; 0 where the step finds it by itself."""
     step: float
-    """The frame step alone, frames in memory."""
+    """The frame step alone, frames and motion in memory."""
     write: float
     """Encoding label PNGs alone."""
     whole: float
@@ -81,14 +87,14 @@ def table(rows: Sequence[WholeWay]) -> Table:
 
     cells = [
         (row.input, f"{row.height}×{row.width}", str(row.frames), f"{row.share:.1%}",
-         *(ms(row, name) for name in ("read", "step", "write", "whole")),
-         f"{row.whole / max(row.read, row.step, row.write):.2f}",
-         f"{row.whole / (row.read + row.step + row.write):.2f}",
+         *(ms(row, name) for name in ("read", "motion", "step", "write", "whole")),
+         f"{row.whole / max(row.read, row.motion, row.step, row.write):.2f}",
+         f"{row.whole / (row.read + row.motion + row.step + row.write):.2f}",
          f"{row.frames / row.whole:,.2f}", f"{row.frames / row.every_frame:,.2f}")
         for row in rows
     ]  # fmt: skip
     return Table(
-        ("input", "size", "frames", "segmented", "read, ms", "step, ms", "write, ms", "whole run, ms",
+        ("input", "size", "frames", "segmented", "read, ms", "motion, ms", "step, ms", "write, ms", "whole run, ms",
          "of the slowest stage", "of all stages", "frames/s", "frames/s, every frame segmented"), tuple(cells),
     )  # fmt: skip
 
@@ -102,7 +108,8 @@ def _time(
     images = _read(source, place, most)
     height, width = images[0].shape[:2]
     palette = label_palette(segmenter.config.num_classes)
-    labels, segmented = _step(segmenter, images)  # compiled and warm before any clock starts
+    motions = _motions(segmenter, images)
+    labels, segmented = _step(segmenter, images, motions)  # compiled and warm before any clock starts
     every.start(height, width)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +126,8 @@ def _time(
 
         stages: dict[str, Callable[[], object]] = {
             "read": lambda: _read(open_source(place), place, most),
-            "step": lambda: _step(segmenter, images),
+            "motion": lambda: _motions(segmenter, images),
+            "step": lambda: _step(segmenter, images, motions),
             "write": write,
             "whole": lambda: segment_source(open_source(place), segmenter, output(), num_frames=most),
             "every_frame": lambda: segment_source(open_source(place), every, output(), num_frames=most),
@@ -150,12 +158,22 @@ def _read(source: Source, place: str, most: int) -> list[np.ndarray]:
     return images
 
 
-def _step(segmenter: Segmenter, images: Sequence[np.ndarray]) -> tuple[list[np.ndarray], int]:
+def _motions(segmenter: Segmenter, images: Sequence[np.ndarray]) -> list[tuple[FrameMotion, ...]]:
+    """What the step takes of each image besides: its motion, where it does."""
+    if not segmenter.takes_motion:
+        return [()] * len(images)
+    follower = Follower(DisMotion())
+    return [(for_step(follower.step(image), *image.shape[:2]),) for image in images]
+
+
+def _step(
+    segmenter: Segmenter, images: Sequence[np.ndarray], motions: Sequence[tuple[FrameMotion, ...]]
+) -> tuple[list[np.ndarray], int]:
     """Labels of every frame, and how many regions were segmented; each result awaited before the next frame."""
     state, step = segmenter.start(*images[0].shape[:2])
     labels, segmented = [], 0
-    for image in images:
-        state, result = step(segmenter.params, state, image[None])
+    for image, motion in zip(images, motions, strict=True):
+        state, result = step(segmenter.params, state, image[None], *motion)
         labels.append(np.asarray(result.labels)[0])
         segmented += int(result.segmented.sum())
     jax.block_until_ready(state)

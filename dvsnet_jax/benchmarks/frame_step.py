@@ -17,7 +17,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.multiply_adds import costs
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.frame_motion import FrameMotion, motion_shape
 from dvsnet_jax.ops.regions import merge, split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.policies import Evidence
@@ -122,11 +123,11 @@ def time_frame_step(
         measured = config.replace(routing=form.routing, policy=SegmentFirst(regions))
         own = networks.prepare(params, config, precision=form.precision) if form.prepared else jax.device_put(params)
         frames = jax.device_put(np.random.default_rng(0).integers(0, 256, (form.streams, height, width, 3), np.uint8))
-        state = init_state(own, frames, config=measured)
+        state, motion = init_state(own, frames, config=measured), still_motion(measured, frames)
         started = time.perf_counter()
-        step = segment_frame.lower(own, state, frames, config=measured).compile()
+        step = segment_frame.lower(own, state, frames, None, motion, config=measured).compile()
         spent = time.perf_counter() - started
-        timer = _timer(partial(step, config=measured), own, state, frames)
+        timer = _timer(partial(step, config=measured), own, state, frames, motion)
         for count in range(regions + 1) if form.routing == "compact" else (0, regions):
             cases.append((form, count, partial(timer, count), spent, _memory(step)))
         alone = form._replace(routing="compact")
@@ -187,17 +188,29 @@ def step_timer(
 ) -> Callable[[int], float]:
     """A function that runs the compiled step with the first k regions of each stream segmented; seconds."""
     measured = config.replace(policy=SegmentFirst(config.num_regions))
-    state = init_state(params, frames, config=measured)
-    step = segment_frame.lower(params, state, frames, config=measured).compile()
-    return _timer(partial(step, config=measured), params, state, frames)
+    state, motion = init_state(params, frames, config=measured), still_motion(measured, frames)
+    step = segment_frame.lower(params, state, frames, None, motion, config=measured).compile()
+    return _timer(partial(step, config=measured), params, state, frames, motion)
 
 
-def _timer(step: Any, params: networks.Params, state: Any, frames: Array) -> Callable[[int], float]:
+def still_motion(config: DVSNetConfig, frames: UInt8[Array, "streams h w 3"]) -> FrameMotion | None:
+    """Motion for a step that takes it: none at all, trusted. Time does not depend on it."""
+    if not isinstance(config.flow, CarriedMotionConfig):
+        return None
+    cells = (frames.shape[0], *motion_shape(*frames.shape[1:3]))
+    return FrameMotion(jnp.zeros((*cells, 2)), jnp.ones(cells))
+
+
+def _timer(
+    step: Any, params: networks.Params, state: Any, frames: Array, motion: FrameMotion | None
+) -> Callable[[int], float]:
     """A function that takes steps with the first k regions segmented and says how long one took.
 
     On a CPU one step, to its end. On an accelerator many, handed over while it works, as in a video.
     """
-    held = [step(params, state, frames)[0]]  # the first frame segments everything; from then on the policy decides
+    held = [
+        step(params, state, frames, None, motion)[0]
+    ]  # the first frame segments everything; from then on the policy decides
     steps = 1 if jax.default_backend() == "cpu" else _STEPS
 
     def run(count: int) -> float:
@@ -205,7 +218,7 @@ def _timer(step: Any, params: networks.Params, state: Any, frames: Array) -> Cal
         jax.block_until_ready(state)
         started = time.perf_counter()
         for _ in range(steps):
-            state, result = step(params, state, frames)
+            state, result = step(params, state, frames, None, motion)
         held[0], result = jax.block_until_ready((state, result))
         seconds = time.perf_counter() - started
         assert int(result.segmented.sum()) == count * result.segmented.shape[0]

@@ -12,8 +12,9 @@ import jax.extend.core as jex
 import jax.numpy as jnp
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
 from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params, pair_flow
 from dvsnet_jax.video import region_grid
 
@@ -85,22 +86,31 @@ def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Par
     params = networks.abstract_params(config) if params is None else params
     image = jax.ShapeDtypeStruct((1, h, w, 3), jnp.float32)
     half = jax.ShapeDtypeStruct((1, h // 2, w // 2, 3), jnp.float32)
-    flow = partial(networks.flow_and_feature, config=config)
-    out = jax.eval_shape(flow, params, half, half)
+    out, flow_count = _flow_of(params, half, config)
     scores = jax.eval_shape(partial(networks.segmentation_scores, config=config), params, image)
     counted = {
         "segmentation": multiply_adds(partial(networks.segmentation_scores, config=config), params, image),
-        "flow": multiply_adds(flow, params, half, half),
+        "flow": flow_count,
         "decision": multiply_adds(
             partial(networks.expected_confidence, config=config), params, half, half, scores, out
         ),
     }
     return [
         NetworkCost(
-            f"{part} ({_name(getattr(config, part))})", count_parameters(params[part]), count, f"region {h}×{w}"
+            f"{part} ({_name(getattr(config, part))})", count_parameters(params.get(part)), count, f"region {h}×{w}"
         )
         for part, count in counted.items()
     ]
+
+
+def _flow_of(params: networks.Params, half: jax.ShapeDtypeStruct, config: DVSNetConfig) -> tuple[Any, int]:
+    """What the light path gives for a region, and its multiply-adds: none where motion is given and only chained."""
+    if isinstance(config.flow, CarriedMotionConfig):
+        cells = (1, half.shape[1] // 4, half.shape[2] // 4)
+        shapes: list[Any] = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((*cells, 2), cells, (1,))]
+        return jax.eval_shape(networks.carried_flow, CarriedFlow(*shapes)), 0
+    flow = partial(networks.flow_and_feature, config=config)
+    return jax.eval_shape(flow, params, half, half), multiply_adds(flow, params, half, half)
 
 
 def flow_cost(config: FlowNet2Config, height: int, width: int) -> NetworkCost:

@@ -22,7 +22,7 @@ def save_accelerator(path: str | Path, params: networks.Params, config: DVSNetCo
     Raises InputError as `save` does.
     """
     stored = config.replace(segmentation=OwnSegmentationConfig(num_classes=config.num_classes))
-    save(path, {name: params[name] for name in ("flow", "decision")}, stored)
+    save(path, {name: params[name] for name in ("flow", "decision") if name in params}, stored)
 
 
 def load_accelerator(

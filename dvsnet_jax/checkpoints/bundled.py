@@ -13,7 +13,7 @@ import io
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -27,28 +27,47 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
 
 BUNDLE = "street.npz"
-"""Its name, in the package's folder `weights`."""
+"""Its name, in the package's folder `weights`: all networks, the flow network among them."""
+CARRIED = "street_carried.npz"
+"""The decision network and configuration for carried motion, around the same segmentation network."""
 _CONFIG = "config.json"
 _SUM = "sha256"
 
 
-def load_bundled() -> tuple[networks.Params, DVSNetConfig]:
+def load_bundled(motion: Literal["paper", "carried"] = "paper") -> tuple[networks.Params, DVSNetConfig]:
     """Parameters, float32 on the default device, and configuration of the package's own weights.
 
-    Raises InputError where the file is missing (an incomplete installation) or damaged.
+    `paper` finds motion by a flow network, from the frames alone. `carried`, which the commands use, is given it with
+    each frame (`CarriedMotionConfig`) and is better and faster. Raises InputError where a file is missing (an
+    incomplete installation) or damaged.
     """
-    place = resources.files("dvsnet_jax") / "weights" / BUNDLE
+    params, config = read_bundle(_content(BUNDLE), source=BUNDLE)
+    if motion == "carried":
+        carried, config = _parts(_content(CARRIED), source=CARRIED)
+        params = {"segmentation": params["segmentation"], **carried}
+        check_shapes(flatten(params), networks.abstract_params(config), source=CARRIED)
+    return params, config
+
+
+def _content(name: str) -> bytes:
+    place = resources.files("dvsnet_jax") / "weights" / name
     try:
-        content = place.read_bytes()
+        return place.read_bytes()
     except OSError as error:
         raise InputError(
             f"{place}: the package's weights are missing; install dvsnet-jax again, or pass weights of your own"
         ) from error
-    return read_bundle(content, source=str(place))
 
 
 def read_bundle(content: bytes, *, source: str) -> tuple[networks.Params, DVSNetConfig]:
     """What `write_bundle` wrote. Raises InputError for anything else."""
+    params, config = _parts(content, source=source)
+    check_shapes(flatten(params), networks.abstract_params(config), source=source)
+    return params, config
+
+
+def _parts(content: bytes, *, source: str) -> tuple[networks.Params, DVSNetConfig]:
+    """The same for parameters that may be a part of the configuration's."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -61,10 +80,7 @@ def read_bundle(content: bytes, *, source: str) -> tuple[networks.Params, DVSNet
     config = from_json(json.loads(text))
     if not isinstance(config, DVSNetConfig):
         raise InputError(f"{source}: holds a {type(config).__name__}, expected all of DVSNet")
-    check_shapes({name: array.astype(np.float32) for name, array in arrays.items()}, networks.abstract_params(config),
-                 source=source)  # fmt: skip
-    params = unflatten({name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()})
-    return params, config
+    return unflatten({name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}), config
 
 
 def write_bundle(path: str | Path, params: networks.Params, config: DVSNetConfig) -> int:

@@ -153,6 +153,16 @@ def tell_untrusted(name: str, untrusted: int, frames: int, advice: str) -> None:
         )
 
 
+def tell_motion(name: str, summary: Summary) -> None:
+    """Where motion came from and why, and how often it was not known; nothing where the step finds it by itself."""
+    if summary.motion is None:
+        return
+    unknown = (
+        f"; not known at {summary.unknown} of {summary.frames} frames, which were segmented" if summary.unknown else ""
+    )
+    tell(f"{name}: motion by {summary.motion.kind}, {summary.motion.reason}{unknown}")
+
+
 def tell_pace(name: str, summary: Summary) -> None:
     """What became of --fps, where it was asked for: the rate reached, with which share, or why it was not."""
     pace = summary.pace

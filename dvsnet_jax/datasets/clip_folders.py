@@ -19,6 +19,8 @@ import numpy as np
 from dvsnet_jax.datasets.samples import VOID, LabelledImage, folder_of, read_train_ids
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import is_image_name
+from dvsnet_jax.media.motion.attached import Kind, with_motion
+from dvsnet_jax.media.motion.field import Motion
 from dvsnet_jax.media.sources import open_source
 from dvsnet_jax.media.video_reader import VIDEO_SUFFIXES
 
@@ -40,15 +42,26 @@ class FolderClip:
         Raises InputError for a frame or label file that cannot be read, for ids out of range, and at the end for label
         files of no frame.
         """
+        for sample, _ in self._read(None):
+            yield sample
+
+    def coded(self) -> Iterator[tuple[LabelledImage, Motion | None]]:
+        """The same, each with the motion to the frame before it by the video file's own vectors.
+
+        Raises InputError besides where these are images, or the file's vectors will not do.
+        """
+        return self._read("codec")
+
+    def _read(self, kind: Kind | None) -> Iterator[tuple[LabelledImage, Motion | None]]:
         maps = {path.stem: path for path in sorted(self.labels.iterdir()) if is_image_name(path)} if self.labels else {}
         ids = tuple(range(self.num_classes))
-        with closing(open_source(self.frames).frames()) as frames:  # type: ignore[type-var]
-            for frame in frames:
+        with closing(with_motion(open_source(self.frames), kind)) as frames:  # type: ignore[type-var]
+            for frame, motion in frames:
                 if frame.image is None:
                     raise InputError(str(frame.error)) from frame.error
                 path = maps.pop(frame.name, None)
                 labels = read_train_ids(path, ids) if path else np.full(frame.image.shape[:2], VOID, np.uint8)
-                yield LabelledImage(frame.image, labels)
+                yield LabelledImage(frame.image, labels), motion
         if maps:
             lost = next(iter(maps.values()))
             raise InputError(f"{lost}: is called as no frame of {self.frames} ({len(maps)} such); rename or remove")

@@ -16,11 +16,12 @@ from dvsnet_jax.evaluation.clips.kept_labels import LabelKeeper
 from dvsnet_jax.evaluation.clips.log import ClipLog
 from dvsnet_jax.evaluation.clips.scores import ClipRecord, ClipScores
 from dvsnet_jax.evaluation.clips.sources import NamedClip
-from dvsnet_jax.evaluation.policies.measurement import Motion
+from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.processes import gather, own_part
 from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.inference.stream_steps import Stepping
 from dvsnet_jax.inference.streams import ClipEnd, SegmentedFrame, stream_clips
+from dvsnet_jax.media.motion.attached import Kind
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ def evaluate(
     streams: int = 4,
     classes: Counting = "own",
     first_counts: bool = True,
-    motion: Motion | None = None,
+    find_flow: FindFlow | None = None,
     every_frame: bool = False,
     keep: Collection[str] = (),
     devices: Sequence[Any] | None = None,
     stepping: Stepping = "auto",
+    motion: Kind = "dis",
     on_frame: Callable[[str], None] = lambda clip: None,
     on_clip: Callable[[str, str | None], None] = lambda clip, error: None,
 ) -> Evaluation:
@@ -75,10 +77,10 @@ def evaluate(
     log = ClipLog(folder, process=jax.process_index())
     before = {name for names in gather(sorted(log.records)) for name in names}
     left = own_part([clip for clip in clips if clip.name not in before])
-    run = _Run(left, log, folder, config, classes, first_counts, motion, keep, on_frame, on_clip)
+    run = _Run(left, log, folder, config, classes, first_counts, find_flow, keep, on_frame, on_clip)
     events = stream_clips(
         params, [clip.frames for clip in left], config=config, streams=streams, devices=devices,
-        every_frame=every_frame, first_counts=first_counts, stepping=stepping,
+        every_frame=every_frame, first_counts=first_counts, stepping=stepping, motion=motion,
     )  # fmt: skip
     try:
         for event in events:
@@ -110,7 +112,7 @@ class _Run:
     config: DVSNetConfig
     classes: Counting
     first_counts: bool
-    motion: Motion | None
+    find_flow: FindFlow | None
     keep: Collection[str]
     on_frame: Callable[[str], None]
     on_clip: Callable[[str, str | None], None]
@@ -124,7 +126,7 @@ class _Run:
         if name in self.failures:
             return
         if frame.number == 0:
-            self.scores[name] = ClipScores(name, self.config, self.classes, self.first_counts, self.motion)
+            self.scores[name] = ClipScores(name, self.config, self.classes, self.first_counts, self.find_flow)
             if name in self.keep:
                 self.keepers[name] = LabelKeeper(self.folder, name)
         try:

@@ -14,19 +14,21 @@ import jax.stages
 from jax import lax
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.frame_motion import FrameMotion, motion_shape
 from dvsnet_jax.routing import default_chunk
 from dvsnet_jax.video import init_state, segment_frame
 
 
 @dataclass(frozen=True)
 class NamedStep:
-    """`jitted(weights, state, frames, restart) → (state, result)`; weights, state and result are dicts of arrays."""
+    """`jitted(weights, state, frames, restart) → (state, result)`; weights, state and result are dicts of arrays. Where
+    the configuration carries motion, that is a fifth argument: a dict of `FrameMotion`'s arrays."""
 
     jitted: jax.stages.Wrapped
     """`state` is donated."""
     weights: dict[str, Any]
-    arguments: tuple[dict[str, Any], dict[str, Any], jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]
+    arguments: tuple[Any, ...]
     """Shapes and types of what it takes."""
     chunks: dict[str, int]
     """Regions that `compact` routing segments at once on each platform."""
@@ -57,29 +59,35 @@ def named_step(
     regions = config.num_regions * (streams or 1)
     chunks = {platform: min(config.chunk or default_chunk(regions, platform), regions) for platform in platforms}
 
-    def run(chunk: int, weights: Any, state: Any, frames: Any, restart: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def run(chunk: int, weights: Any, state: Any, frames: Any, restart: Any, motion: Any = None) -> tuple[Any, Any]:
         after, result = segment_frame(
             jax.tree.unflatten(weights_tree, list(weights.values())),
             jax.tree.unflatten(state_tree, [state[name] for name in arrays]),
             frames,
             restart,
+            None if motion is None else FrameMotion(**motion),
             config=config.replace(chunk=chunk),
         )
         return _by_name(after)[0], result._asdict()
 
-    def function(weights: Any, state: Any, frames: Any, restart: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def function(weights: Any, state: Any, *given: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         weights = {name: weights[name] for name in named}  # in the tree's order: jit has sorted them by name
         if len(set(chunks.values())) == 1 or config.routing == "dense":
-            return run(next(iter(chunks.values())), weights, state, frames, restart)
+            return run(next(iter(chunks.values())), weights, state, *given)
         # The program is traced on this machine, but the platform that runs it decides which chunk it takes.
         accelerator = next(chunk for platform, chunk in chunks.items() if platform != "cpu")
         return lax.platform_dependent(
-            weights, state, frames, restart, cpu=partial(run, chunks["cpu"]), default=partial(run, accelerator)
+            weights, state, *given, cpu=partial(run, chunks["cpu"]), default=partial(run, accelerator)
         )
 
     named = list(weights)
     shapes = [{name: _shape(leaf) for name, leaf in tree.items()} for tree in (weights, arrays)]
-    return NamedStep(jax.jit(function, donate_argnums=1), weights, (shapes[0], shapes[1], frames, restart), chunks)
+    given: tuple[Any, ...] = (frames, restart)
+    if isinstance(config.flow, CarriedMotionConfig):
+        cells = motion_shape(height, width)
+        shapes_of = {"flow": (count, *cells, 2), "trust": (count, *cells)}
+        given += ({name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes_of.items()},)
+    return NamedStep(jax.jit(function, donate_argnums=1), weights, (*shapes, *given), chunks)
 
 
 def _by_name(tree: Any) -> tuple[dict[str, Any], Any]:

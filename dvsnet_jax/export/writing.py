@@ -79,7 +79,7 @@ def export_program(
         raise InputError(
             f"with the number of streams left open the step does not lower ({first_line(error)}); name it: --streams 1"
         ) from error
-    weights, state, frames, restart = step.arguments
+    weights, state, frames, restart, *motion = step.arguments
     manifest = {
         "versions": {"dvsnet_jax": dvsnet_jax.__version__, "jax": jax.__version__, "jaxlib": jaxlib.__version__},
         "calling_convention_version": exported.calling_convention_version,
@@ -101,6 +101,7 @@ def export_program(
             "state": _signature(state),
             "frames": _said(frames),
             "restart": _said(restart),
+            **({"motion": _signature(motion[0])} if motion else {}),
         },
         "outputs": {
             name: _signature(part)

@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -24,7 +24,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Bool, UInt8
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.frame_motion import FrameMotion
+from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.video import FrameResult, VideoState, init_state, segment_frame
 
 Stepping = Literal["auto", "together", "apart"]
@@ -50,19 +52,25 @@ class Together:
         self._params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
         frames = jax.ShapeDtypeStruct((streams, *size), np.uint8, sharding=self._dealt)
         restart = jax.ShapeDtypeStruct((streams,), bool, sharding=self._dealt)
+        motion = unknown_motion(config, streams, size)
         self._blank = lambda: jax.device_put(init_state(params, frames, config=config), self._dealt)
         self._state = self._blank()
         self._config = config
-        self._program = _sharded(mesh).lower(self._params, self._state, frames, restart, config).compile()
+        self._program = _sharded(mesh).lower(self._params, self._state, frames, restart, motion, config).compile()
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
         self._ready = 0.0
 
     def step(
-        self, frames: UInt8[np.ndarray, "streams h w 3"], restart: Bool[np.ndarray, "streams"], active: Sequence[bool]
+        self,
+        frames: UInt8[np.ndarray, "streams h w 3"],
+        restart: Bool[np.ndarray, "streams"],
+        motion: FrameMotion | None,
+        active: Sequence[bool],
     ) -> Future[Stepped]:
-        """Begins a step; `restart` as `segment_frame` has it. Idle streams are stepped too, their results dropped."""
+        """Begins a step; `restart` and `motion` as `segment_frame` has them. Idle streams are stepped too, and their
+        results dropped."""
         dispatched = time.perf_counter()
-        on_devices = jax.device_put((frames, restart), self._dealt)
+        on_devices = jax.device_put((frames, restart, motion), self._dealt)
         self._state, result = self._program(self._params, self._state, *on_devices, self._config)
         return self._waiter.submit(self._wait, result, dispatched, list(active))
 
@@ -90,31 +98,40 @@ class Apart:
         # One for each: they are donated.
         self._states = [jax.device_put(init_state(params, frames, config=config), device) for device in self._devices]
         for device in self._params:  # compiled before anything is timed
-            self._run(self._devices.index(device), np.zeros((1, *size), np.uint8), True)
+            blank = np.zeros((1, *size), np.uint8), np.ones(1, bool), unknown_motion(config, 1, size)
+            self._run(self._devices.index(device), blank)
         self._last: list[Future[FrameResult] | None] = [None] * streams
         self._pool = ThreadPoolExecutor(min(streams, os.cpu_count() or 1), "dvsnet-step")
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
         self._ready = 0.0
 
     def step(
-        self, frames: UInt8[np.ndarray, "streams h w 3"], restart: Bool[np.ndarray, "streams"], active: Sequence[bool]
+        self,
+        frames: UInt8[np.ndarray, "streams h w 3"],
+        restart: Bool[np.ndarray, "streams"],
+        motion: FrameMotion | None,
+        active: Sequence[bool],
     ) -> Future[Stepped]:
-        """Begins a step of the streams that are active; `restart` as `segment_frame` has it."""
+        """Begins a step of the streams that are active; `restart` and `motion` as `segment_frame` has them."""
         dispatched = time.perf_counter()
         running: list[Future[FrameResult] | None] = [None] * len(active)
         for stream, on in enumerate(active):
             if on:
-                frame, begins, before = frames[stream : stream + 1], bool(restart[stream]), self._last[stream]
-                running[stream] = self._last[stream] = self._pool.submit(self._run, stream, frame, begins, before)
+                own = jax.tree.map(partial(_alone, stream=stream), (frames, restart, motion))
+                before = self._last[stream]
+                running[stream] = self._last[stream] = self._pool.submit(self._run, stream, own, before)
         return self._waiter.submit(self._wait, running, dispatched)
 
     def _run(
-        self, stream: int, frame: UInt8[np.ndarray, "1 h w 3"], restart: bool, before: Future[FrameResult] | None = None
+        self,
+        stream: int,
+        given: tuple[UInt8[np.ndarray, "1 h w 3"], Bool[np.ndarray, "1"], FrameMotion | None],
+        before: Future[FrameResult] | None = None,
     ) -> FrameResult:
         if before:
             before.result()  # begun earlier, so it is under way: its state is this frame's
         device = self._devices[stream]
-        arguments = jax.device_put((frame, np.array([restart])), device)
+        arguments = jax.device_put(given, device)
         self._states[stream], result = segment_frame(
             self._params[device], self._states[stream], *arguments, config=self._config
         )
@@ -137,23 +154,40 @@ def choose(stepping: Stepping, devices: Sequence[Any]) -> type[Together] | type[
     return Apart if stepping == "apart" else Together
 
 
+def unknown_motion(config: DVSNetConfig, streams: int, size: tuple[int, ...]) -> FrameMotion | None:
+    """Motion that nothing is known of, for frames of this size (height, width, …), writable; None where the
+    configuration takes none."""
+    if not isinstance(config.flow, CarriedMotionConfig):
+        return None
+    return FrameMotion(*(np.repeat(values, streams, 0) for values in for_step(None, size[0], size[1])))
+
+
+def _alone(values: np.ndarray, stream: int) -> np.ndarray:
+    return values[stream : stream + 1]
+
+
 def _of(result: FrameResult, stream: int) -> FrameResult:
     return FrameResult(*(values[stream] for values in result))
 
 
 @cache
 def _sharded(mesh: Mesh) -> Any:
-    """`segment_frame` with its streams dealt out over the mesh, jitted: `(params, state, frames, restart, config)`."""
+    """`segment_frame` with its streams dealt out over the mesh, jitted: `(params, state, frames, restart, motion,
+    config)`."""
     whole, dealt = PartitionSpec(), PartitionSpec("streams")
 
     def step(
-        params: Any, state: VideoState, frames: Any, restart: Any, config: DVSNetConfig
+        params: Any, state: VideoState, frames: Any, restart: Any, motion: Any, config: DVSNetConfig
     ) -> tuple[VideoState, FrameResult]:
-        return segment_frame(params, state, frames, restart, config=config)
+        return segment_frame(params, state, frames, restart, motion, config=config)
 
     return jax.jit(
         jax.shard_map(
-            step, mesh=mesh, in_specs=(whole, dealt, dealt, dealt, whole), out_specs=(dealt, dealt), check_vma=False
+            step,
+            mesh=mesh,
+            in_specs=(whole, dealt, dealt, dealt, dealt, whole),
+            out_specs=(dealt, dealt),
+            check_vma=False,
         ),
         donate_argnums=1,
     )

@@ -22,10 +22,13 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.inference.stream_steps import Apart, Stepped, Stepping, Together, choose
+from dvsnet_jax.inference.clip_motion import moving
+from dvsnet_jax.inference.stream_steps import Apart, Stepped, Stepping, Together, choose, unknown_motion
+from dvsnet_jax.media.motion.attached import Kind
+from dvsnet_jax.media.motion.field import Motion
 from dvsnet_jax.media.prefetch import run_ahead
 from dvsnet_jax.video import init_state
 
@@ -69,9 +72,16 @@ class _Slot:
 
     clip: int = -1
     number: int = 0
-    frames: Iterator[LabelledImage] | None = None
+    frames: Iterator[tuple[LabelledImage, Motion | None]] | None = None
     sample: LabelledImage | None = None
     """The next to be segmented; None where the stream is idle."""
+    motion: Motion | None = None
+    """From this one to the one before it, where it is wanted and known."""
+
+    def advance(self) -> None:
+        """Reads the next sample; None after the last. Raises what is wrong with it."""
+        assert self.frames is not None
+        self.sample, self.motion = next(self.frames, (None, None))
 
 
 class _UnderWay(NamedTuple):
@@ -97,6 +107,7 @@ def stream_clips(
     every_frame: bool = False,
     first_counts: bool = True,
     stepping: Stepping = "auto",
+    motion: Kind = "dis",
 ) -> Iterator[SegmentedFrame | ClipEnd]:
     """Segments every frame of every clip; the frames of a clip come in order, those of several clips mixed.
 
@@ -108,6 +119,7 @@ def stream_clips(
       every_frame: segment every frame whole besides, for comparison.
       stepping: together on accelerators, apart on CPUs, if not told; see `stream_steps`.
       first_counts: whether steps in which a clip begins have `seconds`; by the paper's protocol they have none.
+      motion: what finds it where `config.flow` is `CarriedMotionConfig`.
 
     What is wrong with a clip (InputError, OSError: a damaged file, a frame of another size) ends this clip with an
     error and no other. A clip's results are the same whatever the streams and devices, but for the rounding of float32.
@@ -120,7 +132,9 @@ def stream_clips(
     while waiting:
         count = min(streams, len(waiting))
         rounded = -(-count // len(local)) * len(local)
-        group = _Group(params, clips, config, rounded, local, every_frame, first_counts, choose(stepping, local))
+        kind = motion if isinstance(config.flow, CarriedMotionConfig) else None
+        steps = choose(stepping, local)
+        group = _Group(params, clips, config, rounded, local, every_frame, first_counts, steps, kind)
         yield from group.run(waiting)
         waiting = group.later
 
@@ -137,6 +151,7 @@ class _Group:
     every_frame: bool
     first_counts: bool
     steps: type[Together] | type[Apart]
+    motion: Kind | None
     later: deque[int] = field(default_factory=deque)
     """Clips of other sizes."""
     size: tuple[int, ...] = ()
@@ -169,9 +184,9 @@ class _Group:
         """Gives an idle stream the next clip of this size, if there is one."""
         while slot.sample is None and waiting:
             slot.clip, slot.number = waiting.popleft(), 0
-            slot.frames = run_ahead(iter(self.clips[slot.clip]), window=_AHEAD)
+            slot.frames = run_ahead(moving(self.clips[slot.clip], self.motion), window=_AHEAD)
             try:
-                slot.sample = next(slot.frames, None)
+                slot.advance()
                 if slot.sample is None:
                     raise InputError("has no frame")
                 if not self.size:
@@ -199,17 +214,20 @@ class _Group:
         assert self._steps
         frames = np.zeros((self.streams, *self.size), np.uint8)
         restart = np.zeros(self.streams, bool)
+        motion = unknown_motion(self.config, self.streams, self.size)
         who = []
         for stream, slot in enumerate(slots):
             if slot.sample is not None:
                 frames[stream] = slot.sample.image
                 restart[stream] = slot.number == 0
+                if motion is not None and slot.motion is not None:
+                    motion.flow[stream], motion.trust[stream] = slot.motion
                 who.append((stream, slot.clip, slot.number, slot.sample))
         active = [slot.sample is not None for slot in slots]
-        stepped, whole = self._steps.step(frames, restart, active), None
+        stepped, whole = self._steps.step(frames, restart, motion, active), None
         if self._whole:  # one after the other, else one would be in the other's time
             stepped.result()
-            whole = self._whole.step(frames, np.ones(self.streams, bool), active).result()
+            whole = self._whole.step(frames, np.ones(self.streams, bool), motion, active).result()
         ends = [end for slot in slots if slot.sample is not None and (end := self._advance(slot))]
         return _UnderWay(who, stepped, whole, self.first_counts or not restart.any(), ends)
 
@@ -217,9 +235,8 @@ class _Group:
         """Reads a stream's next frame; what it tells of, if there is none."""
         slot.number += 1
         error = None
-        assert slot.frames is not None
         try:
-            slot.sample = next(slot.frames, None)
+            slot.advance()
             if slot.sample is not None and slot.sample.image.shape != self.size:
                 height, width = slot.sample.image.shape[:2]
                 raise InputError(

@@ -7,6 +7,8 @@ vectors, an encoder, dense inverse search).
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -30,12 +32,25 @@ def carry(
 ) -> CarriedFlow:
     """One frame further along `motion`, which is that of frames of `size` (height, width); the grid's frames may be
     those frames resized. The array alone is trusted everywhere. Raises ValueError as `split_motion`."""
-    motion = motion if isinstance(motion, FrameMotion) else FrameMotion(motion, jnp.ones(motion.shape[:-1]))
+    motion = fit_motion(motion, size, (grid.height, grid.width))
     cells = jnp.concatenate([motion.flow, motion.trust[..., None]], axis=-1)  # [streams, h/8, w/8, 3]
-    cells = split_motion(resize_motion(cells, size, (grid.height, grid.width)), grid)  # [regions, rh/8, rw/8, 3]
+    cells = split_motion(cells, grid)  # [regions, rh/8, rw/8, 3]
     step, trust = cells[..., :2], cells[..., 2]
     before = chain(step, jnp.concatenate([carried.flow, carried.trust[..., None]], axis=-1))
     return CarriedFlow(step + before[..., :2], trust * before[..., 2], carried.age + 1)
+
+
+def fit_motion(
+    motion: FrameMotion | Float[Array, "streams rows columns 2"], size: tuple[int, int], to: tuple[int, int]
+) -> FrameMotion:
+    """Motion of frames of `size` for the same frames resized to the height and width `to`. Raises ValueError where it
+    is of other frames."""
+    motion = motion if isinstance(motion, FrameMotion) else FrameMotion(motion, jnp.ones(motion.shape[:-1]))
+    _check_grid(motion.flow, size)
+    if size == to:
+        return motion
+    cells = resize_motion(jnp.concatenate([motion.flow, motion.trust[..., None]], axis=-1), size, to)
+    return FrameMotion(cells[..., :2], cells[..., 2])
 
 
 def split_motion(motion: Float[Array, "streams rows columns c"], grid: RegionGrid) -> Float[Array, "regions h w c"]:
@@ -45,14 +60,9 @@ def split_motion(motion: Float[Array, "streams rows columns c"], grid: RegionGri
     (overlaps that are no multiple of 4) gets their mean, weighted by distance.
     Raises ValueError where `motion` is not of the grid's frames.
     """
-    expected = motion_shape(grid.height, grid.width)
-    if motion.ndim != 4 or motion.shape[1:3] != expected:
-        raise ValueError(
-            f"motion is {list(motion.shape)}, but frames of {grid.height}×{grid.width} have "
-            f"[streams, {expected[0]}, {expected[1]}, …]: one vector for each {CELL}×{CELL} pixels"
-        )
-    below = -(-grid.padded_height // CELL) + 1 - expected[0]
-    right = -(-grid.padded_width // CELL) + 1 - expected[1]
+    _check_grid(motion, (grid.height, grid.width))
+    below = -(-grid.padded_height // CELL) + 1 - motion.shape[1]
+    right = -(-grid.padded_width // CELL) + 1 - motion.shape[2]
     motion = jnp.pad(motion, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
     rows, columns = grid.region_height // CELL, grid.region_width // CELL
     cut = []
@@ -85,6 +95,15 @@ def chain(
     For the flow frame before → key, add the motion itself: `motion + chain(motion, flow)` is the flow current → key.
     """
     return warp(carried, motion)
+
+
+def _check_grid(motion: Any, size: tuple[int, int]) -> None:
+    expected = motion_shape(*size)
+    if motion.ndim != 4 or motion.shape[1:3] != expected:
+        raise ValueError(
+            f"motion is {list(motion.shape)}, but frames of {size[0]}×{size[1]} have "
+            f"[streams, {expected[0]}, {expected[1]}, …]: one vector for each {CELL}×{CELL} pixels"
+        )
 
 
 def _between(first: Array, second: Array, place: float) -> Array:

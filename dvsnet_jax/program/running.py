@@ -20,7 +20,9 @@ import numpy as np
 from jaxtyping import Array, Bool, UInt8
 
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.frame_result import FrameResult
+from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.program.container import PROGRAM, read_container
 
 State = dict[str, Any]
@@ -41,6 +43,8 @@ class Program:
         self.regions: tuple[int, int] = tuple(manifest["regions"])
         """Rows and columns."""
         self.num_classes = len(manifest["classes"])
+        self.takes_motion = "motion" in manifest["inputs"]
+        """Whether the step wants the motion from each frame to the one before it."""
         self.frame_rate = None
         """A policy that must be steered from outside is never exported."""
         # `exported.call` traces to one call of the stored program; nothing of the networks is traced again.
@@ -69,19 +73,29 @@ class Program:
         state: State,
         frames: UInt8[Array, "streams height width 3"],
         restart: Bool[Array, "streams"] | None = None,
+        motion: FrameMotion | None = None,
     ) -> tuple[State, FrameResult]:
         """One frame of every stream, RGB 0..255. `state` is donated. Compiled once for each number of streams.
 
-        `restart` names the streams where another video begins with this frame. Raises ValueError where `frames` are not
-        of the program's size, or do not fit `state`.
+        `restart` names the streams where another video begins with this frame; `motion` is that from each frame to the
+        one before it, where the program takes it. Raises ValueError where `frames` are not of the program's size or do
+        not fit `state`, and for motion that is wanted and does not come, or the reverse.
         """
         if tuple(frames.shape[1:]) != (*self.frame_size, 3) or frames.dtype != np.uint8:
             raise ValueError(f"frames are {frames.dtype}{list(frames.shape)}; {self._takes()}")
         streams = len(state["started"])
         if len(frames) != streams:
             raise ValueError(f"the state is for {streams} streams, but there are {len(frames)} frames")
+        if (motion is not None) != self.takes_motion:
+            raise ValueError(
+                "motion came, but the program finds its own; leave it out"
+                if motion is not None
+                else "the program carries motion, but none came; pass motion=FrameMotion(flow, trust), NaN where it is "
+                "not known (dvsnet_jax.media.motion finds it)"
+            )
         restart = jnp.zeros(streams, bool) if restart is None else restart
-        state, result = self._step(self.params, state, frames, restart)
+        given = () if motion is None else (motion._asdict(),)
+        state, result = self._step(self.params, state, frames, restart, *given)
         return state, FrameResult(**result)
 
     def start(self, height: int, width: int) -> tuple[State, Callable[..., tuple[State, FrameResult]]]:
@@ -92,11 +106,14 @@ class Program:
         if self._compiled is None:
             frames = jax.ShapeDtypeStruct((1, height, width, 3), np.uint8)
             restart = jax.ShapeDtypeStruct((1,), bool)
-            self._compiled = self._step.lower(self.params, state, frames, restart).compile()
+            motion = (for_step(None, height, width)._asdict(),) if self.takes_motion else ()
+            self._compiled = self._step.lower(self.params, state, frames, restart, *motion).compile()
         return state, partial(self._pipeline_step, jnp.zeros(1, bool))
 
-    def _pipeline_step(self, restart: Array, params: Any, state: State, frames: Any) -> tuple[State, FrameResult]:
-        state, result = self._compiled(params, state, frames, restart)
+    def _pipeline_step(
+        self, restart: Array, params: Any, state: State, frames: Any, *motion: FrameMotion
+    ) -> tuple[State, FrameResult]:
+        state, result = self._compiled(params, state, frames, restart, *(given._asdict() for given in motion))
         return state, FrameResult(**result)
 
     def _inputs(self, name: str) -> Mapping[str, Any]:

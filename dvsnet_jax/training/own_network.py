@@ -37,12 +37,15 @@ def make_network(spec: str) -> tuple[SegmentationFunction, Any]:
 def in_place_of(
     own: SegmentationFunction, own_params: Any, params: networks.Params, config: DVSNetConfig
 ) -> tuple[networks.Params, DVSNetConfig]:
-    """The user's network in the place of the segmentation network of `params`, whose flow network stays.
+    """The user's network in the place of the segmentation network of `params`, whose flow network, if there is
+    one, stays.
 
     The decision network is fresh, and so is the flow network's scale head where the number of classes is another.
     """
     config = config.replace(segmentation=own)
     fresh = networks.init_params(jax.random.key(0), config)
+    if "flow" not in params:
+        return {"segmentation": own_params, "decision": fresh["decision"]}, config
     flow = params["flow"]
     if fresh["flow"]["predict_scale"]["biases"].shape != flow["predict_scale"]["biases"].shape:
         flow = {**flow, "predict_scale": fresh["flow"]["predict_scale"]}  # one scale a class

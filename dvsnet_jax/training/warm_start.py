@@ -12,7 +12,7 @@ import jax
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.foreign.efficientnet import imagenet_file, read_efficientnet_trunk, with_trunk
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
-from dvsnet_jax.config import CarriedMotionConfig, DeepLabV2Config, DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DeepLabV2Config, DVSNetConfig, LocalDecisionConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.training.restoring import restore
 
@@ -51,6 +51,14 @@ def restore_with_flow(path: str) -> tuple[networks.Params, DVSNetConfig]:
     if isinstance(config.flow, CarriedMotionConfig):
         raise InputError(f"{path}: has no flow network to train, motion is given with its frames; take other weights")
     return params, config
+
+
+def carrying(params: networks.Params, config: DVSNetConfig) -> tuple[networks.Params, DVSNetConfig]:
+    """The same for motion that is given with the frames and carried: without a flow network, with the local decision
+    network, fresh."""
+    config = config.replace(flow=CarriedMotionConfig(), decision=LocalDecisionConfig())
+    fresh = networks.init_params(jax.random.key(0), config)
+    return {"segmentation": params["segmentation"], "decision": fresh["decision"]}, config
 
 
 def begin_any(restore_from: str | None, preset: str, seed: int) -> tuple[networks.Params, DVSNetConfig]:

@@ -227,7 +227,7 @@ def test_wrong_usage(arguments, status, told, capsys):
 
 
 def test_without_weights_the_bundled_ones_are_used(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "load_bundled", lambda: (tiny_params(), TINY))
+    monkeypatch.setattr(checkpoints, "load_bundled", lambda *_: (tiny_params(), TINY))
     write_images(tmp_path / "drive", clip(1))
     assert main(["segment", str(tmp_path / "drive"), "--out", str(tmp_path / "out")]) == 0
     assert len(check_whole(tmp_path / "out")) == 1

@@ -17,14 +17,14 @@ pytestmark = pytest.mark.usefixtures("compile_once")
 
 
 def test_the_demo_segments_a_drawn_street_with_the_bundled_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoints, "load_bundled", lambda: (tiny_params(), TINY))
+    monkeypatch.setattr(checkpoints, "load_bundled", lambda *_: (tiny_params(), TINY))
     assert main(["demo", "--out", str(tmp_path / "demo"), "--frames", "4"]) == 0
     assert len(check_whole(tmp_path / "demo")) == 4
     assert probe_video(str(tmp_path / "demo" / "clip.mp4"))[0] == 4
 
 
 def test_the_demo_runs_twice_and_leaves_others_alone(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(checkpoints, "load_bundled", lambda: (tiny_params(), TINY))
+    monkeypatch.setattr(checkpoints, "load_bundled", lambda *_: (tiny_params(), TINY))
     demo = ["demo", "--out", str(tmp_path / "demo"), "--frames"]
     assert main([*demo, "3"]) == 0 and main([*demo, "2"]) == 0
     assert len(check_whole(tmp_path / "demo")) == 2

@@ -198,7 +198,7 @@ def test_weights_without_a_flow_network_have_none_to_train(command, monkeypatch,
 
 
 def test_a_missing_extra_is_named(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("dvsnet_jax.checkpoints.load_bundled", lambda: (tiny_params(), TINY))
+    monkeypatch.setattr("dvsnet_jax.checkpoints.load_bundled", lambda *_: (tiny_params(), TINY))
     monkeypatch.setitem(sys.modules, "grain.python", None)
     write_images(tmp_path / "frames", np.zeros((10, 64, 96, 3), np.uint8))
     call = ["--data", f"frames:{tmp_path / 'frames'}", "--save-dir", str(tmp_path / "run"), "--crop", "64", "96"]

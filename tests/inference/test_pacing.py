@@ -260,7 +260,7 @@ def test_segment_source_steers(tmp_path, clocked, compile_once):  # noqa: F811
     ],
 )
 def test_the_command_tells_what_became_of_it(tmp_path, clocked, compile_once, capsys, monkeypatch, rate, frames, told):  # noqa: F811
-    monkeypatch.setattr(checkpoints, "load_bundled", lambda: (tiny_params(), TINY))
+    monkeypatch.setattr(checkpoints, "load_bundled", lambda *_: (tiny_params(), TINY))
     write_images(tmp_path / "drive", clip(frames))
     options = ["--fps", rate, "--no-overlay", "--no-color", "--out", str(tmp_path / "out")]
     assert main(["segment", str(tmp_path / "drive"), *options]) == 0

@@ -198,7 +198,7 @@ def test_regions_that_cannot_be_trusted_are_told(tmp_path, monkeypatch, capsys):
     params = simple_params({"red": 104, "value": np.nan}, {"red": 102, "feature": np.nan})
     config = SIMPLE.replace(policy=FixedInterval(2))
     write_images(tmp_path / "drive", marked(6)[:, 0])
-    monkeypatch.setattr(checkpoints, "load_bundled", lambda: (params, config))
+    monkeypatch.setattr(checkpoints, "load_bundled", lambda *_: (params, config))
     assert main(["segment", str(tmp_path / "drive"), "--no-overlay", "--out", str(tmp_path / "out")]) == 0
     told = " ".join(capsys.readouterr().err.split())
     assert "drive: 3 of 6 frames have regions that cannot be trusted" in told and '"untrusted" in routes.jsonl' in told

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.motion import Motion
 from dvsnet_jax.cli.option_types import (
     Count,
     Distances,
@@ -23,7 +25,9 @@ from dvsnet_jax.cli.run_options import GOES_ON, RunOptions, join_processes, need
 from dvsnet_jax.cli.screen import print_record, step_progress
 
 if TYPE_CHECKING:
+    from dvsnet_jax.config import DVSNetConfig
     from dvsnet_jax.datasets.clips import Clip
+    from dvsnet_jax.networks import Params
     from dvsnet_jax.training.accelerate import Acceleration
 
 
@@ -31,9 +35,10 @@ if TYPE_CHECKING:
 class Accelerate:
     """Fit DVSNet around your network, from video alone.
 
-    Fine-tunes the flow network with its scale head so that warped scores give the segmentation network's own labels,
-    then trains the decision network to predict how well they will. Begins from the bundled weights' flow network, or
-    --restore-from's. Writes SAVE_DIR/weights. Killed at any moment, the same command goes on.
+    Trains the decision network to predict how well the segmentation network's labels can be carried along the motion.
+    With --motion paper the flow network with its scale head is fine-tuned first, so that warped scores give the
+    segmentation network's own labels; it begins from the bundled weights' flow network, or --restore-from's. Writes
+    SAVE_DIR/weights. Killed at any moment, the same command goes on.
     """
 
     interrupted: ClassVar[str] = GOES_ON
@@ -49,12 +54,13 @@ class Accelerate:
     """A checkpoint of DVSNet; the bundled weights if not given."""
     segmentation: Annotated[str | None, option("FILE.py:FUNCTION")] = None
     """A network of your own: a function that takes nothing and returns (SegmentationFunction, parameters)."""
+    motion: Motion = "auto"
     hold_out: Names = ()
     """Beginnings of clips' names that are not trained on."""
     only: Names = ()
     """Beginnings of clips' names that are validated on."""
     steps: Count = 2000
-    """Of the flow fine-tune."""
+    """Of the flow fine-tune; this and the next six are for --motion paper."""
     supervision: Literal["own", "labels"] = "own"
     """Of the fine-tune: the segmentation network's own labels, or the data's, to compare."""
     batch_size: Count = 4
@@ -83,18 +89,26 @@ class Accelerate:
 
     def run(self) -> int:
         need("--data", self.data, "video:drive.mp4")
+        if self.motion == "codec":
+            raise UsageError(
+                "--motion codec: frames are drawn at random here, and a file's vectors come only in its order; dis or "
+                "encoder finds motion that is as good, and the weights serve --motion codec too"
+            )
         join_processes(self.run_options.distributed)
 
         from dvsnet_jax import DecisionConfig, LocalDecisionConfig, checkpoints
+        from dvsnet_jax.config import CarriedMotionConfig
         from dvsnet_jax.training.accelerate import accelerate
         from dvsnet_jax.training.decision.report import table
         from dvsnet_jax.training.own_network import in_place_of, make_network
         from dvsnet_jax.training.parallel import by_first, is_first
-        from dvsnet_jax.training.warm_start import restore_with_flow
 
-        params, config = restore_with_flow(self.restore_from) if self.restore_from else checkpoints.load_bundled()
+        params, config = self._begin()
         if self.segmentation:
             params, config = in_place_of(*make_network(self.segmentation), params, config)
+        carries = isinstance(config.flow, CarriedMotionConfig)
+        if self.decision == "paper" and carries:
+            raise UsageError("--decision paper reads a flow network's features; add --motion paper")
         if self.decision:
             config = config.replace(decision=DecisionConfig() if self.decision == "paper" else LocalDecisionConfig())
         clips, held = self._clips()
@@ -112,6 +126,22 @@ class Accelerate:
             print(table(made.rows))
             print(f"{self.save_dir / 'weights'}: DVSNet around this segmentation network")
         return 0
+
+    def _begin(self) -> tuple[Params, DVSNetConfig]:
+        """The weights to begin from, of the kind that --motion asks for."""
+        from dvsnet_jax import checkpoints
+        from dvsnet_jax.config import CarriedMotionConfig
+        from dvsnet_jax.training.restoring import restore
+        from dvsnet_jax.training.warm_start import carrying, restore_with_flow
+
+        if self.restore_from is None:
+            return checkpoints.load_bundled("paper" if self.motion == "paper" else "carried")
+        if self.motion == "paper":
+            return restore_with_flow(self.restore_from)
+        params, config = restore(self.restore_from)
+        if self.motion == "auto" or isinstance(config.flow, CarriedMotionConfig):
+            return params, config
+        return carrying(params, config)
 
     def _clips(self) -> tuple[list[Clip], list[Clip]]:
         """To train on, and to validate on."""
@@ -140,4 +170,5 @@ class Accelerate:
             pairs=self.pairs,
             distances=self.distances,
             crops=LabelledAugmentation(crop=self.crop, scale=self.scale),
+            motion="encoder" if self.motion == "encoder" else "dis",
         )  # fmt: skip

@@ -49,7 +49,7 @@ class Demo:
             scene = StreetScene(_SEED, *_SIZE, frames=self.frames)
             for frame in range(self.frames):
                 video.write(scene.draw(frame)[0])
-        segmenter = Segmenter(*checkpoints.load_bundled())
+        segmenter = Segmenter(*checkpoints.load_bundled("carried"))
         status = segment_all([open_source(clip)], written, segmenter, outputs)
         tell(f"Look at {folder / 'overlay.mp4'}: regions framed in amber were segmented anew, those in white warped.")
         return status

@@ -12,6 +12,7 @@ import tyro
 
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.motion import Motion, carried
 from dvsnet_jax.cli.option_types import OptionalPath, option
 from dvsnet_jax.cli.screen import clip_progress, tell, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from dvsnet_jax.evaluation.clips.sources import NamedClip
     from dvsnet_jax.evaluation.evaluate import Evaluation
     from dvsnet_jax.evaluation.segmentation import Counting
+    from dvsnet_jax.media.motion.attached import Kind
 
 _DATA = (
     "cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, clips:CLIPS[:LABELS] (a folder of clips, each a folder of "
@@ -49,6 +51,7 @@ class Evaluate:
     """Checkpoint folder, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
+    motion: Motion = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the segmentation network, as for 'dvsnet segment'."""
     out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "evaluated"
@@ -92,19 +95,20 @@ class Evaluate:
         folder = make_folder(self.out)
         if not self.no_consistency:
             opencv("temporal consistency (--no-consistency leaves it out)")
-        params, config = load_weights(self.weights, self.decision_from)
+        params, config = load_weights(self.weights, self.decision_from, self.motion)
+        motion = carried(self.motion, config) or "dis"
         config = self.settings.apply(config)
         check_policy(config)
         clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)
         classes = self._classes(config)
-        self._claim(folder, params, config)
+        self._claim(folder, params, config, motion)
         params = prepare(params, config, precision=self.precision)
         first = jax.process_index() == 0
         with _told_how_to_go_on(), clip_progress(len(clips), shown=first) as (on_frame, on_clip):
             found = evaluate(
                 params, clips, config=config, folder=folder, streams=self.streams, classes=classes,
-                first_counts=self.protocol == "all", motion=None if self.no_consistency else find_flow,
-                every_frame=self.every_frame, stepping=self.step,
+                first_counts=self.protocol == "all", find_flow=None if self.no_consistency else find_flow,
+                every_frame=self.every_frame, stepping=self.step, motion=motion,
                 keep={clip.name for clip in (clips if self.keep_labels else clips[: self.show])},
                 on_frame=on_frame, on_clip=on_clip,
             )  # fmt: skip
@@ -118,7 +122,8 @@ class Evaluate:
             raise UsageError("CamVid is counted in its own 11 classes and the rest in 19: evaluate one after the other")
         return "camvid" if camvid == {True} else "own"
 
-    def _claim(self, folder: Path, params: Any, config: DVSNetConfig) -> None:
+    def _claim(self, folder: Path, params: Any, config: DVSNetConfig, motion: Kind) -> None:
+        from dvsnet_jax.config import CarriedMotionConfig
         from dvsnet_jax.config_json import to_json
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.training.run_folder import SETTINGS, claim, fingerprint
@@ -136,6 +141,7 @@ class Evaluate:
                 "data": self.data, "protocol": self.protocol, "only": self.only, "every_frame": self.every_frame,
                 "consistency": not self.no_consistency, "weights": fingerprint(params),
                 "precision": self.precision, "config": to_json(config),
+                **({"motion": motion} if isinstance(config.flow, CarriedMotionConfig) else {}),
             },
         )  # fmt: skip
 

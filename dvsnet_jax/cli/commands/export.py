@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.motion import carried
 from dvsnet_jax.cli.option_types import OptionalPath, OptionalSize, option, pair
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.settings import Settings
@@ -35,6 +36,9 @@ class Export:
     """Checkpoint folder, or a TensorFlow checkpoint of the original; those that come with the package if not given."""
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
+    motion: Literal["auto", "paper"] = "auto"
+    """Where motion comes from. paper: a flow network inside the program. auto: as the weights have it; the bundled ones
+    carry motion that is given to the program with each frame."""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
 
     def run(self) -> int:
@@ -48,7 +52,8 @@ class Export:
 
         from dvsnet_jax.export import export_program
 
-        params, config = load_weights(self.weights, self.decision_from)
+        params, config = load_weights(self.weights, self.decision_from, self.motion)
+        carried(self.motion, config)
         manifest = export_program(
             self.out,
             params,

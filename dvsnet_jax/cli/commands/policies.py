@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.motion import Motion, carried
 from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, Positives, option
 from dvsnet_jax.cli.run_options import need
 from dvsnet_jax.cli.screen import tell
@@ -49,6 +50,7 @@ class ComparePolicies:
     """A checkpoint's folder; the bundled weights if not given."""
     segmentation: Annotated[str | None, option("FILE.py:FUNCTION")] = None
     """A network of your own, with the --weights that 'dvsnet accelerate' wrote around it."""
+    motion: Motion = "auto"
     protocol: Literal["every", "snippets"] = "every"
     """Which frames count: all that have labels, or as in the paper the last of frames 1 to 20."""
     scale: Positive = 1.0
@@ -78,6 +80,8 @@ class ComparePolicies:
 
     def run(self) -> int:
         need("--policies", self.policies, "learned loss")
+        if self.motion == "codec":
+            raise UsageError("--motion codec: labelled frames are images, which have no vectors; take dis or encoder")
         if self.segmentation and not self.weights:
             raise UsageError("--segmentation needs --weights, those that 'dvsnet accelerate' wrote around this network")
 
@@ -100,7 +104,8 @@ class ComparePolicies:
         if self.segmentation and self.weights:
             params, config = checkpoints.load_accelerator(self.weights, *make_network(self.segmentation))
         else:
-            params, config = load_weights(self.weights, None)
+            params, config = load_weights(self.weights, None, self.motion)
+        carried(self.motion, config)
         return networks.prepare(params, config), config
 
     def _clips(self, config: DVSNetConfig) -> list[LabelledClip]:
@@ -133,8 +138,11 @@ class ComparePolicies:
         names = ("data", "only", "protocol", "scale", "seed", "tolerance")
         write({"what": "settings", "weights": str(self.weights), **{name: getattr(self, name) for name in names},
                "clips": len(clips), "frames": count})  # fmt: skip
-        motion = None if self.no_consistency else find_flow
-        video = segment_clips(params, clips, config=config, seed=self.seed, motion=motion, progress=tell)
+        consistency = None if self.no_consistency else find_flow
+        kind: Any = carried(self.motion, config) or "dis"
+        video = segment_clips(
+            params, clips, config=config, seed=self.seed, find_flow=consistency, motion=kind, progress=tell
+        )
         height, width = clips[0].frames[0].image.shape[:2]
         time = None if self.no_time else step_time(params, config, height=height, width=width, progress=tell)
         if time:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,13 +13,23 @@ import tyro
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
+from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, option
-from dvsnet_jax.cli.screen import closing_table, progress_bar, tell, tell_pace, tell_skipped, tell_untrusted
+from dvsnet_jax.cli.screen import (
+    closing_table,
+    progress_bar,
+    tell,
+    tell_motion,
+    tell_pace,
+    tell_skipped,
+    tell_untrusted,
+)
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax.inference.segment_source import FrameStep, Summary
+    from dvsnet_jax.media.motion.attached import Kind
     from dvsnet_jax.media.sources import Source
     from dvsnet_jax.media.written_files import WrittenFiles
 
@@ -66,6 +76,7 @@ class Segment:
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
     program: OptionalPath = None
     """A program that 'dvsnet export' wrote, in place of --weights and of everything that is settled in it."""
+    motion: Motion = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the segmentation network. bfloat16 is faster on GPU and TPU, slower on a CPU, and changes a few labels of a
     thousand."""
@@ -109,6 +120,7 @@ class Segment:
             written,
             self._segmenter(),
             self.outputs,
+            motion=found_by(self.motion),
             skip_unreadable=self.skip_unreadable,
             num_frames=self.num_steps,
         )
@@ -121,7 +133,8 @@ class Segment:
 
         from dvsnet_jax.inference.segment_source import Segmenter
 
-        params, config = load_weights(self.weights, self.decision_from)
+        params, config = load_weights(self.weights, self.decision_from, self.motion)
+        carried(self.motion, config)
         return Segmenter(params, self.settings.apply(config), precision=self.precision)
 
 
@@ -136,6 +149,7 @@ def segment_all(
     segmenter: FrameStep,
     outputs: Outputs,
     *,
+    motion: Kind | None = None,
     skip_unreadable: bool = False,
     num_frames: int | None = None,
 ) -> int:
@@ -171,6 +185,7 @@ def segment_all(
                             source,
                             segmenter,
                             output,
+                            motion=motion,
                             skip_unreadable=skip_unreadable,
                             num_frames=num_frames,
                             stop=stop,
@@ -193,6 +208,7 @@ def segment_all(
             closing_table(done)
             for name, summary in done:
                 tell_pace(name, summary)
+                tell_motion(name, summary)
                 tell_untrusted(name, summary.untrusted, summary.frames, '"untrusted" in routes.jsonl says which')
             tell(f"written to {outputs.out}")
     wrong = _together(failed, len(sources))

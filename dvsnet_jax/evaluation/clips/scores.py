@@ -22,7 +22,7 @@ from jaxtyping import Int, UInt8
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.policies.measurement import Motion
+from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.segmentation import Counting, counting
 from dvsnet_jax.inference.streams import SegmentedFrame
 from dvsnet_jax.media.images import resize_image, resize_labels
@@ -100,7 +100,7 @@ class ClipScores:
     classes: Counting = "own"
     first_counts: bool = True
     """Whether the first frame is in the share of regions segmented."""
-    motion: Motion | None = None
+    find_flow: FindFlow | None = None
     """For temporal consistency."""
     labelled: int = 0
     regions: int = 0
@@ -147,9 +147,9 @@ class ClipScores:
             self.labelled += 1
             for way, found in ways:
                 way.count_truth(self._merged(_at_size(found, truth.shape, frame.number)), self._merged(truth))
-        if self.motion:
+        if self.find_flow:
             picture = resize_image(frame.sample.image, (labels.shape[0], labels.shape[1]))
-            step = self.motion(picture, self._picture) if self._picture is not None else None
+            step = self.find_flow(picture, self._picture) if self._picture is not None else None
             for way, found in ways:
                 way.count_steady(self._merged(found), step)
             self._picture = picture

@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from dvsnet_jax.datasets.clip_folders import folder_clips
+import numpy as np
+
+from dvsnet_jax.datasets.clip_folders import FolderClip, folder_clips
 from dvsnet_jax.datasets.clips import named_clips
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.labelled import snippets
 from dvsnet_jax.media.images import resize_image
+from dvsnet_jax.media.motion.field import Motion, for_step
+from dvsnet_jax.ops.carried_motion import fit_motion
 
 Protocol = Literal["all", "snippets"]
 FORMS = (
@@ -75,13 +79,26 @@ def evaluated_clips(
 class _Resized:
     """Frames made larger or smaller, labels left as they are."""
 
-    frames: Iterable[LabelledImage]
+    frames: FolderClip
     scale: float
 
     def __iter__(self) -> Iterator[LabelledImage]:
-        for image, labels in self.frames:
-            height, width = (max(1, round(side * self.scale)) for side in image.shape[:2])
-            yield LabelledImage(resize_image(image, (height, width)), labels)
+        for sample in self.frames:
+            yield self._resized(sample)
+
+    def coded(self) -> Iterator[tuple[LabelledImage, Motion | None]]:
+        """As `FolderClip.coded`; vectors become as much shorter or longer as the frames smaller or larger."""
+        for sample, motion in self.frames.coded():
+            resized = self._resized(sample)
+            if motion is not None:
+                sizes = [(image.shape[0], image.shape[1]) for image in (sample.image, resized.image)]
+                moved = fit_motion(for_step(motion, *sizes[0]), *sizes)
+                motion = Motion(np.asarray(moved.flow[0]), np.asarray(moved.trust[0]))
+            yield resized, motion
+
+    def _resized(self, sample: LabelledImage) -> LabelledImage:
+        height, width = (max(1, round(side * self.scale)) for side in sample.image.shape[:2])
+        return LabelledImage(resize_image(sample.image, (height, width)), sample.labels)
 
 
 def _folders(spec: str, only: Collection[str], num_classes: int) -> list[NamedClip]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
@@ -20,12 +20,15 @@ from dvsnet_jax.evaluation.clips.labelled import LabelledClip
 from dvsnet_jax.evaluation.policies.simulation import SegmentedFrame, Urgency, segmented, setting, simulate
 from dvsnet_jax.evaluation.segmentation import Counting, counting
 from dvsnet_jax.media.images import resize_image
+from dvsnet_jax.media.motion.attached import estimator
+from dvsnet_jax.media.motion.field import for_step
+from dvsnet_jax.media.motion.following import Follower
 from dvsnet_jax.metrics.boundary import boundary_counts, mean_boundary_f, pool_counts, tolerance_of
 from dvsnet_jax.metrics.segmentation import class_ious, confusion_matrix, mean_iou, pixel_accuracy
 from dvsnet_jax.metrics.temporal import consistency_counts
 from dvsnet_jax.video import init_state
 
-Motion = Callable[[np.ndarray, np.ndarray], FlowPair]
+FindFlow = Callable[[np.ndarray, np.ndarray], FlowPair]
 """Flow from a picture to the one before it, and where it counts: `datasets.flow.dis.find_flow`."""
 
 
@@ -80,10 +83,12 @@ def segment_clips(
     *,
     config: DVSNetConfig,
     seed: int = 0,
-    motion: Motion | None = None,
+    find_flow: FindFlow | None = None,
+    motion: Literal["dis", "encoder"] = "dis",
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[SegmentedClip]:
-    """Reads every frame and segments it whole; `seed` is for the draws, `motion` for temporal consistency.
+    """Reads every frame and segments it whole; `seed` is for the draws, `find_flow` for temporal consistency, and
+    `motion` says what finds that which is carried, where `config.flow` is `CarriedMotionConfig`.
 
     Raises InputError for labels that are all void or not the network's, and for frames that the configuration cannot
     take.
@@ -96,6 +101,7 @@ def segment_clips(
         truth: list[np.ndarray] = []
         steps: list[FlowPair] = []
         before: np.ndarray | None = None
+        follower = Follower(estimator(motion)) if isinstance(config.flow, CarriedMotionConfig) else None
         for image, labels in clip.frames:
             size = truth[0].shape if truth else config.input_size or labels.shape
             _check(clip.name, labels, size, config.num_classes)
@@ -104,12 +110,13 @@ def segment_clips(
                     blank = init_state(params, image[None], config=config)
                 except ValueError as error:  # frames too small, or an overlap too large for them
                     raise InputError(f"{clip.name}: {error}") from error
-            frames.append(segmented(params, image, config=config, blank=blank))
+            moved = for_step(follower.step(image), *image.shape[:2]) if follower else None
+            frames.append(segmented(params, image, config=config, blank=blank, motion=moved))
             truth.append(labels)
-            if motion:
+            if find_flow:
                 image = resize_image(image, labels.shape)
                 if before is not None:
-                    steps.append(motion(image, before))
+                    steps.append(find_flow(image, before))
                 before = image
             labelled += int((labels != VOID).sum())
             done += 1

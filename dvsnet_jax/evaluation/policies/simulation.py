@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
-from dvsnet_jax.ops.carried_motion import carry, still
+from dvsnet_jax.ops.carried_motion import carry, fit_motion, still
 from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_nearest, warp_scores
@@ -44,11 +44,13 @@ class SegmentedFrame(NamedTuple):
     merged: UInt8[Array, "height width"]
     """Labels of the whole frame."""
     motion: FrameMotion | None = None
-    """From this frame to the one before it, of one stream, where `config.flow` is `CarriedMotionConfig`."""
+    """From this frame to the one before it, of one stream, on the configuration's frames, where `config.flow` is
+    `CarriedMotionConfig`."""
 
 
 class Urgency(NamedTuple):
     """What each policy goes by, a number for each region: it is segmented where that is above the policy's threshold.
+    inf where the motion is not known.
 
     In the order of the policies' names. A target is a threshold with its sign turned.
     """
@@ -146,6 +148,8 @@ def segmented(
     state, result = segment_frame(params, jax.tree.map(jnp.copy, blank), frame[None], None, motion, config=config)
     grid = region_grid(config, *frame.shape[:2])
     labels, maxima = _labels_of_regions(state.key_scores, grid)
+    if motion is not None:
+        motion = fit_motion(motion, (frame.shape[0], frame.shape[1]), (grid.height, grid.width))
     return SegmentedFrame(state.key_images, state.key_scores, labels, maxima, result.labels[0], motion)
 
 
@@ -168,7 +172,8 @@ def simulate(
     warping: str = "scores",
 ) -> Run:
     """A run of one of `POLICIES` over a clip; its first frame is segmented whole. `config.policy` plays no part.
-    With an infinite threshold every policy segments all or nothing, but for what is no number, which all segment.
+    With an infinite threshold every policy segments all or nothing, but for what is no number and motion that is not
+    known, which all segment.
 
     `draws`, of 0..1, is what the policy `random` goes by; `warping` is one of `WARPINGS`. Whatever it is, the decision
     network reads what it was trained on.
@@ -240,6 +245,8 @@ def _step(
             oracle=-jnp.where(have_scores(keys.scores) & have_scores(frame.scores), agreement, jnp.nan),
         )
     )
+    if carried is not None:  # as the frame step shows it
+        urgency = jnp.where(jnp.isfinite(carried.flow).all((1, 2, 3)), urgency, jnp.inf)
     segment = urgency[policy] > threshold
     # The target itself, as the frame step holds it against the score: a division's rounding could tip the balance.
     by_target = score < moved_target(keys.moves, DYNAMIC.target, DYNAMIC.fall, -threshold)

@@ -44,7 +44,7 @@ class Point(NamedTuple):
     threshold: float
     share: float
     seen: Float[np.ndarray, "n"]
-    """All evidence that was held against the threshold."""
+    """All evidence that was held against the threshold, but for that of regions that no threshold spares."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,12 @@ def sweep(
 
     ends = [(threshold, *run(POLICIES[0], threshold)) for threshold in (-np.inf, np.inf)]
     every = ends[0][1]
-    if not all(np.isfinite(values).all() for _, _, urgency in ends for values in urgency):
+    if not all((np.isfinite(values) | (values == np.inf)).all() for _, _, urgency in ends for values in urgency):
         raise InputError("what the weights give on these frames is not finite; take other weights")
     lengths = [len(clip.frames) for clip in video]
     found = {}
     for policy in policies:
-        points = [Point(at, measured.share, getattr(urgency, policy).ravel()) for at, measured, urgency in ends]
+        points = [_point(at, measured, getattr(urgency, policy)) for at, measured, urgency in ends]
         runs = [measured for _, measured, _ in ends]
         for share in shares:
             intervals = nearest_intervals(lengths, share, first_counts=first_counts)
@@ -140,13 +140,17 @@ def sweep(
                     break
                 measured, urgency = run(policy, at)
                 runs.append(measured)
-                points.append(Point(at, measured.share, getattr(urgency, policy).ravel()))
+                points.append(_point(at, measured, getattr(urgency, policy)))
         if policy == "dynamic":  # which no rise brings to either end
             runs = runs[2:]
         found[policy] = [_between(runs, share, policy, every, max(tolerance, FAR)) for share in shares]
     heavy, *light = (cost.multiply_adds for cost in costs(config, *video[0].truth.shape[1:], params=params))
     multiply_adds = config.num_regions * sum(light), config.num_regions * heavy
     return Sweep(tuple(shares), every, found, all_runs, multiply_adds, time)
+
+
+def _point(at: float, measured: Measured, seen: Float[np.ndarray, "time regions"]) -> Point:
+    return Point(at, measured.share, seen[np.isfinite(seen)])
 
 
 def nearest_intervals(lengths: Sequence[int], share: float, *, first_counts: bool = True) -> tuple[int, int]:

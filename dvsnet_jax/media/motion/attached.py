@@ -56,8 +56,9 @@ def choose(source: Source) -> Plan:
     return Plan("codec" if inspection.direct else "encoder", f"{_NO_OPENCV}, and {inspection.reason}")
 
 
-def with_motion(source: Source, kind: Kind) -> Iterator[tuple[Frame, Motion | None]]:
-    """`source.frames()`, each with the motion to the frame before it; close the iterator to stop its threads.
+def with_motion(source: Source, kind: Kind | None) -> Iterator[tuple[Frame, Motion | None]]:
+    """`source.frames()`, each with the motion to the frame before it; close the iterator to stop its threads. Without a
+    kind nothing is looked for.
 
     Motion is None where it is not known: for the first frame, after one that cannot be read, for one of another size,
     at a cut, and where the pictures contradict what was found. Whoever leaves out a frame joins its motion with the
@@ -74,21 +75,24 @@ def with_motion(source: Source, kind: Kind) -> Iterator[tuple[Frame, Motion | No
                 f"{source.location}: its motion vectors will not do, {inspection.reason}; take 'dis' or 'encoder'"
             )
         return run_ahead(_coded(source), window=_AHEAD)
-    return run_ahead(_followed(source, Follower(_estimator(kind))), window=_AHEAD)
+    if kind is None:
+        return _followed(source, None)
+    return run_ahead(_followed(source, Follower(estimator(kind))), window=_AHEAD)
 
 
-def _estimator(kind: Kind) -> Estimator:
+def estimator(kind: Literal["encoder", "dis"]) -> Estimator:
+    """A new one of a kind. Raises InputError where OpenCV or libx264 is missing."""
     return DisMotion() if kind == "dis" else EncoderMotion()
 
 
-def _followed(source: Source, follower: Follower) -> Iterator[tuple[Frame, Motion | None]]:
+def _followed(source: Source, follower: Follower | None) -> Iterator[tuple[Frame, Motion | None]]:
     with closing(source.frames()) as frames:  # type: ignore[type-var]
         for frame in frames:
-            yield frame, follower.step(frame.image)
+            yield frame, follower.step(frame.image) if follower else None
 
 
 def _coded(source: Video) -> Iterator[tuple[Frame, Motion | None]]:
-    otherwise = _estimator("dis" if find_spec("cv2") else "encoder")
+    otherwise = estimator("dis" if find_spec("cv2") else "encoder")
     with closing(codec_motion(source.location, otherwise)) as found:
         for index, (image, motion) in enumerate(found):
             yield source.frame(index, image), motion

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
+from dvsnet_jax.frame_motion import FrameMotion, motion_shape
+
 
 class Motion(NamedTuple):
     """How one frame came from the frame delivered before it. Where that is not known there is None in its place.
@@ -20,6 +22,14 @@ class Motion(NamedTuple):
     down. Always finite: what a source leaves open is filled from around."""
     trust: Float32[np.ndarray, "rows columns"]
     """0..1, how far the source knows: 0 where `flow` is filled in from around or contradicts the pictures."""
+
+
+def for_step(motion: Motion | None, height: int, width: int) -> FrameMotion:
+    """What `segment_frame` takes for one stream of frames of this size; None, not known, becomes NaN."""
+    if motion is None:
+        shape = motion_shape(height, width)
+        motion = Motion(np.full((*shape, 2), np.nan, np.float32), np.zeros(shape, np.float32))
+    return FrameMotion(motion.flow[None], motion.trust[None])
 
 
 def warp(values: Float32[np.ndarray, "h w c"], flow: Float32[np.ndarray, "h w 2"]) -> Float32[np.ndarray, "h w c"]:

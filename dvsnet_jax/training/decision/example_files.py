@@ -23,14 +23,14 @@ import jax
 import numpy as np
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
 from dvsnet_jax.config_json import to_json
 from dvsnet_jax.datasets.pair_lists import FramePair
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
-from dvsnet_jax.media.images import read_image
 from dvsnet_jax.media.prefetch import map_ahead
-from dvsnet_jax.training.decision.examples import pair_samples
+from dvsnet_jax.training.decision.clip_pairs import PairFrames, Read, read_files
+from dvsnet_jax.training.decision.examples import carried_along, pair_samples
 from dvsnet_jax.training.run_folder import SETTINGS, claim, fingerprint, fingerprint_lines, write_lines
 
 PAIRS_PER_PART = 16
@@ -48,14 +48,6 @@ class MadeSet:
     """Mean agreement of the samples kept, percent."""
 
 
-Read = Callable[[FramePair], tuple[np.ndarray, np.ndarray]]
-
-
-def read_frames(pair: FramePair) -> tuple[np.ndarray, np.ndarray]:
-    """Key and current frame, from their files."""
-    return read_image(pair.key), read_image(pair.current)
-
-
 def make_set(
     params: networks.Params,
     pairs: Sequence[FramePair],
@@ -63,7 +55,8 @@ def make_set(
     *,
     config: DVSNetConfig,
     clip: float = 0.0,
-    read: Read = read_frames,
+    read: Read = read_files,
+    motion: str | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> MadeSet:
     """Computes the samples of all pairs and writes them to `save_dir`; started again, it goes on where it stopped.
@@ -71,16 +64,20 @@ def make_set(
     Args:
       clip: in percent, as the original compares it: samples with an agreement of this or less are dropped. At 0, the
         default, those are the regions where nothing agrees; earlier versions of the original had 80.
-      read: key and current frame of a pair, RGB; by default its files.
+      read: key and current frame of a pair, RGB, with the motion between them where `config.flow` is
+        `CarriedMotionConfig`; by default its files, which tell of no motion.
+      motion: what finds the motion, for the settings.
       on_progress: is told the number of pairs done.
 
-    Raises InputError for a frame that cannot be read or does not fit its key frame, a folder made with other settings,
-    weights whose output is not finite, no sample above the clip, and a disk that is full.
+    A region whose motion is not known somewhere between key and current frame, as at a cut, makes no sample: the frame
+    step segments it unasked. Raises InputError for a frame that cannot be read or does not fit its key frame, motion
+    that is wanted and does not come, a folder made with other settings, weights whose output is not finite, no sample
+    above the clip, and a disk that is full.
     """
     folder = Path(save_dir)
     if (folder / "X.npy").exists() and not (folder / SETTINGS).exists():
         raise InputError(f"{folder}: has an X.npy that was not made here (no {SETTINGS}); choose another save folder")
-    claim(folder, _settings(params, pairs, config, clip))
+    claim(folder, _settings(params, pairs, config, clip, motion))
     parts = [folder / "parts" / f"part-{index:06d}.npz" for index in range(-(-len(pairs) // PAIRS_PER_PART))]
     if not (folder / "X.npy").exists():
         (folder / "parts").mkdir(exist_ok=True)
@@ -94,7 +91,9 @@ def make_set(
     return MadeSet(len(pairs), len(confidence), float(confidence.mean()))
 
 
-def _settings(params: networks.Params, pairs: Sequence[FramePair], config: DVSNetConfig, clip: float) -> dict[str, Any]:
+def _settings(
+    params: networks.Params, pairs: Sequence[FramePair], config: DVSNetConfig, clip: float, motion: str | None
+) -> dict[str, Any]:
     try:
         described = to_json(config.replace(policy=DVSNetConfig().policy, routing="compact", chunk=None))
     except InputError:  # a network of the user's own, which JSON cannot hold: its weights tell it apart
@@ -106,8 +105,9 @@ def _settings(params: networks.Params, pairs: Sequence[FramePair], config: DVSNe
         "clip": clip,
         "number of pairs": len(pairs),
         "pairs (CRC-32)": fingerprint_lines([f"{pair.key} {pair.current}" for pair in pairs]),
-        "weights (CRC-32)": fingerprint([params["segmentation"], params["flow"]]),
+        "weights (CRC-32)": fingerprint([params[name] for name in ("segmentation", "flow") if name in params]),
         "configuration": described,
+        **({"motion": motion} if motion else {}),
     }
 
 
@@ -126,8 +126,8 @@ def _make_rest(
     on_progress(start)
     rows: list[dict[str, np.ndarray]] = []
     with closing(map_ahead(read, pairs[start:], workers=2, window=4)) as frames:
-        for index, (key, current) in enumerate(frames, start):
-            rows.append(_samples(params, pairs[index], key, current, index, config, clip))
+        for index, pair in enumerate(frames, start):
+            rows.append(_samples(params, pairs[index], pair, index, config, clip))
             if (index + 1) % PAIRS_PER_PART == 0 or index + 1 == len(pairs):
                 with atomic_path(parts[index // PAIRS_PER_PART]) as temporary, temporary.open("wb") as file:
                     np.savez(file, **{name: np.concatenate([row[name] for row in rows]) for name in _FIELDS})  # type: ignore[arg-type]
@@ -138,28 +138,36 @@ def _make_rest(
 def _samples(
     params: networks.Params,
     pair: FramePair,
-    key: np.ndarray,
-    current: np.ndarray,
+    frames: PairFrames,
     index: int,
     config: DVSNetConfig,
     clip: float,
 ) -> dict[str, np.ndarray]:
     """The samples of one pair that are above the clip."""
+    key, current, motion = frames
     if key.shape != current.shape:
         raise InputError(
             f"{pair.current}: has {_size(current)} pixels, and its key frame {pair.key} has {_size(key)}; expected "
             "frames of one video, of one size"
         )
+    carries = isinstance(config.flow, CarriedMotionConfig)
+    if carries and motion is None:
+        raise InputError(
+            f"{pair.current}: these weights carry motion from frame to frame, and a pair of files has none; train on "
+            "clips with 'dvsnet accelerate', or take weights with a flow network"
+        )
     try:
-        sample = pair_samples(params, key[None], current[None], config=config)
+        carried = carried_along(motion or (), current.shape[:2], config) if carries else None
+        sample = pair_samples(params, key[None], current[None], carried, config=config)
     except ValueError as error:  # the frame cannot be cut into these regions
         raise InputError(f"{pair.current}: {error}") from error
     feature = np.asarray(sample.feature, np.float32)
     confidence, magnitude = (np.asarray(array, np.float64) for array in jax.device_get(sample[1:3]))
     confidence = np.minimum(confidence, 100.0)  # rounding in float32 makes 100.00001 of full agreement
-    if not (np.isfinite(feature).all() and np.isfinite(confidence).all() and np.isfinite(magnitude).all()):
+    known = np.ones(len(confidence), bool) if carried is None else np.isfinite(carried.flow).all((1, 2, 3))
+    if not all(np.isfinite(values[known]).all() for values in (feature, confidence, magnitude)):
         raise InputError(f"{pair.current}: the networks' output for it is not finite; check the weights")
-    region = np.flatnonzero(confidence > clip)
+    region = np.flatnonzero(known & (confidence > clip))
     return {
         "X": feature[region],
         "Y": confidence[region],

@@ -4,6 +4,8 @@ confidence score, section 3.4; the original's `gentestcase.py`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -13,7 +15,8 @@ from jaxtyping import Array, Float, UInt8
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.frame_motion import CarriedFlow
+from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
+from dvsnet_jax.ops.carried_motion import carry, still
 from dvsnet_jax.ops.regions import split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
@@ -37,6 +40,19 @@ class PairSample(NamedTuple):
     """Labels from warping the key frame's scores."""
     copied: Float[Array, "regions"]
     """Agreement, percent, of the key frame's labels as they are: what warping has to beat."""
+
+
+def carried_along(motion: Iterable[FrameMotion], size: tuple[int, int], config: DVSNetConfig) -> CarriedFlow:
+    """What the frame step carries after one stream's frames of `size` (height, width) with these motions, each to the
+    frame before it, where the frame before the first of them was segmented whole."""
+    grid = region_grid(config, *size)
+    carried = still(grid.num_regions, grid)
+    for step in motion:
+        carried = _carried(carried, step, grid=grid, size=size)
+    return carried
+
+
+_carried = partial(jax.jit, static_argnames=("grid", "size"))(carry)
 
 
 @jax.jit

@@ -45,6 +45,8 @@ class Speed:
     """Of the regions; the weights' if not given."""
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint's folder, or bundled; seeded ones of the paper's networks if not given."""
+    motion: Literal["auto", "paper"] = "paper"
+    """With --weights bundled: those with the paper's flow network, or (auto) those that carry motion from the host."""
     forms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FORM …")] = ("compact,prepared,float32",)
     """A routing (compact, dense), prepared or trained, float32 or bfloat16, and the number of streams, in any order."""
     input: Annotated[tuple[str, ...], option("INPUT …")] = ()
@@ -89,7 +91,7 @@ class Speed:
         return 0
 
     def _weights(self) -> tuple[Params, DVSNetConfig]:
-        params, config = load_seeded(self.weights)
+        params, config = load_seeded(self.weights, self.motion)
         return params, config if self.overlap is None else config.replace(overlap=self.overlap)
 
     def _frame_step(self, size: tuple[int, int], forms: list[Form]) -> list[Any]:

@@ -1,0 +1,170 @@
+"""From results on the device to files, in threads, and the tally of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from os import cpu_count
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from dvsnet_jax import visualize
+from dvsnet_jax.errors import do_all
+from dvsnet_jax.frame_result import FrameResult
+from dvsnet_jax.inference.pacing import Pace, Pacer
+from dvsnet_jax.media.images import resize_image
+from dvsnet_jax.media.motion.attached import Plan
+from dvsnet_jax.media.output_folder import OutputFolder
+from dvsnet_jax.media.sources import Frame
+
+_IN_FLIGHT = 4  # frames handed to the device whose files are not yet written
+_ENCODERS = min(4, cpu_count() or 1)
+
+
+@dataclass
+class Summary:
+    """What became of a source."""
+
+    frames: int = 0
+    """Frames segmented and written."""
+    regions: int = 0
+    """Their regions, all together."""
+    segmented: int = 0
+    """Of those, how many took the segmentation path; the others were warped."""
+    untrusted: int = 0
+    """Frames of which a region could not be trusted (`FrameResult.untrusted`): a network gave what is no number."""
+    skipped: list[str] = field(default_factory=list)
+    """What was wrong with each frame that was passed over."""
+    compile_seconds: float = 0.0
+    seconds: float = 0.0
+    """From the first frame read to the last file written, without compiling."""
+    device_seconds: float = 0.0
+    """The part of them in which the device had a frame to work on."""
+    interrupted: bool = False
+    """Whether `stop` ended it early."""
+    pace: Pace | None = None
+    """What became of the frame rate asked for, where the policy is `FrameRate`."""
+    motion: Plan | None = None
+    """Where the motion came from, and why from there; None where the step finds it by itself."""
+    unknown: int = 0
+    """Frames past the first whose motion was not known, as at a cut: every region of them was segmented."""
+
+
+class _Delivered(NamedTuple):
+    record: dict[str, Any]
+    segmented: Bool[np.ndarray, "regions"]
+    untrusted: bool
+    files: dict[str, Future[None]]
+    """By product: the images of a frame, and its place in the overlay video."""
+
+
+class Delivery:
+    """From results on the device to files, in threads; at most `_IN_FLIGHT` frames at once."""
+
+    def __init__(
+        self, regions: tuple[int, int], output: OutputFolder, summary: Summary, pacer: Pacer | None = None
+    ) -> None:
+        self._regions, self._output, self._summary, self._pacer = regions, output, summary, pacer
+        self._pending: deque[Future[_Delivered]] = deque()
+        self._ready = 0.0  # when the device was done with the last frame
+        self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
+        self._encoders = ThreadPoolExecutor(_ENCODERS, "dvsnet-encode")
+        self._film = ThreadPoolExecutor(1, "dvsnet-film")  # one thread: a video is written in order
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def take(self, frame: Frame, result: FrameResult, dispatched: float, known: bool) -> None:
+        """Has a frame's files written, and waits where too many are on their way. `known` is whether its motion was.
+        Raises what went wrong in them."""
+        for array in result:
+            array.copy_to_host_async()
+        self._pending.append(self._waiter.submit(self._deliver, frame, result, dispatched, known))
+        while len(self._pending) > _IN_FLIGHT:
+            self._finish_first()
+
+    def drain(self) -> None:
+        """Waits for what is on its way, up to a frame whose files failed: none after that one is logged."""
+        while self._pending:
+            self._finish_first()
+
+    def close(self) -> None:
+        """Waits for the threads and ends them. Raises what failed in frames that are still on their way, which is only
+        after a failure; of each product the first one, since a full disk fails every frame."""
+        first: dict[str, BaseException] = {}
+        try:
+            for future in self._pending:
+                if error := future.exception():
+                    first.setdefault("the frame step", error)
+                    continue
+                for product, file in future.result().files.items():
+                    if error := file.exception():
+                        first.setdefault(product, error)
+        finally:
+            for pool in (self._waiter, self._encoders, self._film):
+                pool.shutdown()
+        if first:
+            raise BaseExceptionGroup("frames on their way", [*first.values()])
+
+    def _finish_first(self) -> None:
+        delivered = self._pending[0].result()
+        do_all(delivered.record["name"], *(file.result for file in delivered.files.values()))
+        # Logged last, so that a line stands for files that are there.
+        self._output.log(delivered.record)
+        self._pending.popleft()  # not before: where this raises, `drain` must not go on to the next
+        self._summary.frames += 1
+        self._summary.regions += delivered.segmented.size
+        self._summary.segmented += int(delivered.segmented.sum())
+        self._summary.untrusted += delivered.untrusted
+
+    def _deliver(self, frame: Frame, result: FrameResult, dispatched: float, known: bool) -> _Delivered:
+        jax.block_until_ready(result)
+        ready = time.perf_counter()
+        seconds = ready - max(dispatched, self._ready)
+        self._summary.device_seconds += seconds
+        self._ready = ready
+        labels, segmented = np.asarray(result.labels)[0], np.asarray(result.segmented)[0]
+        if self._pacer is not None:
+            self._pacer.saw(segmented.mean(), seconds)
+        files = {"images": self._encoders.submit(self._output.write_images, frame.name, labels)}
+        if self._output.films:
+            picture = self._encoders.submit(self._picture, frame, labels, segmented)
+            files["overlay"] = self._film.submit(lambda: self._output.film(picture.result()))
+        record = _record(frame, result, self._summary.motion, known)
+        return _Delivered(record, segmented, bool(np.asarray(result.untrusted).any()), files)
+
+    def _picture(
+        self, frame: Frame, labels: UInt8[np.ndarray, "h w"], segmented: Bool[np.ndarray, "regions"]
+    ) -> UInt8[np.ndarray, "h 2*w 3"]:
+        """A frame of the overlay video."""
+        assert frame.image is not None
+        image = resize_image(frame.image, labels.shape[:2])
+        right = visualize.overlay(image, labels, self._output.palette)
+        visualize.outline_regions(right, segmented, self._regions)
+        return visualize.beside(image, right)
+
+
+def _record(frame: Frame, result: FrameResult, plan: Plan | None, known: bool) -> dict[str, Any]:
+    """A line of routes.jsonl. JSON has no NaN: a score that is no number is null, as on the first frame; `untrusted`
+    tells the two apart. So is the motion's source, where this frame's motion is not known."""
+    by_region = (result.scores, result.targets, result.segmented, result.untrusted)
+    numbers = zip(*(np.asarray(values)[0].tolist() for values in by_region), strict=True)
+    return {
+        "frame": frame.index,
+        "name": frame.name,
+        **({"motion": plan.kind if known else None} if plan else {}),
+        "regions": [
+            {"score": _finite(score), "target": _finite(target), "segmented": segmented, "untrusted": untrusted}
+            for score, target, segmented, untrusted in numbers
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

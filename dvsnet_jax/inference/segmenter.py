@@ -1,0 +1,96 @@
+"""What segments the frames of one size after another, and our own such thing: the compiled frame step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import jax
+import numpy as np
+
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.frame_motion import FrameMotion
+from dvsnet_jax.frame_result import FrameResult
+from dvsnet_jax.media.motion.field import for_step
+from dvsnet_jax.policies import FrameRate
+
+if TYPE_CHECKING:
+    from dvsnet_jax.networks import Params, Precision
+    from dvsnet_jax.video import VideoState
+
+
+class FrameStep(Protocol):
+    """What segments the frames of one size after another: a `Segmenter`, or an exported program."""
+
+    @property
+    def params(self) -> Any:
+        """What the step is called with."""
+
+    @property
+    def regions(self) -> tuple[int, int]:
+        """Rows and columns of regions."""
+
+    @property
+    def num_classes(self) -> int: ...
+
+    @property
+    def takes_motion(self) -> bool:
+        """Whether the step wants the motion from each frame to the one before it."""
+
+    @property
+    def frame_rate(self) -> FrameRate | None:
+        """The policy, where it is one that must be steered by the time that frames take."""
+
+    def start(self, height: int, width: int) -> tuple[Any, Callable[..., tuple[Any, FrameResult]]]:
+        """The state before the first frame of one stream, and the step `(params, state, frames) → (state, result)`; or
+        `(params, state, frames, motion)`, if it takes motion (`FrameMotion` of numpy arrays).
+
+        Raises ValueError for a size that it cannot take.
+        """
+
+
+class Segmenter:
+    """Parameters with their configuration, and the compiled frame step for every frame size met so far.
+
+    `params` are as trained or loaded; they are prepared for inference here (`networks.prepare`, with `precision`), and
+    `self.params` is what the step takes.
+    """
+
+    def __init__(self, params: Params, config: DVSNetConfig, *, precision: Precision = "float32") -> None:
+        from dvsnet_jax.networks import prepare  # here: an exported program runs without the networks
+
+        self.params = prepare(params, config, precision=precision)
+        self.config = config
+        self._compiled: dict[tuple[int, int], Any] = {}
+
+    @property
+    def regions(self) -> tuple[int, int]:
+        return self.config.regions
+
+    @property
+    def num_classes(self) -> int:
+        return self.config.num_classes
+
+    @property
+    def takes_motion(self) -> bool:
+        return isinstance(self.config.flow, CarriedMotionConfig)
+
+    @property
+    def frame_rate(self) -> FrameRate | None:
+        return self.config.policy if isinstance(self.config.policy, FrameRate) else None
+
+    def start(self, height: int, width: int) -> tuple[VideoState, Callable[..., tuple[VideoState, FrameResult]]]:
+        """As `FrameStep.start`. Raises ValueError for an overlap or a size that the configuration cannot take."""
+        from dvsnet_jax.video import init_state, segment_frame  # here for the same reason
+
+        frames = jax.ShapeDtypeStruct((1, height, width, 3), np.uint8)
+        state = init_state(self.params, frames, config=self.config)
+        motion = for_step(None, height, width) if self.takes_motion else None
+        if (height, width) not in self._compiled:
+            lowered = segment_frame.lower(self.params, state, frames, None, motion, config=self.config)
+            self._compiled[height, width] = lowered.compile()
+        return state, partial(self._step, self._compiled[height, width])
+
+    def _step(self, compiled: Any, params: Any, state: Any, frames: Any, motion: FrameMotion | None = None) -> Any:
+        return compiled(params, state, frames, None, motion, config=self.config)
