@@ -95,7 +95,7 @@ def full_disk():
 def decision(root):
     """The second half of `accelerate`, in a folder that both share, with samples that need no networks."""
 
-    def samples(params, key, current, *, config):
+    def samples(params, key, current, carried=None, *, config):
         assert jax.process_index() == 0, "the first process makes the data"
         rng = np.random.default_rng(int(key.sum()) + int(current.sum()))
         feature = rng.normal(size=(4, 4, 4, len(CUES))).astype(np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dvsnet_jax.cli.commands.measure.ablations import Ablations
 from dvsnet_jax.cli.commands.measure.feature_ablation import FeatureAblation
 from dvsnet_jax.cli.commands.measure.flow import MeasureFlow
+from dvsnet_jax.cli.commands.measure.motion import MeasureMotion
 from dvsnet_jax.cli.commands.measure.portability import Portability
 from dvsnet_jax.cli.commands.measure.segmentation import MeasureSegmentation
 from dvsnet_jax.cli.commands.measure.speed import Speed
@@ -16,6 +17,7 @@ MEASURE = Family(
     {
         "segmentation": MeasureSegmentation,
         "flow": MeasureFlow,
+        "motion": MeasureMotion,
         "speed": Speed,
         "portability": Portability,
         "step-trace": StepTrace,

@@ -1,0 +1,157 @@
+"""How well segmentations are carried along the motion that each source finds: agreement with segmenting the frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from dvsnet_jax import networks, preprocessing
+from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
+from dvsnet_jax.markdown import Table
+from dvsnet_jax.media.motion.attached import Kind, with_motion
+from dvsnet_jax.media.motion.field import Motion, for_step
+from dvsnet_jax.media.sources import Source
+from dvsnet_jax.ops.carried_motion import carry, still
+from dvsnet_jax.ops.regions import RegionGrid, split
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
+from dvsnet_jax.ops.warp import warp_scores
+
+GAPS = (1, 3, 6, 9)
+
+
+@dataclass(frozen=True)
+class Carried:
+    """What one way of finding motion gave."""
+
+    way: str
+    agreement: Mapping[int, float]
+    """By frames since the key frame: percent of pixels whose carried label is that of segmenting the frame."""
+    host: float | None = None
+    """Milliseconds of CPU time a frame that finding motion takes on the host, with decoding where that finds it."""
+    unknown: int = 0
+    """Frames after the first whose motion is not known. They are segmented in use; here they count as still."""
+
+
+class Segmented:
+    """Frames of one video, each segmented whole, in one region."""
+
+    def __init__(self, params: networks.Params, config: DVSNetConfig, images: Sequence[UInt8[np.ndarray, "h w 3"]]):
+        self._params = params
+        self._config = config.replace(regions=(1, 1), overlap=0)
+        self._height, self._width = images[0].shape[:2]
+        self._grid = RegionGrid.fit(self._height, self._width, (1, 1), 0)
+        found = [_segmented(params, jnp.asarray(image[None]), self._config, self._grid) for image in images]
+        self._small, self._scores, self._labels = zip(*found, strict=True)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def along(
+        self, way: str, motions: Sequence[Motion | None], *, gaps: Sequence[int] = GAPS, every: int = 1
+    ) -> Carried:
+        """Each `every`-th frame's segmentation carried along motion from frame to frame, chained as in the step."""
+        nothing = np.zeros_like(for_step(None, self._height, self._width).flow)
+        steps = [
+            FrameMotion(nothing, nothing[..., 0]) if motion is None else for_step(motion, self._height, self._width)
+            for motion in motions
+        ]
+
+        def flows(key: int) -> Iterator[Float[Array, "1 h w 2"]]:
+            carried = still(1, self._grid)
+            for step in steps[key + 1 :]:
+                carried = _carry(carried, step, self._grid, (self._height, self._width))
+                yield carried.flow
+
+        unknown = sum(motion is None for motion in motions[1:])
+        return Carried(way, self._agreement(flows, gaps, every), unknown=unknown)
+
+    def copied(self, *, gaps: Sequence[int] = GAPS, every: int = 1) -> Carried:
+        """Each key frame's labels as they are."""
+        return Carried("copied", self.along("", [None] * len(self), gaps=gaps, every=every).agreement)
+
+    def by_flow_network(
+        self, params: networks.Params, config: DVSNetConfig, *, gaps: Sequence[int] = GAPS, every: int = 1
+    ) -> Carried:
+        """The flow network of these weights, from key to current frame, with its scale field."""
+
+        def flows(key: int) -> Iterator[tuple[Array, Array]]:
+            for current in range(key + 1, len(self)):
+                yield _flow(params, self._small[current], self._small[key], config)
+
+        return Carried("paper", self._agreement(flows, gaps, every))
+
+    def _agreement(self, flows, gaps: Sequence[int], every: int) -> dict[int, float]:  # type: ignore[no-untyped-def]
+        same: dict[int, list[float]] = {gap: [] for gap in gaps}
+        for key in range(0, len(self) - max(gaps), every):
+            for gap, flow in zip(range(1, max(gaps) + 1), flows(key), strict=False):
+                if gap in same:
+                    flow, scale = flow if isinstance(flow, tuple) else (flow, None)
+                    share = _same(self._scores[key], flow, scale, self._labels[key + gap], self._grid)
+                    same[gap].append(float(share))
+        return {gap: 100 * float(np.mean(shares)) for gap, shares in same.items()}
+
+
+def found_motion(source: Source, kind: Kind, most: int, names: Sequence[str] = ()) -> tuple[list[Motion | None], float]:
+    """Motion of the first frames of a source, those whose names begin so, and milliseconds of CPU time a frame."""
+    started = time.process_time()
+    with closing(with_motion(source, kind)) as frames:  # type: ignore[type-var]
+        motions = [motion for _, motion in taken(frames, most, names)]
+    return motions, 1e3 * (time.process_time() - started) / len(motions)
+
+
+def taken(frames: Iterable, most: int, names: Sequence[str]) -> Iterator:  # type: ignore[type-arg]
+    """Of pairs of frame and motion those whose frames' names begin so, at most so many."""
+    count = 0
+    for frame, motion in frames:
+        if count == most:
+            return
+        if frame.name.startswith(tuple(names) or ""):
+            count += 1
+            yield frame, motion
+
+
+def table(rows: Sequence[Carried], auto: str) -> Table:
+    """A row for each way; the one that `auto` takes is marked."""
+    gaps = list(rows[0].agreement)
+    cells = [
+        (f"{row.way} (auto)" if row.way == auto else row.way, *(f"{row.agreement[gap]:.1f}" for gap in gaps),
+         "–" if row.host is None else f"{row.host:.1f}", str(row.unknown))
+        for row in rows
+    ]  # fmt: skip
+    titles = (f"{gap} frame{'s' if gap > 1 else ''}" for gap in gaps)
+    return Table(("motion", *titles, "host, ms a frame", "not known"), tuple(cells))
+
+
+@partial(jax.jit, static_argnames="grid")
+def _segmented(params: networks.Params, frames: Array, config: DVSNetConfig, grid: RegionGrid) -> tuple[Array, ...]:
+    images = split(frames, grid)
+    scores = networks.segmentation_scores(params, images, config)
+    return preprocessing.half(images), scores, upsample_argmax(scores, (grid.region_height, grid.region_width))[0]
+
+
+@partial(jax.jit, static_argnames=("grid", "size"))
+def _carry(carried: CarriedFlow, motion: FrameMotion, grid: RegionGrid, size: tuple[int, int]) -> CarriedFlow:
+    return carry(carried, motion, grid, size)
+
+
+@jax.jit
+def _flow(params: networks.Params, current: Array, key: Array, config: DVSNetConfig) -> tuple[Array, Array]:
+    out = networks.flow_and_feature(params, current, key, config)
+    return out.flow, out.scale
+
+
+@partial(jax.jit, static_argnames="grid")
+def _same(scores: Array, flow: Array, scale: Array | None, labels: Array, grid: RegionGrid) -> Array:
+    """Share of the frame's pixels, without what pads it."""
+    scale = jnp.ones((*flow.shape[:-1], 1)) if scale is None else scale
+    carried, _ = upsample_argmax(warp_scores(scores, flow, scale), (grid.region_height, grid.region_width))
+    return (carried == labels)[:, : grid.height, : grid.width].mean()
