@@ -92,6 +92,8 @@ def test_files_hold_what_the_step_gives_with_that_motion(tmp_path):
         np.testing.assert_array_equal(labels, expected.labels)
         assert [region["segmented"] for region in line["regions"]] == expected.segmented.tolist()
     assert [line["motion"] for line in lines(tmp_path / "out")] == [None, *3 * ["dis"], None, *3 * ["dis"]]
+    (source,) = (line["motion_source"] for line in lines(tmp_path / "out") if "motion_source" in line)
+    assert source == {"kind": "dis", "reason": "the most exact, for every kind of source"}
     every = [all(region["segmented"] for region in line["regions"]) for line in lines(tmp_path / "out")]
     assert every == [True, False, False, False, True, False, False, False]  # the cut at 4 begins the interval anew
 
