@@ -45,7 +45,7 @@ def scale_signs(
     key: Shaped[Array, "n h w 3"],
     key_scores: Float[Array, "n h2 w2 classes"],
     carried: CarriedFlow,
-) -> Float[Array, "n h//4 w//4 signs+classes"]:
+) -> Float[Array, "n h//4 w//4 c"]:
     """What `CarriedScale` reads, on the flow's grid: `SIGNS`, then the classes. Images are at half size, RGB 0..255;
     scores are raw, of any scale."""
     size = (carried.flow.shape[1], carried.flow.shape[2])

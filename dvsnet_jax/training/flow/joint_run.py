@@ -78,6 +78,7 @@ def fine_tune(
         **({"motion": motion} if isinstance(config.flow, CarriedMotionConfig) else {}),
     }  # fmt: skip
     segmentation = replicate(params["segmentation"])
+    begin = jax.device_get(params["flow"])  # a state is donated: the caller's arrays are not to go with it
 
     def measure(state: TrainState) -> loop.Metrics:
         table = agreement_at_gaps({**params, "flow": state.params}, held_out or [], config)
@@ -87,7 +88,7 @@ def fine_tune(
     state = loop.run(
         folder,
         settings,
-        lambda: joint.start(params["flow"], training),
+        lambda: joint.start(begin, training),
         lambda state, batch: joint.train_step(state, segmentation, *batch, config=config, training=training),
         data,
         schedule,
