@@ -64,7 +64,7 @@ def test_a_fresh_scale_field_changes_nothing_and_another_does():
     biased = jax.tree.map(jnp.asarray, params)
     biased["flow"]["predict_scale"]["biases"] = jnp.array([50.0, 1.0, 1.0])
     changed, _ = labels_of(biased, SCALED, frames)
-    assert (expected == 0).any() and not (changed == 0).any()
+    assert (changed == 0).sum() < (expected == 0).sum() / 4
     with pytest.raises(ValueError, match="counts channels"):
         CarriedMotionConfig(scale_width=-1)
 
