@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -264,8 +265,11 @@ def test_evaluate_and_policies_take_motion(tmp_path, capsys, monkeypatch):
     (tmp_path / "set" / "frames").rename(tmp_path / "clips" / "drive")
     (tmp_path / "truth").mkdir()
     (tmp_path / "set" / "labels").rename(tmp_path / "truth" / "drive")
-    run = ["evaluate", f"clips:{tmp_path / 'clips'}:{tmp_path / 'truth'}", "--no-consistency", "--show", "0"]
+    run = ["evaluate", f"clips:{tmp_path / 'clips'}:{tmp_path / 'truth'}", "--no-consistency"]
     assert main([*run, "--out", str(tmp_path / "a")]) == 0
+    page = (tmp_path / "a" / "report.html").read_text()
+    shown = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])["clips"][0]["frames"]
+    assert [frame["motion"] is not None for frame in shown] == [False, *3 * [True], False, *3 * [True]]
     assert json.loads((tmp_path / "a" / "settings.json").read_text())["motion"] == "dis"
     capsys.readouterr()
     assert main([*run, "--out", str(tmp_path / "a"), "--motion", "encoder"]) == 1  # another run's folder
