@@ -150,8 +150,8 @@ class LocalDecisionConfig:
 
 @dataclass(frozen=True)
 class CarriedMotionConfig:
-    """In place of a flow network: motion from frame to frame, given with each frame (`segment_frame`'s `motion`) and
-    chained inside the step into the flow to the key frame (`ops.carried_motion`).
+    """In place of a flow network: motion from frame to frame, chained inside the step into the flow to the key frame
+    (`ops.carried_motion`). It is given with each frame (`segment_frame`'s `motion`), or searched for inside the step.
 
     The decision network is then the local one, as there are no features of a flow network to read.
     """
@@ -159,6 +159,10 @@ class CarriedMotionConfig:
     scale_width: int = 0
     """Channels of the two hidden layers of a small network that predicts the scale field (`networks.carried_scale`),
     whose parameters are the entry "flow". 0: scores are carried as they are, and there are no parameters."""
+
+    searched: bool = False
+    """Whether motion is searched for inside the step (`ops.motion_search`) in place of being given: for accelerators,
+    as on a CPU it costs more than what finds it outside. The same weights serve both."""
 
     def __post_init__(self) -> None:
         if self.scale_width < 0:
@@ -202,6 +206,16 @@ class DVSNetConfig:
     @property
     def num_regions(self) -> int:
         return self.regions[0] * self.regions[1]
+
+    @property
+    def takes_motion(self) -> bool:
+        """Whether the frame step wants the motion of each frame (`segment_frame`'s `motion`)."""
+        return isinstance(self.flow, CarriedMotionConfig) and not self.flow.searched
+
+    @property
+    def searches_motion(self) -> bool:
+        """Whether the frame step carries motion that it searches for itself."""
+        return isinstance(self.flow, CarriedMotionConfig) and self.flow.searched
 
     def __post_init__(self) -> None:
         if len(self.regions) != 2 or min(self.regions) < 1:

@@ -22,8 +22,9 @@ from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
 from dvsnet_jax.frame_motion import CELL, CarriedFlow, FrameMotion
 from dvsnet_jax.frame_result import FrameResult
-from dvsnet_jax.ops.carried_motion import carry, still
+from dvsnet_jax.ops.carried_motion import carry, carry_cells, still
 from dvsnet_jax.ops.materialized import materialized
+from dvsnet_jax.ops.motion_search import search_motion
 from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
@@ -49,6 +50,8 @@ class VideoState(NamedTuple):
     """The policy's own state, a pytree: what moves from frame to frame, and none of its settings."""
     started: Bool[Array, "streams"]
     """Whether the stream has had its first frame."""
+    previous_images: Shaped[Array, "regions h//2 w//2 3"] | None = None
+    """The frame before at half size, as `key_images`; None unless motion is searched for inside the step."""
 
 
 def region_grid(config: DVSNetConfig, height: int, width: int) -> RegionGrid:
@@ -78,6 +81,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
         carried=still(regions, grid) if isinstance(config.flow, CarriedMotionConfig) else None,
         policy=config.policy.init(regions),
         started=jnp.zeros(frames.shape[0], bool),
+        previous_images=jnp.zeros((regions, h // 2, w // 2, 3), images.dtype) if config.searches_motion else None,
     )
 
 
@@ -95,8 +99,8 @@ def segment_frame(
     its policy, which are read anew at every frame. `state` is donated.
 
     `frames` are RGB, 0..255. `restart` names the streams where another video begins with this frame: they forget their
-    key frames and their policy's state. `motion` is that from each frame to the one before it, which `config.flow`
-    wants where it is `CarriedMotionConfig` (of a stream's first frame it is not looked at); the array alone is trusted
+    key frames and their policy's state. `motion` is that from each frame to the one before it, which is wanted where
+    `config.takes_motion` (of a stream's first frame it is not looked at); the array alone is trusted
     everywhere. Raises ValueError where `frames`, `motion` or the policy do not fit `state` and `config`.
     """
     return _step(params, state, frames, restart, motion, config)
@@ -146,8 +150,11 @@ def _step(
         if state.carried is None:
             flow = networks.flow_and_feature(params, small, state.key_images, config, state.key_features)
         else:
-            assert motion is not None  # `_check_motion`
-            carried = carry(state.carried, motion, grid, (height, width))
+            if state.previous_images is not None:
+                carried = carry_cells(state.carried, *search_motion(small, state.previous_images))
+            else:
+                assert motion is not None  # `_check_motion`
+                carried = carry(state.carried, motion, grid, (height, width))
             flow = networks.carried_flow(params, small, state.key_images, state.key_scores, carried, config)
         flow = materialized(flow)  # flow [regions, rh/8, rw/8, 2], scale [regions, rh/8, rw/8, 1 or classes]
 
@@ -198,7 +205,8 @@ def _step(
     )
     if carried is not None:
         carried = where(segment, still(images.shape[0], grid), carried)
-    return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool)), result
+    previous = small if config.searches_motion else None
+    return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool), previous), result
 
 
 def evidence_of(
@@ -241,17 +249,17 @@ _traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it
 
 
 def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:
-    carries = isinstance(config.flow, CarriedMotionConfig)
-    if carries != (state.carried is not None):
+    carries = config.takes_motion or config.searches_motion
+    if carries != (state.carried is not None) or config.searches_motion != (state.previous_images is not None):
         raise ValueError("the state is of a configuration with another kind of flow; call init_state again")
-    if carries and motion is None:
+    if motion is None and config.takes_motion:
         raise ValueError(
             "config.flow is CarriedMotionConfig, which needs the frames' motion, but none came; pass motion= "
             "(dvsnet_jax.media.motion finds it), or NaN where it is not known"
         )
-    if motion is not None and not carries:
+    if motion is not None and not config.takes_motion:
         raise ValueError(
-            f"motion came, but config.flow is {type(config.flow).__name__}, which finds its own; leave it out or set "
+            f"motion came, but config.flow is {config.flow}, which finds its own; leave it out or set "
             "config.replace(flow=CarriedMotionConfig())"
         )
 

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.multiply_adds import costs
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import FrameMotion, motion_shape
 from dvsnet_jax.ops.regions import merge, split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
@@ -195,7 +195,7 @@ def step_timer(
 
 def still_motion(config: DVSNetConfig, frames: UInt8[Array, "streams h w 3"]) -> FrameMotion | None:
     """Motion for a step that takes it: none at all, trusted. Time does not depend on it."""
-    if not isinstance(config.flow, CarriedMotionConfig):
+    if not config.takes_motion:
         return None
     cells = (frames.shape[0], *motion_shape(*frames.shape[1:3]))
     return FrameMotion(jnp.zeros((*cells, 2)), jnp.ones(cells))

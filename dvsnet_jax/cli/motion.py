@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from dvsnet_jax.cli.failures import UsageError
@@ -11,26 +12,26 @@ if TYPE_CHECKING:
     from dvsnet_jax.config import DVSNetConfig
     from dvsnet_jax.media.motion.attached import Kind
 
-MotionName = Literal["auto", "codec", "encoder", "dis", "paper"]
+MotionName = Literal["auto", "codec", "encoder", "dis", "network", "paper"]
 Motion = Annotated[
     MotionName,
     option(
-        "{auto,codec,encoder,dis,paper}",
+        "{auto,codec,encoder,dis,network,paper}",
         help="Where motion comes from. codec: a video file's own vectors. encoder: an H.264 encoder's search. dis: "
-        "dense inverse search (OpenCV). paper: the paper's flow network, inside the program. auto: the best for the "
-        "weights and the input, which is dis for weights that carry motion, else paper.",
+        "dense inverse search (OpenCV). network: a search inside the program, for accelerators. paper: the paper's "
+        "flow network, inside the program. auto: the best for the weights and the input, which is dis for weights that "
+        "carry motion, else paper.",
     ),
 ]
 
 
-def carried(motion: MotionName, config: DVSNetConfig) -> Kind | None:
-    """What finds the motion that these weights carry; None for `auto`, and for weights that find it by themselves.
-
-    Raises `UsageError` for a source that the weights are not for.
-    """
+def carried(motion: MotionName, config: DVSNetConfig) -> DVSNetConfig:
+    """The configuration with what `--motion` asks for. Raises `UsageError` for motion that the weights are not for."""
     from dvsnet_jax.config import CarriedMotionConfig
 
     carries = isinstance(config.flow, CarriedMotionConfig)
+    if isinstance(config.flow, CarriedMotionConfig) and motion != "auto":
+        config = config.replace(flow=dataclasses.replace(config.flow, searched=motion == "network"))
     if carries and motion == "paper":
         raise UsageError(
             "--motion paper needs a flow network, and these weights carry motion that is found outside; leave it out, "
@@ -41,9 +42,9 @@ def carried(motion: MotionName, config: DVSNetConfig) -> Kind | None:
             f"--motion {motion}: these weights find motion by their own flow network, and their decisions are trained "
             f"for that; leave it out, or fit weights to it: dvsnet accelerate --motion dis"
         )
-    return found_by(motion)
+    return config
 
 
 def found_by(motion: MotionName) -> Kind | None:
     """What finds motion on the host, where the option says."""
-    return None if motion == "auto" or motion == "paper" else motion
+    return None if motion == "auto" or motion == "paper" or motion == "network" else motion

@@ -14,7 +14,7 @@ import jax.stages
 from jax import lax
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import FrameMotion, motion_shape
 from dvsnet_jax.routing import default_chunk
 from dvsnet_jax.video import init_state, segment_frame
@@ -83,7 +83,7 @@ def named_step(
     named = list(weights)
     shapes = [{name: _shape(leaf) for name, leaf in tree.items()} for tree in (weights, arrays)]
     given: tuple[Any, ...] = (frames, restart)
-    if isinstance(config.flow, CarriedMotionConfig):
+    if config.takes_motion:
         cells = motion_shape(height, width)
         shapes_of = {"flow": (count, *cells, 2), "trust": (count, *cells)}
         given += ({name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes_of.items()},)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import jax
 import numpy as np
 
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.media.motion.field import for_step
@@ -74,7 +74,7 @@ class Segmenter:
 
     @property
     def takes_motion(self) -> bool:
-        return isinstance(self.config.flow, CarriedMotionConfig)
+        return self.config.takes_motion
 
     @property
     def frame_rate(self) -> FrameRate | None:

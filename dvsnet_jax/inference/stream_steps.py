@@ -24,7 +24,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Bool, UInt8
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.video import FrameResult, VideoState, init_state, segment_frame
@@ -157,7 +157,7 @@ def choose(stepping: Stepping, devices: Sequence[Any]) -> type[Together] | type[
 def unknown_motion(config: DVSNetConfig, streams: int, size: tuple[int, ...]) -> FrameMotion | None:
     """Motion that nothing is known of, for frames of this size (height, width, …), writable; None where the
     configuration takes none."""
-    if not isinstance(config.flow, CarriedMotionConfig):
+    if not config.takes_motion:
         return None
     return FrameMotion(*(np.repeat(values, streams, 0) for values in for_step(None, size[0], size[1])))
 

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.inference.clip_motion import moving
@@ -119,7 +119,7 @@ def stream_clips(
       every_frame: segment every frame whole besides, for comparison.
       stepping: together on accelerators, apart on CPUs, if not told; see `stream_steps`.
       first_counts: whether steps in which a clip begins have `seconds`; by the paper's protocol they have none.
-      motion: what finds it where `config.flow` is `CarriedMotionConfig`.
+      motion: what finds it where `config.takes_motion`.
 
     What is wrong with a clip (InputError, OSError: a damaged file, a frame of another size) ends this clip with an
     error and no other. A clip's results are the same whatever the streams and devices, but for the rounding of float32.
@@ -132,7 +132,7 @@ def stream_clips(
     while waiting:
         count = min(streams, len(waiting))
         rounded = -(-count // len(local)) * len(local)
-        kind = motion if isinstance(config.flow, CarriedMotionConfig) else None
+        kind = motion if config.takes_motion else None
         steps = choose(stepping, local)
         group = _Group(params, clips, config, rounded, local, every_frame, first_counts, steps, kind)
         yield from group.run(waiting)

@@ -35,7 +35,13 @@ def carry(
     motion = fit_motion(motion, size, (grid.height, grid.width))
     cells = jnp.concatenate([motion.flow, motion.trust[..., None]], axis=-1)  # [streams, h/8, w/8, 3]
     cells = split_motion(cells, grid)  # [regions, rh/8, rw/8, 3]
-    step, trust = cells[..., :2], cells[..., 2]
+    return carry_cells(carried, cells[..., :2], cells[..., 2])
+
+
+def carry_cells(
+    carried: CarriedFlow, step: Float[Array, "regions h w 2"], trust: Float[Array, "regions h w"]
+) -> CarriedFlow:
+    """The same with motion that is each region's own already, on its grid."""
     before = chain(step, jnp.concatenate([carried.flow, carried.trust[..., None]], axis=-1))
     return CarriedFlow(step + before[..., :2], trust * before[..., 2], carried.age + 1)
 

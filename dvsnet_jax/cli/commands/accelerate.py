@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.motion import Motion
+from dvsnet_jax.cli.motion import Motion, carried
 from dvsnet_jax.cli.option_types import (
     Count,
     Distances,
@@ -106,6 +106,7 @@ class Accelerate:
         from dvsnet_jax.training.parallel import by_first, is_first
 
         params, config = self._begin()
+        config = carried(self.motion, config)
         if self.segmentation:
             params, config = in_place_of(*make_network(self.segmentation), params, config)
         carries = isinstance(config.flow, CarriedMotionConfig)

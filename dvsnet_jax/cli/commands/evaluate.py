@@ -12,7 +12,7 @@ import tyro
 
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.motion import Motion, carried
+from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import OptionalPath, option
 from dvsnet_jax.cli.screen import clip_progress, tell, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
@@ -96,8 +96,8 @@ class Evaluate:
         if not self.no_consistency:
             opencv("temporal consistency (--no-consistency leaves it out)")
         params, config = load_weights(self.weights, self.decision_from, self.motion)
-        motion = carried(self.motion, config) or "dis"
-        config = self.settings.apply(config)
+        motion = found_by(self.motion) or "dis"
+        config = self.settings.apply(carried(self.motion, config))
         check_policy(config)
         clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)
         classes = self._classes(config)
@@ -123,7 +123,6 @@ class Evaluate:
         return "camvid" if camvid == {True} else "own"
 
     def _claim(self, folder: Path, params: Any, config: DVSNetConfig, motion: Kind) -> None:
-        from dvsnet_jax.config import CarriedMotionConfig
         from dvsnet_jax.config_json import to_json
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.training.run_folder import SETTINGS, claim, fingerprint
@@ -141,7 +140,7 @@ class Evaluate:
                 "data": self.data, "protocol": self.protocol, "only": self.only, "every_frame": self.every_frame,
                 "consistency": not self.no_consistency, "weights": fingerprint(params),
                 "precision": self.precision, "config": to_json(config),
-                **({"motion": motion} if isinstance(config.flow, CarriedMotionConfig) else {}),
+                **({"motion": motion} if config.takes_motion else {}),
             },
         )  # fmt: skip
 
@@ -153,7 +152,6 @@ class Evaluate:
 
         import jax
 
-        from dvsnet_jax.config import CarriedMotionConfig
         from dvsnet_jax.evaluation.reports import evaluation as reports
         from dvsnet_jax.evaluation.reports.page import write_report
         from dvsnet_jax.markdown import markdown_table
@@ -164,10 +162,9 @@ class Evaluate:
         names = reports.class_names(config.num_classes, classes)
         tables = [reports.headline(numbers), reports.class_table(numbers, names), reports.clip_table(found)]
         text = "\n\n".join(markdown_table(table) for table in tables if table.rows)
-        carries = isinstance(config.flow, CarriedMotionConfig)
         facts = (
             ("Data", " ".join(self.data)), ("Protocol", self.protocol), ("Weights", self.weights or "bundled"),
-            *((("Motion", motion),) if carries else ()),
+            *((("Motion", motion),) if config.takes_motion else ()),
             ("Policy", str(config.policy)), ("Device", jax.devices()[0].device_kind), ("Precision", self.precision),
             ("Date", datetime.date.today().isoformat()),
         )  # fmt: skip
@@ -180,7 +177,7 @@ class Evaluate:
             classes=classes,
             title="Evaluation",
             facts=facts,
-            motion=motion if carries else None,
+            motion=motion if config.takes_motion else None,
         )
         write_json(folder / "results.json", numbers)
         with atomic_path(folder / "table.md") as temporary:

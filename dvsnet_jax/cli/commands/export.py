@@ -36,9 +36,9 @@ class Export:
     """Checkpoint folder, or a TensorFlow checkpoint of the original; those that come with the package if not given."""
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
-    motion: Literal["auto", "paper"] = "auto"
-    """Where motion comes from. paper: a flow network inside the program. auto: as the weights have it; the bundled ones
-    carry motion that is given to the program with each frame."""
+    motion: Literal["auto", "network", "paper"] = "auto"
+    """Where motion comes from. network: a search inside the program. paper: the paper's flow network inside it. auto:
+    as the weights have it; the bundled ones carry motion that is given to the program with each frame."""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
 
     def run(self) -> int:
@@ -53,7 +53,7 @@ class Export:
         from dvsnet_jax.export import export_program
 
         params, config = load_weights(self.weights, self.decision_from, self.motion)
-        carried(self.motion, config)
+        config = carried(self.motion, config)
         manifest = export_program(
             self.out,
             params,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.motion import Motion, carried
+from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, Positives, option
 from dvsnet_jax.cli.run_options import need
 from dvsnet_jax.cli.screen import tell
@@ -105,7 +105,7 @@ class ComparePolicies:
             params, config = checkpoints.load_accelerator(self.weights, *make_network(self.segmentation))
         else:
             params, config = load_weights(self.weights, None, self.motion)
-        carried(self.motion, config)
+        config = carried(self.motion, config)
         return networks.prepare(params, config), config
 
     def _clips(self, config: DVSNetConfig) -> list[LabelledClip]:
@@ -139,7 +139,7 @@ class ComparePolicies:
         write({"what": "settings", "weights": str(self.weights), **{name: getattr(self, name) for name in names},
                "clips": len(clips), "frames": count})  # fmt: skip
         consistency = None if self.no_consistency else find_flow
-        kind: Any = carried(self.motion, config) or "dis"
+        kind: Any = found_by(self.motion) or "dis"
         video = segment_clips(
             params, clips, config=config, seed=self.seed, find_flow=consistency, motion=kind, progress=tell
         )

@@ -134,8 +134,8 @@ class Segment:
         from dvsnet_jax.inference.segment_source import Segmenter
 
         params, config = load_weights(self.weights, self.decision_from, self.motion)
-        carried(self.motion, config)
-        return Segmenter(params, self.settings.apply(config), precision=self.precision)
+        config = self.settings.apply(carried(self.motion, config))
+        return Segmenter(params, config, precision=self.precision)
 
 
 def output_folders(sources: Sequence[Source], out: str) -> list[Path]:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
@@ -88,7 +88,7 @@ def segment_clips(
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[SegmentedClip]:
     """Reads every frame and segments it whole; `seed` is for the draws, `find_flow` for temporal consistency, and
-    `motion` says what finds that which is carried, where `config.flow` is `CarriedMotionConfig`.
+    `motion` says what finds that which is carried, where `config.takes_motion`.
 
     Raises InputError for labels that are all void or not the network's, and for frames that the configuration cannot
     take.
@@ -101,7 +101,7 @@ def segment_clips(
         truth: list[np.ndarray] = []
         steps: list[FlowPair] = []
         before: np.ndarray | None = None
-        follower = Follower(estimator(motion)) if isinstance(config.flow, CarriedMotionConfig) else None
+        follower = Follower(estimator(motion)) if config.takes_motion else None
         for image, labels in clip.frames:
             size = truth[0].shape if truth else config.input_size or labels.shape
             _check(clip.name, labels, size, config.num_classes)

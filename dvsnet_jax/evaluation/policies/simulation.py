@@ -22,7 +22,8 @@ from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
-from dvsnet_jax.ops.carried_motion import carry, fit_motion, still
+from dvsnet_jax.ops.carried_motion import carry, carry_cells, fit_motion, still
+from dvsnet_jax.ops.motion_search import search_motion
 from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_nearest, warp_scores
@@ -179,17 +180,18 @@ def simulate(
     network reads what it was trained on.
     """
     chosen, at = jnp.int32(POLICIES.index(policy)), jnp.float32(threshold)
-    first = clip[0]
+    first, grid = clip[0], region_grid(config, *clip[0].merged.shape)
     regions = len(first.images)
     nothing = jnp.zeros(regions, jnp.float32)
     keys = _Keys(
         first.images, first.scores, nothing + 1, nothing, DYNAMIC.init(regions), *_labels_to_warp(first, warping),
-        still(regions, region_grid(config, *first.merged.shape)) if first.motion is not None else None,
+        still(regions, grid) if config.takes_motion or config.searches_motion else None,
     )  # fmt: skip
     labels, routes, urgencies = [first.merged], [np.ones(regions, bool)], []
-    for frame, draw in zip(clip[1:], draws[1:], strict=True):
+    for before, frame, draw in zip(clip, clip[1:], draws[1:], strict=False):
+        previous = before.images if config.searches_motion else None
         keys, merged, segment, urgency = _step(
-            params, keys, frame, jnp.float32(draw), chosen, at, config=config, warping=warping
+            params, keys, frame, previous, jnp.float32(draw), chosen, at, config=config, warping=warping
         )
         labels.append(merged)
         routes.append(segment)
@@ -208,6 +210,7 @@ def _step(
     params: networks.Params,
     keys: _Keys,
     frame: SegmentedFrame,
+    previous: Shaped[Array, "regions rows columns 3"] | None,
     draw: Float[Array, "regions"],
     policy: Int[Array, ""],
     threshold: Float[Array, ""],
@@ -218,10 +221,14 @@ def _step(
     """One frame: the frame step with its segmentation network replaced by what it said before."""
     grid = region_grid(config, *frame.merged.shape)
     carried = None
-    if keys.carried is None or frame.motion is None:
+    if keys.carried is None:
         out = networks.flow_and_feature(params, frame.images, keys.images, config)
     else:
-        carried = carry(keys.carried, frame.motion, grid, (grid.height, grid.width))
+        if previous is not None:
+            carried = carry_cells(keys.carried, *search_motion(frame.images, previous))
+        else:
+            assert frame.motion is not None
+            carried = carry(keys.carried, frame.motion, grid, (grid.height, grid.width))
         out = networks.carried_flow(params, frame.images, keys.images, keys.scores, carried, config)
     if keys.labels is not None and keys.maxima is not None:
         warped, maxima = warp_nearest(keys.labels, out.flow), warp_nearest(keys.maxima, out.flow)
