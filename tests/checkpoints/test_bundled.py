@@ -24,6 +24,18 @@ def test_bundled_weights_are_those_of_the_street_preset():
     assert size <= 20e6
 
 
+def test_the_weights_for_carried_motion_share_the_segmentation_network():
+    params, config = checkpoints.load_bundled("carried")
+    paper, before = checkpoints.load_bundled()
+    assert config.takes_motion and config.flow.scale_width == 16 and before.flow == DVSNetConfig.street().flow
+    assert (config.segmentation, config.regions, config.overlap) == (before.segmentation, (2, 2), 32)
+    jax.tree.map(np.testing.assert_array_equal, params["segmentation"], paper["segmentation"])
+    wanted = networks.abstract_params(config)
+    assert jax.tree.map(lambda a: (a.shape, a.dtype), params) == jax.tree.map(lambda a: (a.shape, a.dtype), wanted)
+    size = (resources.files("dvsnet_jax") / "weights" / checkpoints.CARRIED).stat().st_size
+    assert size <= 1e5
+
+
 def test_bundle_round_trip_rounds_to_half_precision(tmp_path):
     write_bundle(tmp_path / "b.npz", tiny_params(), TINY)
     params, config = read_bundle((tmp_path / "b.npz").read_bytes(), source="b")
