@@ -37,10 +37,12 @@ def load_weights(
 
 def load_seeded(weights: str | None, motion: MotionName = "paper") -> tuple[Any, DVSNetConfig]:
     """For measurements of time: those of `weights` or `bundled`; without, the paper's networks with weights made by a
-    rule."""
-    from dvsnet_jax import DVSNetConfig, checkpoints
+    rule, or with carried motion in place of the flow network."""
+    from dvsnet_jax import CarriedMotionConfig, DVSNetConfig, LocalDecisionConfig, checkpoints
 
     if weights is None:
         config = DVSNetConfig.cityscapes()
+        if motion != "paper":
+            config = config.replace(flow=CarriedMotionConfig(scale_width=16), decision=LocalDecisionConfig())
         return checkpoints.seeded_params(config), config
     return load_weights(None if weights == "bundled" else weights, None, motion)
