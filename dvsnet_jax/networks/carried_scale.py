@@ -10,8 +10,6 @@ from jaxtyping import Array, Float, Shaped
 from dvsnet_jax.config import CarriedMotionConfig
 from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.networks.layers import Convolution, leaky_relu
-from dvsnet_jax.ops.resize import resize_legacy
-from dvsnet_jax.ops.warp import warp
 from dvsnet_jax.ops.warp_cues import block_means, steps
 
 SIGNS = ("red", "green", "blue", "texture", "motion", "tear", "trust", "age")
@@ -41,19 +39,15 @@ class CarriedScale(nn.Module):
 
 
 def scale_signs(
-    current: Shaped[Array, "n h w 3"],
-    key: Shaped[Array, "n h w 3"],
-    key_scores: Float[Array, "n h2 w2 classes"],
-    carried: CarriedFlow,
-) -> Float[Array, "n h//4 w//4 c"]:
-    """What `CarriedScale` reads, on the flow's grid: `SIGNS`, then the classes. Images are at half size, RGB 0..255;
-    scores are raw, of any scale."""
-    size = (carried.flow.shape[1], carried.flow.shape[2])
-    now, before = (block_means(images, size) for images in (current, key))
-    probabilities = jax.nn.softmax(warp(resize_legacy(key_scores, size), carried.flow))
+    current: Shaped[Array, "n h w 3"], warped: Float[Array, "n h//4 w//4 c"], carried: CarriedFlow
+) -> Float[Array, "n h//4 w//4 signs"]:
+    """What `CarriedScale` reads, on the flow's grid: `SIGNS`, then the classes. The current image is at half size, RGB
+    0..255; `warped` is `ops.warp_cues.warped_key`."""
+    now = block_means(current, (carried.flow.shape[1], carried.flow.shape[2]))
+    probabilities = jax.nn.softmax(warped[..., 3:])
     age = jnp.broadcast_to(jnp.log1p(carried.age)[:, None, None], carried.trust.shape)
     signs = [
-        (now - warp(before, carried.flow)) * (4 / 255),
+        (now - warped[..., :3]) * (4 / 255),
         steps(now).mean(-1, keepdims=True) * (4 / 255),
         jnp.log1p(jnp.sqrt(jnp.square(carried.flow).sum(-1, keepdims=True))),
         jnp.log1p(steps(carried.flow).sum(-1, keepdims=True)),

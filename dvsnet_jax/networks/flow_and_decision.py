@@ -17,8 +17,9 @@ from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s, for_current, key_ha
 from dvsnet_jax.networks.flownet.in_video import flow_of_regions
 from dvsnet_jax.networks.local_decision import LocalDecisionNetwork
 from dvsnet_jax.networks.preparation import Params
+from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.resize import resize_legacy
-from dvsnet_jax.ops.warp_cues import warp_cues
+from dvsnet_jax.ops.warp_cues import warp_cues, warped_key
 from dvsnet_jax.protocols import FlowFunction, FlowOutput
 
 
@@ -85,17 +86,19 @@ def carried_flow(
     carried: CarriedFlow,
     config: DVSNetConfig,
 ) -> FlowOutput:
-    """Carried motion as a flow network's output, with the scale field that goes with it; its feature is `CARRIED_CUES`.
-    Images (RGB, 0..255, half size) and scores are as `decision_input`'s."""
+    """Carried motion as a flow network's output, with the scale field that goes with it; its feature is `CARRIED_CUES`,
+    then `warped_key`. Images (RGB, 0..255, half size) and scores are as `decision_input`'s."""
     network = config.flow
     assert isinstance(network, CarriedMotionConfig)
     age = jnp.broadcast_to(jnp.log1p(carried.age)[:, None, None], carried.trust.shape)
+    warped = warped_key(key, key_scores, carried.flow)
     if network.scale_width:
-        signs = scale_signs(current, key, key_scores, carried)
+        signs = materialized(scale_signs(current, warped, carried))
         scale = CarriedScale(network, config.num_classes).apply({"params": params["flow"]}, signs)
     else:
         scale = jnp.ones_like(carried.flow[..., :1])
-    return FlowOutput(carried.flow, scale, jnp.stack([carried.trust, age], axis=-1))
+    feature = jnp.concatenate([carried.trust[..., None], age[..., None], warped], axis=-1)
+    return FlowOutput(carried.flow, scale, feature)
 
 
 def decision_input(
@@ -109,11 +112,13 @@ def decision_input(
     local one, cues of the warp, to which half-size images (RGB, 0..255) and the key frame's scores are needed too.
     """
     if isinstance(config.decision, LocalDecisionConfig):
-        cues = warp_cues(current, key, key_scores, out.flow, out.scale, config.decision.grid)
+        grid = config.decision.grid
         if not isinstance(config.flow, CarriedMotionConfig):
-            return cues
+            return warp_cues(current, key, key_scores, out.flow, out.scale, grid)
+        own, warped = out.feature[..., : len(CARRIED_CUES)], out.feature[..., len(CARRIED_CUES) :]
+        cues = warp_cues(current, key, key_scores, out.flow, out.scale, grid, warped)
         shape = (*cues.shape[:-1], len(CARRIED_CUES))
-        return jnp.concatenate([cues, jax.image.resize(out.feature, shape, "linear", antialias=True)], axis=-1)
+        return jnp.concatenate([cues, jax.image.resize(own, shape, "linear", antialias=True)], axis=-1)
     return resize_legacy(out.feature, config.decision.grid)
 
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.warp import warp
 
@@ -33,29 +34,34 @@ def warp_cues(
     flow: Float[Array, "n h//4 w//4 2"],
     scale: Float[Array, "n h//4 w//4 #classes"],
     grid: tuple[int, int],
+    warped: Float[Array, "n h//4 w//4 c"] | None = None,
 ) -> Float[Array, "n gh gw cues"]:
     """`CUES` of pairs of half-size pictures, RGB 0..255, as means over the cells of `grid`.
 
     `flow` is current → key in pixels of its grid; `key_scores` are raw, of any scale: softmax makes them probabilities.
+    `warped` is `warped_key`, where that is there already.
     """
     n, height, width, _ = flow.shape
     now, before = (block_means(images, (height, width)) for images in (current, key))
     key_scores = resize_legacy(key_scores, (height, width))
-    scores = warp(key_scores, flow) * scale
-    best, second = jnp.moveaxis(jax.lax.top_k(jax.nn.softmax(scores), 2)[0], -1, 0)
-    labels = scores.argmax(-1)
+    warped = warped_key(key, key_scores, flow) if warped is None else warped
+    scores = materialized(warped[..., 3:] * scale)
+    labels = materialized(scores.argmax(-1))
+    best = _highest_probability(scores)
+    others = jnp.where(jnp.arange(scores.shape[-1]) == labels[..., None], -jnp.inf, scores).max(-1)
+    second = best * jnp.exp(others - scores.max(-1))
     x = flow[..., 0] + jnp.arange(width, dtype=flow.dtype)
     y = flow[..., 1] + jnp.arange(height, dtype=flow.dtype)[:, None]
     cues = jnp.stack(
         [
             jnp.log1p(jnp.sqrt(jnp.square(flow).sum(-1))),
             jnp.log1p(steps(flow).sum(-1)),
-            jnp.abs(warp(before, flow) - now).mean(-1) / 25.5,
+            jnp.abs(warped[..., :3] - now).mean(-1) / 25.5,
             jnp.abs(before - now).mean(-1) / 25.5,
             steps(now).mean(-1) / 25.5,
             best,
             best - second,
-            jax.nn.softmax(key_scores).max(-1),
+            _highest_probability(key_scores),
             steps(labels[..., None]).any(-1),
             (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1),
             labels != key_scores.argmax(-1),
@@ -65,11 +71,29 @@ def warp_cues(
     return jax.image.resize(cues, (n, *grid, len(CUES)), "linear", antialias=True)
 
 
+def warped_key(
+    key: Shaped[Array, "n h w 3"], key_scores: Float[Array, "n h2 w2 classes"], flow: Float[Array, "n h//4 w//4 2"]
+) -> Float[Array, "n h//4 w//4 c"]:
+    """The key picture and its scores on the flow's grid, warped, side by side: one gather for both."""
+    size = (flow.shape[1], flow.shape[2])
+    both = jnp.concatenate([block_means(key, size), resize_legacy(key_scores, size)], axis=-1)
+    return materialized(warp(materialized(both), flow))
+
+
+def _highest_probability(scores: Float[Array, "n h w classes"]) -> Float[Array, "n h w"]:
+    """The softmax's maximum, without the rest of it."""
+    return 1 / jnp.exp(scores - scores.max(-1, keepdims=True)).sum(-1)
+
+
 def block_means(images: Shaped[Array, "n h w 3"], size: tuple[int, int]) -> Float[Array, "n h//4 w//4 3"]:
-    """Means of the pixels that lie in each cell of the flow's grid."""
+    """Means of the pixels that lie in each cell of the flow's grid: rows first, whose bytes lie side by side."""
     n, (height, width) = images.shape[0], size
-    blocks = images[:, : 4 * height, : 4 * width].reshape(n, height, 4, width, 4, 3)
-    return blocks.astype(jnp.float32).mean((2, 4))
+    rows = images[:, : 4 * height, : 4 * width].reshape(n, height, 4, width * 12)
+    dtype = jnp.uint16 if images.dtype == jnp.uint8 else jnp.float32
+    first, second, third, fourth = (rows[:, :, row].astype(dtype) for row in range(4))
+    sums = materialized(first + second + third + fourth).astype(jnp.float32)
+    sums = sums.reshape(n, height, width, 12)
+    return (sums[..., :3] + sums[..., 3:6] + sums[..., 6:9] + sums[..., 9:]) / 16
 
 
 def steps(values: Shaped[Array, "n h w c"]) -> Shaped[Array, "n h w c"]:

@@ -30,6 +30,7 @@ from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.networks.carried_scale import SIGNS, scale_signs
+from dvsnet_jax.ops.warp_cues import warped_key
 from dvsnet_jax.training.accelerate import Acceleration, accelerate
 from dvsnet_jax.training.decision.network import DecisionTraining
 from dvsnet_jax.training.flow.joint import JointTraining
@@ -74,7 +75,7 @@ def test_signs_say_what_differs():
     current = key.copy()
     current[..., 1] += 51
     carried = CarriedFlow(jnp.full((1, 8, 16, 2), 3.0), jnp.full((1, 8, 16), 0.25), jnp.array([7.0]))
-    signs = scale_signs(current, key, jnp.zeros((1, 8, 16, 5)), carried)
+    signs = scale_signs(current, warped_key(key, jnp.zeros((1, 8, 16, 5)), carried.flow), carried)
     values = dict(zip(SIGNS, np.asarray(signs[0, 4, 8]), strict=False))
     expected = {"red": 0, "green": 0.8, "blue": 0, "texture": 0, "motion": np.log1p(18**0.5), "tear": 0,
                 "trust": 0.25, "age": np.log(8)}  # fmt: skip

@@ -46,8 +46,8 @@ class Speed:
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint's folder, or bundled; seeded ones of the paper's networks if not given."""
     motion: Literal["auto", "paper"] = "paper"
-    """Without --weights or with bundled ones: with the paper's flow network, or (auto) with carried motion in its place,
-    which the host finds."""
+    """Without --weights or with bundled ones: with the paper's flow network, or (auto) with carried motion in its
+    place, which the host finds."""
     forms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FORM …")] = ("compact,prepared,float32",)
     """A routing (compact, dense), prepared or trained, float32 or bfloat16, and the number of streams, in any order."""
     input: Annotated[tuple[str, ...], option("INPUT …")] = ()
