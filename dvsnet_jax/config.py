@@ -151,10 +151,18 @@ class LocalDecisionConfig:
 @dataclass(frozen=True)
 class CarriedMotionConfig:
     """In place of a flow network: motion from frame to frame, given with each frame (`segment_frame`'s `motion`) and
-    chained inside the step into the flow to the key frame (`ops.carried_motion`). It has no parameters.
+    chained inside the step into the flow to the key frame (`ops.carried_motion`).
 
     The decision network is then the local one, as there are no features of a flow network to read.
     """
+
+    scale_width: int = 0
+    """Channels of the two hidden layers of a small network that predicts the scale field (`networks.carried_scale`),
+    whose parameters are the entry "flow". 0: scores are carried as they are, and there are no parameters."""
+
+    def __post_init__(self) -> None:
+        if self.scale_width < 0:
+            raise ValueError(f"scale_width is {self.scale_width}, but it counts channels: 0 or more")
 
 
 SegmentationConfig = (

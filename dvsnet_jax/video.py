@@ -148,7 +148,7 @@ def _step(
         else:
             assert motion is not None  # `_check_motion`
             carried = carry(state.carried, motion, grid, (height, width))
-            flow = networks.carried_flow(carried)
+            flow = networks.carried_flow(params, small, state.key_images, state.key_scores, carried, config)
         flow = materialized(flow)  # flow [regions, rh/8, rw/8, 2], scale [regions, rh/8, rw/8, 1 or classes]
 
     with jax.named_scope("decision"):

@@ -47,7 +47,7 @@ class Bundle:
             config = config.replace(policy=ExpectedConfidence(self.target))
         carries = isinstance(config.flow, CarriedMotionConfig)
         if carries:  # the segmentation network is in the other file
-            params = {"decision": params["decision"]}
+            params = {name: params[name] for name in ("flow", "decision") if name in params}
         out = self.out or PLACE / (checkpoints.CARRIED if carries else checkpoints.BUNDLE)
         size = checkpoints.write_bundle(out, params, config)
         print(f"{out}: {size / 1e6:.2f} MB")

@@ -86,8 +86,8 @@ def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Par
     params = networks.abstract_params(config) if params is None else params
     image = jax.ShapeDtypeStruct((1, h, w, 3), jnp.float32)
     half = jax.ShapeDtypeStruct((1, h // 2, w // 2, 3), jnp.float32)
-    out, flow_count = _flow_of(params, half, config)
     scores = jax.eval_shape(partial(networks.segmentation_scores, config=config), params, image)
+    out, flow_count = _flow_of(params, half, scores, config)
     counted = {
         "segmentation": multiply_adds(partial(networks.segmentation_scores, config=config), params, image),
         "flow": flow_count,
@@ -103,12 +103,14 @@ def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Par
     ]
 
 
-def _flow_of(params: networks.Params, half: jax.ShapeDtypeStruct, config: DVSNetConfig) -> tuple[Any, int]:
-    """What the light path gives for a region, and its multiply-adds: none where motion is given and only chained."""
+def _flow_of(params: networks.Params, half: Any, scores: Any, config: DVSNetConfig) -> tuple[Any, int]:
+    """What the light path gives for a region, and its multiply-adds."""
     if isinstance(config.flow, CarriedMotionConfig):
         cells = (1, half.shape[1] // 4, half.shape[2] // 4)
         shapes: list[Any] = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((*cells, 2), cells, (1,))]
-        return jax.eval_shape(networks.carried_flow, CarriedFlow(*shapes)), 0
+        light = partial(networks.carried_flow, config=config)
+        given = (params, half, half, scores, CarriedFlow(*shapes))
+        return jax.eval_shape(light, *given), multiply_adds(light, *given)
     flow = partial(networks.flow_and_feature, config=config)
     return jax.eval_shape(flow, params, half, half), multiply_adds(flow, params, half, half)
 

@@ -72,14 +72,16 @@ def time_stages(
     def flow(params: Any, current: Any, key: Any, features: Any) -> Any:
         return networks.flow_and_feature(params, current, key, config, features)
 
-    def chained(carried: CarriedFlow, motion: FrameMotion) -> FlowOutput:
-        return networks.carried_flow(carry(carried, motion, grid, (height, width)))
+    def chained(params: Any, current: Any, key: Any, carried: CarriedFlow, motion: FrameMotion) -> FlowOutput:
+        carried = carry(carried, motion, grid, (height, width))
+        return networks.carried_flow(params, current, key, scores, carried, config)
 
     features = jax.jit(partial(networks.key_features, config=config))(params, small)
     find: Callable[..., FlowOutput]
     given: tuple[Any, ...]
     if carries:
-        find, name, given = chained, "chaining of motion", (still(grid.num_regions, grid), still_motion(config, frames))
+        find, name = chained, "chaining of motion, scale field"
+        given = (params, small, small, still(grid.num_regions, grid), still_motion(config, frames))
     else:
         find, name, given = flow, "flow network", (params, small, small, features)
     out = jax.jit(find)(*given)

@@ -30,7 +30,8 @@ _NUMBER_OF = {
 _POLICIES = (
     "When a region is segmented anew. confidence: its expected confidence score is below --target. dynamic: the same "
     "with a target that moves, which makes it a budget for each region. loss: what it is expected to lose, summed up "
-    "since its key frame, is above --limit. budget: the same with a limit steered to segment --budget of all regions. "
+    "since its key frame, is above --limit. budget: the same with a limit steered to segment --budget of all regions, "
+    "over any 50 frames to within a tenth of it or a region. "
     "fps: as many regions as leave the frame step --fps frames a second on this machine. "
     "interval: every --interval frames. difference: it differs from its key frame by more than --threshold grey "
     "levels. flow: it moved by more than --threshold pixels."

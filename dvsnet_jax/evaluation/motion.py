@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, UInt8
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
@@ -19,13 +19,15 @@ from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.markdown import Table
 from dvsnet_jax.media.motion.attached import Kind, with_motion
 from dvsnet_jax.media.motion.field import Motion, for_step
-from dvsnet_jax.media.sources import Source
+from dvsnet_jax.media.sources import Frame, Source
 from dvsnet_jax.ops.carried_motion import carry, still
 from dvsnet_jax.ops.regions import RegionGrid, split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 
 GAPS = (1, 3, 6, 9)
+_Flows = Iterator[tuple[Array, Array | None]]
+"""Flow to the key frame and scale field, if there is one, of one frame after another."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,11 @@ class Segmented:
             for motion in motions
         ]
 
-        def flows(key: int) -> Iterator[Float[Array, "1 h w 2"]]:
+        def flows(key: int) -> _Flows:
             carried = still(1, self._grid)
             for step in steps[key + 1 :]:
                 carried = _carry(carried, step, self._grid, (self._height, self._width))
-                yield carried.flow
+                yield carried.flow, None
 
         unknown = sum(motion is None for motion in motions[1:])
         return Carried(way, self._agreement(flows, gaps, every), unknown=unknown)
@@ -83,18 +85,17 @@ class Segmented:
     ) -> Carried:
         """The flow network of these weights, from key to current frame, with its scale field."""
 
-        def flows(key: int) -> Iterator[tuple[Array, Array]]:
+        def flows(key: int) -> _Flows:
             for current in range(key + 1, len(self)):
                 yield _flow(params, self._small[current], self._small[key], config)
 
         return Carried("paper", self._agreement(flows, gaps, every))
 
-    def _agreement(self, flows, gaps: Sequence[int], every: int) -> dict[int, float]:  # type: ignore[no-untyped-def]
+    def _agreement(self, flows: Callable[[int], _Flows], gaps: Sequence[int], every: int) -> dict[int, float]:
         same: dict[int, list[float]] = {gap: [] for gap in gaps}
         for key in range(0, len(self) - max(gaps), every):
-            for gap, flow in zip(range(1, max(gaps) + 1), flows(key), strict=False):
+            for gap, (flow, scale) in zip(range(1, max(gaps) + 1), flows(key), strict=False):
                 if gap in same:
-                    flow, scale = flow if isinstance(flow, tuple) else (flow, None)
                     share = _same(self._scores[key], flow, scale, self._labels[key + gap], self._grid)
                     same[gap].append(float(share))
         return {gap: 100 * float(np.mean(shares)) for gap, shares in same.items()}
@@ -108,7 +109,9 @@ def found_motion(source: Source, kind: Kind, most: int, names: Sequence[str] = (
     return motions, 1e3 * (time.process_time() - started) / len(motions)
 
 
-def taken(frames: Iterable, most: int, names: Sequence[str]) -> Iterator:  # type: ignore[type-arg]
+def taken(
+    frames: Iterable[tuple[Frame, Motion | None]], most: int, names: Sequence[str]
+) -> Iterator[tuple[Frame, Motion | None]]:
     """Of pairs of frame and motion those whose frames' names begin so, at most so many."""
     count = 0
     for frame, motion in frames:

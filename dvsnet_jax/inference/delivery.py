@@ -73,6 +73,7 @@ class Delivery:
         self._regions, self._output, self._summary, self._pacer = regions, output, summary, pacer
         self._pending: deque[Future[_Delivered]] = deque()
         self._ready = 0.0  # when the device was done with the last frame
+        self._told = False  # where motion comes from: with the first frame
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
         self._encoders = ThreadPoolExecutor(_ENCODERS, "dvsnet-encode")
         self._film = ThreadPoolExecutor(1, "dvsnet-film")  # one thread: a video is written in order
@@ -137,6 +138,8 @@ class Delivery:
             picture = self._encoders.submit(self._picture, frame, labels, segmented)
             files["overlay"] = self._film.submit(lambda: self._output.film(picture.result()))
         record = _record(frame, result, self._summary.motion, known)
+        if (plan := self._summary.motion) and not self._told:
+            record["motion_source"], self._told = plan._asdict(), True
         return _Delivered(record, segmented, bool(np.asarray(result.untrusted).any()), files)
 
     def _picture(

@@ -11,6 +11,7 @@ from dvsnet_jax import preprocessing
 from dvsnet_jax.config import AnyDecisionConfig, CarriedMotionConfig, DVSNetConfig, FlowNet2sConfig, LocalDecisionConfig
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.frame_motion import CarriedFlow
+from dvsnet_jax.networks.carried_scale import CarriedScale, scale_signs
 from dvsnet_jax.networks.decision import DecisionNetwork
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s, for_current, key_half
 from dvsnet_jax.networks.flownet.in_video import flow_of_regions
@@ -76,10 +77,25 @@ CARRIED_CUES = ("trust", "age")
 trusted, 0..1, and log(1 + frames since the key frame)."""
 
 
-def carried_flow(carried: CarriedFlow) -> FlowOutput:
-    """Carried motion as a flow network's output: scores are warped as they are, and its feature is `CARRIED_CUES`."""
+def carried_flow(
+    params: Params,
+    current: Shaped[Array, "n h w 3"],
+    key: Shaped[Array, "n h w 3"],
+    key_scores: Float[Array, "n h2 w2 classes"],
+    carried: CarriedFlow,
+    config: DVSNetConfig,
+) -> FlowOutput:
+    """Carried motion as a flow network's output, with the scale field that goes with it; its feature is `CARRIED_CUES`.
+    Images (RGB, 0..255, half size) and scores are as `decision_input`'s."""
+    network = config.flow
+    assert isinstance(network, CarriedMotionConfig)
     age = jnp.broadcast_to(jnp.log1p(carried.age)[:, None, None], carried.trust.shape)
-    return FlowOutput(carried.flow, jnp.ones_like(carried.flow[..., :1]), jnp.stack([carried.trust, age], axis=-1))
+    if network.scale_width:
+        signs = scale_signs(current, key, key_scores, carried)
+        scale = CarriedScale(network, config.num_classes).apply({"params": params["flow"]}, signs)
+    else:
+        scale = jnp.ones_like(carried.flow[..., :1])
+    return FlowOutput(carried.flow, scale, jnp.stack([carried.trust, age], axis=-1))
 
 
 def decision_input(

@@ -18,7 +18,14 @@ import numpy as np
 from jax.experimental.layout import Format, Layout
 from jaxtyping import Array, Float
 
-from dvsnet_jax.config import DeepLabFastConfig, DeepLabLiteConfig, DeepLabV2Config, DVSNetConfig, FlowNet2sConfig
+from dvsnet_jax.config import (
+    CarriedMotionConfig,
+    DeepLabFastConfig,
+    DeepLabLiteConfig,
+    DeepLabV2Config,
+    DVSNetConfig,
+    FlowNet2sConfig,
+)
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.layers import BatchNorm
 
@@ -58,7 +65,7 @@ def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "flo
     prepared = dict(params)
     network = config.segmentation
     ours = {"decision"}
-    if isinstance(config.flow, FlowNet2sConfig | FlowNet2Config):
+    if isinstance(config.flow, FlowNet2sConfig | FlowNet2Config | CarriedMotionConfig):
         ours.add("flow")
     if isinstance(network, DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig):
         ours.add("segmentation")

@@ -26,6 +26,7 @@ from dvsnet_jax.config import (
     SegmentationConfig,
 )
 from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.networks.carried_scale import SIGNS, CarriedScale
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast
 from dvsnet_jax.networks.deeplab_lite import DeepLabLite
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
@@ -130,6 +131,9 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
         flow_params, channels = _init(FlowNet2s(flow, config.num_classes), flow_key, pair), flow.feature_channels
     elif isinstance(flow, CarriedMotionConfig):
         flow_params, channels = {}, 0
+        if flow.scale_width:
+            signs = _floats(1, 8, 8, len(SIGNS) + config.num_classes)
+            flow_params = _init(CarriedScale(flow, config.num_classes), flow_key, signs)
     elif isinstance(flow, FlowNet2Config):
         flow_params, channels = init_region_flow_params(flow_key, flow, config.num_classes), flow.channels(1024)
     else:

@@ -39,7 +39,7 @@ def warp_cues(
     `flow` is current → key in pixels of its grid; `key_scores` are raw, of any scale: softmax makes them probabilities.
     """
     n, height, width, _ = flow.shape
-    now, before = (_small(images, (height, width)) for images in (current, key))
+    now, before = (block_means(images, (height, width)) for images in (current, key))
     key_scores = resize_legacy(key_scores, (height, width))
     scores = warp(key_scores, flow) * scale
     best, second = jnp.moveaxis(jax.lax.top_k(jax.nn.softmax(scores), 2)[0], -1, 0)
@@ -49,14 +49,14 @@ def warp_cues(
     cues = jnp.stack(
         [
             jnp.log1p(jnp.sqrt(jnp.square(flow).sum(-1))),
-            jnp.log1p(_steps(flow).sum(-1)),
+            jnp.log1p(steps(flow).sum(-1)),
             jnp.abs(warp(before, flow) - now).mean(-1) / 25.5,
             jnp.abs(before - now).mean(-1) / 25.5,
-            _steps(now).mean(-1) / 25.5,
+            steps(now).mean(-1) / 25.5,
             best,
             best - second,
             jax.nn.softmax(key_scores).max(-1),
-            _steps(labels[..., None]).any(-1),
+            steps(labels[..., None]).any(-1),
             (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1),
             labels != key_scores.argmax(-1),
         ],
@@ -65,14 +65,14 @@ def warp_cues(
     return jax.image.resize(cues, (n, *grid, len(CUES)), "linear", antialias=True)
 
 
-def _small(images: Shaped[Array, "n h w 3"], size: tuple[int, int]) -> Float[Array, "n h//4 w//4 3"]:
+def block_means(images: Shaped[Array, "n h w 3"], size: tuple[int, int]) -> Float[Array, "n h//4 w//4 3"]:
     """Means of the pixels that lie in each cell of the flow's grid."""
     n, (height, width) = images.shape[0], size
     blocks = images[:, : 4 * height, : 4 * width].reshape(n, height, 4, width, 4, 3)
     return blocks.astype(jnp.float32).mean((2, 4))
 
 
-def _steps(values: Shaped[Array, "n h w c"]) -> Shaped[Array, "n h w c"]:
+def steps(values: Shaped[Array, "n h w c"]) -> Shaped[Array, "n h w c"]:
     """How much each value differs from the next to the right and the next below; at the border, from one of them."""
     right = jnp.abs(jnp.diff(values, axis=2, append=values[:, :, -1:]))
     return right + jnp.abs(jnp.diff(values, axis=1, append=values[:, -1:]))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from dvsnet_jax.policies.base import Evidence, check_finite, have_values
 
@@ -61,16 +61,30 @@ class BudgetState(NamedTuple):
     """As `AccumulatedLossState` has it."""
     limit: Float[Array, "regions"]
     """Where the limit has been steered to; the same for all regions of a stream."""
+    credit: Float[Array, "regions"]
+    """Regions that may be segmented, not yet used; the same for all regions of a stream. Below 0 it is owed."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """`AccumulatedLoss` with a limit that is steered so that this `share` of all regions is segmented, in the long run.
+    """`AccumulatedLoss` with a limit that is steered so that this `share` of all regions is segmented, and a credit
+    that sees to it.
 
-    After every frame a stream's limit is multiplied by exp(0.25 (segmented - share)), where `segmented` is the part of
-    its regions that this frame cost. So the mean share of n frames is off by 4 |log(last limit / first limit)| / n,
-    whatever the content: a cut, which segments everything, moves the limit by a quarter at most. Limits stay within
-    `LIMITS`: while nothing happens the budget is not used up, and it is not saved for later either.
+    **n frames of a stream in a row segment n × share × regions, give or take max(1, 5 × share × regions)**, whatever
+    the content: in 50 frames or more the share is within a tenth of what was asked, or it is within one region where a
+    tenth of it is less than one (less than a share of 0.05 of 4 regions). A frame that wants more than is left segments
+    the regions first that have lost the most, and the others when there is credit again: so after a cut. Where too much
+    would be left over, the worst regions are segmented though they are below the limit. What that does not hold for:
+
+    - What has lost less than a point is left alone. While there is nothing else, less is segmented, and no more of it
+      is saved for later than the above.
+    - A region whose score is no number is segmented without credit. It is paid for later, a frame's regions at most.
+    - A stream's first frame segments everything, and is paid for too, in the first 1 / share frames. Counted from that
+      frame on, all is as said above after them, and never less than asked. Frames in a row that begin while it is being
+      paid for segment up to regions × (1 - share) less than asked.
+
+    After every frame the limit moves by what the frame cost, and on towards keeping four fifths of the credit, which a
+    cut then finds: so `limit`, where it begins, is soon forgotten. It stays within `LIMITS`.
     """
 
     share: float = 0.2
@@ -94,20 +108,35 @@ class Budget:
             raise ValueError(f"{self}: 1 region or more and a limit from {self.LIMITS[0]:g} to {self.LIMITS[1]:g}")
 
     def init(self, regions: int) -> BudgetState:
+        """The state after a frame that was segmented whole, as a stream's first is: out of a full credit."""
         _check_regions(self, regions)
-        return BudgetState(jnp.zeros(regions, jnp.float32), jnp.full(regions, self.limit, jnp.float32))
+        left = self._most() + self.share * self.regions - self.regions
+        loss, limit, credit = (jnp.full(regions, each, jnp.float32) for each in (0.0, self.limit, left))
+        return BudgetState(loss, limit, credit)
 
     def decide(self, state: BudgetState, evidence: Evidence) -> tuple[Bool[Array, "regions"], BudgetState]:
         loss = accumulated_loss(state.loss, evidence.score)
-        segment = loss > state.limit
-        cost = segment.reshape(-1, self.regions).mean(1, keepdims=True)
-        steered = state.limit.reshape(-1, self.regions) * jnp.exp(0.25 * (cost - self.share))
-        limit = jnp.clip(steered, *self.LIMITS).reshape(-1)
-        return segment, BudgetState(jnp.where(segment, 0.0, loss), limit)
+        most = self._most()
+        credit = state.credit + self.share * self.regions
+        due = jnp.ceil(credit - most - _ROUNDING)  # that many at least, or credit would be lost
+        wanted = loss > jnp.where(_worst_first(loss, self.regions) < due, self.LIMITS[0], state.limit)
+        segment, credit = _spend(credit, loss, wanted, self.regions)
+        credit = jnp.minimum(credit, most)
+
+        # A proportional and an integral part, both of the credit: from -1, none left, over 0, four fifths, to 1, full.
+        used = jnp.maximum(state.credit, 0) - jnp.maximum(credit, 0)
+        over = jnp.maximum(credit, 0) / most - 0.8
+        over = over / jnp.where(over > 0, 0.2, 0.8)
+        limit = jnp.clip(state.limit * jnp.exp(2 * used / most - over / 20), *self.LIMITS)
+        return segment, BudgetState(jnp.where(segment, 0.0, loss), limit, credit)
 
     def targets(self, state: BudgetState) -> Float[Array, "regions"]:
-        """The score below which this frame is segmented."""
+        """The score below which this frame is segmented, where the credit neither forbids it nor asks for more."""
         return 100.0 - state.limit + state.loss
+
+    def _most(self) -> Float[Array, ""]:
+        """The most credit there may be: a tenth of what 50 frames may segment, and a region at least."""
+        return jnp.maximum(1.0, 0.1 * 50 * self.share * self.regions)
 
 
 class FrameRateState(NamedTuple):
@@ -164,12 +193,7 @@ class FrameRate:
         loss = accumulated_loss(state.loss, evidence.score)
         affordable = self._share(state) * self.regions
         credit = jnp.minimum(state.credit + affordable, affordable + 1)
-        of_stream = loss.reshape(-1, self.regions)
-        worst_first = jnp.argsort(jnp.argsort(-of_stream, axis=1, stable=True), axis=1).reshape(-1)
-        segment = (worst_first < jnp.floor(credit + 1e-4)) & (loss > 1)  # 1e-4: thirds add up to a whole
-        segment = segment | jnp.isinf(loss)  # what cannot be warped does not wait for credit
-        spent = segment.reshape(-1, self.regions).sum(1, keepdims=True)
-        credit = jnp.maximum((credit.reshape(-1, self.regions) - spent).reshape(-1), -self.regions)
+        segment, credit = _spend(credit, loss, loss > 1, self.regions)
         return segment, FrameRateState(jnp.where(segment, 0.0, loss), credit, state.share)
 
     def targets(self, state: FrameRateState) -> Float[Array, "regions"]:
@@ -186,6 +210,26 @@ def _check_regions(policy: Budget | FrameRate, regions: int) -> None:
             f"{type(policy).__name__} is for frames of {policy.regions} regions, but there are {regions} in all "
             "streams together; give it regions=config.num_regions"
         )
+
+
+_ROUNDING = 1e-4
+"""Of a credit: thirds add up to a whole."""
+
+
+def _worst_first(loss: Float[Array, "regions"], regions: int) -> Int[Array, "regions"]:
+    """Each region's place in its stream by what it has lost: 0 for the most."""
+    of_stream = loss.reshape(-1, regions)
+    return jnp.argsort(jnp.argsort(-of_stream, axis=1, stable=True), axis=1).reshape(-1)
+
+
+def _spend(
+    credit: Float[Array, "regions"], loss: Float[Array, "regions"], wanted: Bool[Array, "regions"], regions: int
+) -> tuple[Bool[Array, "regions"], Float[Array, "regions"]]:
+    """The worst of each stream's regions that are wanted, as many as there is credit for, and what is left of it."""
+    segment = wanted & (_worst_first(loss, regions) < jnp.floor(credit + _ROUNDING))
+    segment = segment | jnp.isinf(loss)  # what cannot be warped does not wait for credit
+    spent = segment.reshape(-1, regions).sum(1).repeat(regions)
+    return segment, jnp.maximum(credit - spent, -regions)
 
 
 def accumulated_loss(before: Float[Array, "regions"], score: Float[Array, "regions"]) -> Float[Array, "regions"]:

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import jax
+
 from dvsnet_jax import networks
 from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
@@ -74,17 +76,19 @@ def accelerate(
     """Trains all that DVSNet adds to a segmentation network, in `folder`; started again, it goes on where it stopped.
 
     `clips` are frames of one video each, in order; labels in them are not looked at. `held_out` are others, which the
-    decision network is validated on. Where `config.flow` is `CarriedMotionConfig` there is no flow network to train.
-    Of several processes the first one makes the data of the decision network, in a folder that all of them must share.
-    Raises InputError where they do not, and as the stages do.
+    decision network is validated on. Where `config.flow` is `CarriedMotionConfig` there is no flow network to train,
+    only its scale field, if it has one. Of several processes the first one makes the data of the decision network, in a
+    folder that all of them must share. Raises InputError where they do not, and as the stages do.
     """
     folder = Path(folder)
     check_shared(folder)
-    if not isinstance(config.flow, CarriedMotionConfig):
-        on_stage("flow")
+    carries = isinstance(config.flow, CarriedMotionConfig)
+    if jax.tree.leaves(params.get("flow")):
+        on_stage("scale field" if carries else "flow")
         flow = fine_tune(
             params, config, clips, folder / "flow", options.joint, schedule or Schedule(steps=options.joint.steps),
-            crops=options.crops, described=described, on_step=on_step,
+            crops=options.crops, distances=options.distances if carries else (0, 9), motion=options.motion,
+            described=described, on_step=on_step,
         )  # fmt: skip
         params = {**params, "flow": flow}
     return learn_decision(

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.protocols import SegmentationFunction
 
@@ -44,8 +44,8 @@ def in_place_of(
     """
     config = config.replace(segmentation=own)
     fresh = networks.init_params(jax.random.key(0), config)
-    if "flow" not in params:
-        return {"segmentation": own_params, "decision": fresh["decision"]}, config
+    if isinstance(config.flow, CarriedMotionConfig):  # its scale field reads the classes
+        return {**fresh, "segmentation": own_params}, config
     flow = params["flow"]
     if fresh["flow"]["predict_scale"]["biases"].shape != flow["predict_scale"]["biases"].shape:
         flow = {**flow, "predict_scale": fresh["flow"]["predict_scale"]}  # one scale a class

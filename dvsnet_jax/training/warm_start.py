@@ -16,6 +16,8 @@ from dvsnet_jax.config import CarriedMotionConfig, DeepLabV2Config, DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.training.restoring import restore
 
+SCALE_WIDTH = 16
+"""Channels of a new network for the scale field of carried motion."""
 PRESETS: dict[str, Callable[[int], DVSNetConfig]] = {
     "street": lambda classes: DVSNetConfig.street(num_classes=classes),
     "cityscapes": lambda classes: _with_classes(DVSNetConfig.cityscapes(), classes),
@@ -54,11 +56,11 @@ def restore_with_flow(path: str) -> tuple[networks.Params, DVSNetConfig]:
 
 
 def carrying(params: networks.Params, config: DVSNetConfig) -> tuple[networks.Params, DVSNetConfig]:
-    """The same for motion that is given with the frames and carried: without a flow network, with the local decision
-    network, fresh."""
-    config = config.replace(flow=CarriedMotionConfig(), decision=LocalDecisionConfig())
+    """The same for motion that is given with the frames and carried: in place of the flow network a scale field's, and
+    the local decision network, both fresh."""
+    config = config.replace(flow=CarriedMotionConfig(scale_width=SCALE_WIDTH), decision=LocalDecisionConfig())
     fresh = networks.init_params(jax.random.key(0), config)
-    return {"segmentation": params["segmentation"], "decision": fresh["decision"]}, config
+    return {**fresh, "segmentation": params["segmentation"]}, config
 
 
 def begin_any(restore_from: str | None, preset: str, seed: int) -> tuple[networks.Params, DVSNetConfig]:

@@ -8,13 +8,16 @@ import av
 import jax
 import numpy as np
 import pytest
+from motion_files import STEP, moving
 from PIL import Image
 from tiny import video
+from tiny_files import write_images
 
 from dvsnet_jax import checkpoints
 from dvsnet_jax.cli import main
 from dvsnet_jax.cli.commands.train.flow_supervised import TrainFlow
 from dvsnet_jax.flow import estimate_flow
+from dvsnet_jax.flow_colors import flow_to_rgb
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.media.flow_files import read_flow, write_flo
 from dvsnet_jax.media.images import read_image
@@ -77,9 +80,24 @@ def test_a_folder_as_video(run, folder):
     assert len(frames) == 2 and frames[0].shape == (70, 200, 3)
 
 
+def test_motion_of_a_video_as_the_segmentation_is_carried_along(run, folder):
+    frames = np.concatenate([moving(3), moving(2, seed=5)])
+    write_images(folder / "moving", frames)
+    status, _, err = run("moving", "--motion", "auto", "--out", "motion.mp4", "--max-length", "8")
+    assert status == 0 and "motion by dis, the most exact" in err and "known at 3 of 5 frames" in err
+    with av.open(str(folder / "motion.mp4")) as container:
+        drawn = [frame.to_ndarray(format="rgb24")[:, 240:] for frame in container.decode(video=0)]
+    assert [int(picture[20:-20, 20:-20].mean()) < 4 for picture in drawn] == [True, False, False, True, False]
+    expected = flow_to_rgb(np.broadcast_to(STEP.astype(np.float32), (8, 8, 2)), 8.0)[0, 0]
+    assert np.abs(drawn[1][40:-40, 40:-40].mean((0, 1)) - expected).max() < 12
+
+
 @pytest.mark.parametrize(
     "arguments,status,message",
     [
+        (("frames", "--weights", "weights", "--motion", "dis", "--out", "y.mp4"), 2, "in place of --weights"),
+        ((*PAIR[:2], "--motion", "dis", "--out", "y.flo"), 2, "--motion is for a video"),
+        (("frames", "--motion", "codec", "--out", "y.mp4"), 1, "no motion vectors"),
         (("frames/0.png", "small.png", "--weights", "weights", "--out", "y.flo"), 1, "small.png: is 32×40, but frames"),
         (("thin.png", "thin.png", "--weights", "weights", "--out", "y.flo"), 1, "2×2 pixels or more"),
         (("frames/0.png", "text.png", "--weights", "weights", "--out", "y.flo"), 1, "text.png"),

@@ -201,6 +201,14 @@ def test_pictures(tmp_path):
     assert (errors[void, :3] == 128).all() and (errors[void, 3] > 0).all()
 
 
+def test_motion_is_shown_where_it_is_known(tmp_path):
+    drawn = np.full((6, 10, 3), (200, 30, 40), np.uint8)
+    known, unknown = replace(frames()[0], motion=drawn), frames()[1]
+    _, content = written(tmp_path, replace(full(), clips=(replace(full().clips[0], frames=[known, unknown]),)))
+    first, second = content["clips"][0]["frames"]
+    assert np.abs(np.asarray(decoded(first["motion"]), int) - drawn).max() < 8 and second["motion"] is None
+
+
 def test_legend_has_the_classes_that_occur(tmp_path):
     labels = np.zeros(SIZE, np.uint8)
     labels[0, 0] = 2
@@ -483,9 +491,21 @@ def page(tmp_path_factory):
     return path
 
 
+def test_the_player_shows_motion(browser, tmp_path):
+    drawn = np.full((6, 10, 3), (200, 30, 40), np.uint8)
+    clip = replace(full().clips[0], frames=[replace(frames()[0], motion=drawn), *frames()[1:]])
+    write_report(tmp_path / "motion.html", replace(full(), clips=(clip,)))
+    opened = Opened(browser, tmp_path / "motion.html")
+    opened.click("input[value=motion]")
+    assert opened.shows("motion")
+    opened.click(".next")
+    assert opened.text(".missing") == "Motion is not known here" and not opened.one(".layer").is_displayed()
+
+
 def test_the_player_by_mouse(browser, page):
     opened = Opened(browser, page)
     assert opened.frame() == 0 and opened.shows("labels")
+    assert not opened.one("input[value=motion]").is_enabled()  # none was carried
     opened.click(".next")
     assert opened.frame() == 1 and opened.shows("labels")
     opened.click("input[value=errors]")

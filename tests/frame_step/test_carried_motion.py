@@ -140,7 +140,7 @@ def test_wrong_motion_is_refused():
     state = init_state(params(), frames[0], config=CARRIED)
     with pytest.raises(ValueError, match="needs the frames' motion"):
         segment_frame(params(), state, frames[0], config=CARRIED)
-    with pytest.raises(ValueError, match=r"motion is \[1, 8, 11, 3\].*\[streams, 8, 12"):
+    with pytest.raises(ValueError, match=r"motion is \[1, 8, 11, 2\].*\[streams, 8, 12"):
         segment_frame(params(), state, frames[0], None, moved.flow[0][:, :, 1:], config=CARRIED)
     network = init_state(tiny_params(), frames[0], config=TINY)
     with pytest.raises(ValueError, match="which finds its own"):

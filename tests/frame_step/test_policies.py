@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dvsnet_jax import (
     AccumulatedLoss,
-    Budget,
     DynamicTarget,
     ExpectedConfidence,
     FixedInterval,
@@ -69,56 +67,6 @@ def test_losses_accumulate_until_the_limit():
     ]
     assert state.loss.tolist() == [0.0, 1.0, 4.0, 0.0]
     np.testing.assert_array_equal(targets, [[90] * 4, [94, 100, 90, 90], [98, 90, 94, 90]])
-
-
-@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
-def test_a_budget_is_kept_whatever_the_content(share):
-    """Calm, busy, calm, with cuts: every 200 frames cost the budget, but for how far the limit had to move."""
-    policy = Budget(share, regions=4)
-    rng = np.random.default_rng(0)
-    step = jax.jit(policy.decide)
-    state, routes, limits = policy.init(8), [], [policy.limit] * 2
-    for frame in range(1200):
-        mean = 97 if frame % 800 < 400 else 85
-        score = rng.normal(mean, 2, 8)
-        score[:4] = np.where(frame % 150 == 0, 20, score[:4])  # the first stream has cuts
-        score[5] -= 10  # and a region of the second is worse than the others
-        segment, state = step(state, evidence(score, [0.0] * 8, [0.0] * 8))
-        routes.append(np.asarray(segment))
-        assert len(np.unique(state.limit[:4])) == len(np.unique(state.limit[4:])) == 1
-        limits.append(float(state.limit[0]))
-    for start in range(0, 1200, 200):
-        some = np.array(routes[start : start + 200])
-        moved = 4 * abs(np.log(limits[start + 200 + 1] / limits[start + 1])) / 200
-        assert some[:, :4].mean() == pytest.approx(share, abs=moved + 0.005)
-    whole = np.array(routes)
-    assert whole[:, :4].mean() == pytest.approx(share, abs=0.02) == whole[:, 4:].mean()
-    # Within the budget the worst region gets the most.
-    assert whole[:, 5].mean() > 1.3 * whole[:, [4, 6, 7]].mean()
-
-
-def test_a_cut_upsets_a_budget_little_and_a_still_picture_does_not_save_it_up():
-    policy = Budget(0.2, regions=2)
-    state = policy.init(2)
-    _, after = policy.decide(state, evidence([10.0, 10.0]))
-    assert float(after.limit[0]) == pytest.approx(30 * np.exp(0.25 * 0.8))
-    for _ in range(500):
-        _, state = policy.decide(state, evidence([100.0, 100.0]))
-    assert float(state.limit[0]) == policy.LIMITS[0]
-    routes = []
-    for _ in range(40):
-        segment, state = policy.decide(state, evidence([95.0, 95.0]))
-        routes.append(np.asarray(segment).mean())
-    assert np.mean(routes) < 0.6  # it is back within some frames
-
-
-def test_a_budget_knows_its_regions():
-    with pytest.raises(ValueError, match="for frames of 4 regions, but there are 6"):
-        Budget(0.2).init(6)
-    for make in (lambda: Budget(0.0), lambda: Budget(1.0), lambda: Budget(0.2, regions=0), lambda: Budget(limit=0.5)):
-        with pytest.raises(ValueError, match="Budget"):
-            make()
-    assert isinstance(Budget(), Policy)
 
 
 def test_dynamic_target_moves_as_the_original():

@@ -85,8 +85,8 @@ def test_built_in_policies_count_it_as_any_segmentation():
     _, loss = AccumulatedLoss(100.0).decide(AccumulatedLoss(100.0).init(2), evidence)
     assert loss.loss.tolist() == [0.0, 10.0]
     budget = Budget(0.2, 2)
-    _, after = budget.decide(budget.init(2), evidence)
-    np.testing.assert_allclose(after.limit, 30 * np.exp(0.25 * (0.5 - 0.2)), rtol=1e-6)
+    _, after = budget.decide(budget.init(2)._replace(credit=jnp.full(2, -0.5)), evidence)
+    np.testing.assert_allclose(after.credit, -0.5 + 0.4 - 1, rtol=1e-6)  # without credit, and it is owed
     _, moves = DynamicTarget(50.0).decide(DynamicTarget(50.0).init(2), evidence)
     assert moves.segmented.tolist() == [1, 0] and moves.warped.tolist() == [0, 1]
     _, frames = FixedInterval(9).decide(FixedInterval(9).init(2), evidence)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import jax
 import jax.numpy as jnp
@@ -92,6 +93,8 @@ def test_files_hold_what_the_step_gives_with_that_motion(tmp_path):
         np.testing.assert_array_equal(labels, expected.labels)
         assert [region["segmented"] for region in line["regions"]] == expected.segmented.tolist()
     assert [line["motion"] for line in lines(tmp_path / "out")] == [None, *3 * ["dis"], None, *3 * ["dis"]]
+    (source,) = (line["motion_source"] for line in lines(tmp_path / "out") if "motion_source" in line)
+    assert source == {"kind": "dis", "reason": "the most exact, for every kind of source"}
     every = [all(region["segmented"] for region in line["regions"]) for line in lines(tmp_path / "out")]
     assert every == [True, False, False, False, True, False, False, False]  # the cut at 4 begins the interval anew
 
@@ -262,8 +265,11 @@ def test_evaluate_and_policies_take_motion(tmp_path, capsys, monkeypatch):
     (tmp_path / "set" / "frames").rename(tmp_path / "clips" / "drive")
     (tmp_path / "truth").mkdir()
     (tmp_path / "set" / "labels").rename(tmp_path / "truth" / "drive")
-    run = ["evaluate", f"clips:{tmp_path / 'clips'}:{tmp_path / 'truth'}", "--no-consistency", "--show", "0"]
+    run = ["evaluate", f"clips:{tmp_path / 'clips'}:{tmp_path / 'truth'}", "--no-consistency"]
     assert main([*run, "--out", str(tmp_path / "a")]) == 0
+    page = (tmp_path / "a" / "report.html").read_text()
+    shown = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])["clips"][0]["frames"]
+    assert [frame["motion"] is not None for frame in shown] == [False, *3 * [True], False, *3 * [True]]
     assert json.loads((tmp_path / "a" / "settings.json").read_text())["motion"] == "dis"
     capsys.readouterr()
     assert main([*run, "--out", str(tmp_path / "a"), "--motion", "encoder"]) == 1  # another run's folder

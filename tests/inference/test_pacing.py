@@ -205,22 +205,20 @@ def test_a_machine_that_becomes_slower_is_followed():
 
 
 def test_a_budget_is_kept_on_a_clip_with_changing_content():
-    """`Budget` through the frame step: drift, stillness, a cut, flashes; limits as its docstring says."""
-    policy = Budget(0.25)
+    """`Budget` through the frame step: drift, stillness, a cut, flashes; the first frame counts."""
+    policy, share = Budget(0.25), 0.25
     config = TINY.replace(policy=policy)
     frames = changing()
     state = init_state(tiny_params(), frames[:1], config=config)
-    segmented, limits = [], [policy.limit] * 2
+    segmented, credits = [], []
     for frame in frames:
         state, result = segment_frame(tiny_params(), state, frame[None], config=config)
-        segmented.append(float(np.asarray(result.segmented).mean()))
-        limits.append(float(state.policy.limit[0]))
-    counted = segmented[1:]  # the first frame is not the policy's
-    off = 4 * abs(np.log(limits[-1] / limits[1])) / len(counted)
-    assert abs(np.mean(counted) - 0.25) <= off + 1e-3
-    steps = np.abs(np.diff(np.log(limits[1:])))
-    assert steps.max() <= 0.25 * 0.75 + 1e-5  # a cut moves the limit by that and no more
-    assert np.mean(counted[-30:]) == pytest.approx(0.25, abs=0.15)  # and 30 frames later it is as it was
+        segmented.append(int(result.segmented.sum()))
+        credits.append(float(state.policy.credit[0]))
+    assert segmented[0] == 4 and credits[0] == pytest.approx(5 + 1 - 4)  # out of a full credit
+    off = np.cumsum(np.array(segmented) - 4 * share)
+    assert off.max() - off.min() <= 5 + 1e-3
+    np.testing.assert_allclose(off, 5 - np.array(credits), atol=1e-3)
 
 
 @pytest.fixture

@@ -83,6 +83,8 @@ class Accelerate:
     """The decision network's learning rate."""
     dropout: OptionalShare = None
     """The decision network's; 0.5 for the paper's and none for a local one if not given."""
+    in_memory: bool = False
+    """Read each frame once and keep it (a video's are kept in any case, up to 1 GB)."""
     seed: int = 0
     """Of all that is drawn."""
     run_options: Annotated[RunOptions, tyro.conf.arg(name="")] = field(default_factory=RunOptions)
@@ -147,11 +149,19 @@ class Accelerate:
         """To train on, and to validate on."""
         from dvsnet_jax.datasets.clips import Part, clip_sets
 
-        clips = clip_sets(self.data, hold_out=self.hold_out)
+        clips = self._kept(clip_sets(self.data, hold_out=self.hold_out))
         if self.validate:
-            return clips, clip_sets(self.validate, only=self.only)
+            return clips, self._kept(clip_sets(self.validate, only=self.only))
         ends = [(clip, len(clip) * 4 // 5) for clip in clips]
         return [Part(clip, 0, end) for clip, end in ends], [Part(clip, end, len(clip)) for clip, end in ends]
+
+    def _kept(self, clips: list[Clip]) -> list[Clip]:
+        from dvsnet_jax.datasets.combined import Remembered
+        from dvsnet_jax.datasets.unlabelled import UnlabelledClip
+
+        if not self.in_memory:
+            return clips
+        return [clip if isinstance(clip, UnlabelledClip) else Remembered(clip) for clip in clips]
 
     def _settings(self) -> Acceleration:
         from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation

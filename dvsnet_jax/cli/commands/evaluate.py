@@ -113,7 +113,7 @@ class Evaluate:
                 on_frame=on_frame, on_clip=on_clip,
             )  # fmt: skip
         if first:
-            self._write(folder, found, clips[: self.show], params, config, classes)
+            self._write(folder, found, clips[: self.show], params, config, classes, motion)
         return 1 if found.failures else 0
 
     def _classes(self, config: DVSNetConfig) -> Counting:
@@ -147,12 +147,13 @@ class Evaluate:
 
     def _write(
         self, folder: Path, found: Evaluation, shown: list[NamedClip], params: Any, config: DVSNetConfig,
-        classes: Counting,
+        classes: Counting, motion: Kind,
     ) -> None:  # fmt: skip
         import datetime
 
         import jax
 
+        from dvsnet_jax.config import CarriedMotionConfig
         from dvsnet_jax.evaluation.reports import evaluation as reports
         from dvsnet_jax.evaluation.reports.page import write_report
         from dvsnet_jax.markdown import markdown_table
@@ -163,13 +164,23 @@ class Evaluate:
         names = reports.class_names(config.num_classes, classes)
         tables = [reports.headline(numbers), reports.class_table(numbers, names), reports.clip_table(found)]
         text = "\n\n".join(markdown_table(table) for table in tables if table.rows)
+        carries = isinstance(config.flow, CarriedMotionConfig)
         facts = (
             ("Data", " ".join(self.data)), ("Protocol", self.protocol), ("Weights", self.weights or "bundled"),
+            *((("Motion", motion),) if carries else ()),
             ("Policy", str(config.policy)), ("Device", jax.devices()[0].device_kind), ("Precision", self.precision),
             ("Date", datetime.date.today().isoformat()),
         )  # fmt: skip
         page = reports.evaluation_report(
-            found, numbers, shown, config=config, folder=folder, classes=classes, title="Evaluation", facts=facts
+            found,
+            numbers,
+            shown,
+            config=config,
+            folder=folder,
+            classes=classes,
+            title="Evaluation",
+            facts=facts,
+            motion=motion if carries else None,
         )
         write_json(folder / "results.json", numbers)
         with atomic_path(folder / "table.md") as temporary:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -17,6 +17,9 @@ from dvsnet_jax.cli.screen import progress_bar, tell
 if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
+
+    from dvsnet_jax.media.motion.attached import Kind
+    from dvsnet_jax.media.sources import Source
 
 _VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 
@@ -40,6 +43,8 @@ class Flow:
     """Draw the pair's flow here with Middlebury's colour wheel (PNG)."""
     truth: OptionalPath = None
     """The pair's true flow, .flo or KITTI PNG: prints the end-point error and Fl-all."""
+    motion: Annotated[Literal["auto", "codec", "encoder", "dis"] | None, option("{auto,codec,encoder,dis}")] = None
+    """For a video, in place of --weights: motion from each frame to the one before it, as 'dvsnet segment' finds it."""
     max_length: Annotated[float | None, option("PIXELS")] = None
     """Length of flow that gets full colour; the longest vector of the pair, or 20 in a video, if not given."""
     num_steps: OptionalCount = None
@@ -48,6 +53,8 @@ class Flow:
     def run(self) -> int:
         if len(self.inputs) not in (1, 2):
             raise UsageError(f"{len(self.inputs)} inputs; name two images, or one video, folder or list")
+        if self.motion and (self.weights or len(self.inputs) == 2):
+            raise UsageError("--motion is for a video, in place of --weights; leave one out")
         return self._pair() if len(self.inputs) == 2 else self._video()
 
     def _pair(self) -> int:
@@ -111,6 +118,8 @@ class Flow:
 
         source = open_source(self.inputs[0])
         self._check_places(source.files)
+        if self.motion:
+            return self._motion(source, self.motion)
         estimate = self._estimator()
         before, drawn = None, 0
         with (
@@ -136,6 +145,43 @@ class Flow:
         tell(f"written to {self.out}")
         return 0
 
+    def _motion(self, source: Source, asked: Literal["auto"] | Kind) -> int:
+        from contextlib import closing
+        from itertools import islice
+
+        import numpy as np
+
+        from dvsnet_jax.errors import InputError
+        from dvsnet_jax.flow_colors import flow_to_rgb
+        from dvsnet_jax.frame_motion import CELL
+        from dvsnet_jax.media.motion.attached import Plan, choose, with_motion
+        from dvsnet_jax.media.video_writer import VideoWriter
+        from dvsnet_jax.visualize import beside
+
+        plan = choose(source) if asked == "auto" else Plan(asked, "as asked for")
+        drawn = known = 0
+        with (
+            VideoWriter(Path(self.out or ""), frame_rate=source.frame_rate or 25) as video,
+            progress_bar(source.name, source.count) as on_progress,
+            closing(with_motion(source, plan.kind)) as frames,  # type: ignore[type-var]
+        ):
+            for count, (frame, motion) in enumerate(islice(frames, self.num_steps)):
+                if frame.image is None:
+                    raise InputError(f"{frame.error}; the frames before it are in {self.out}") from frame.error
+                picture = np.zeros_like(frame.image)  # black: not known
+                if motion is not None:
+                    flow = CELL * motion.flow.repeat(CELL, 0).repeat(CELL, 1)
+                    height, width = picture.shape[:2]
+                    picture = flow_to_rgb(flow[:height, :width], self.max_length or 20.0)
+                video.write(beside(frame.image, picture))
+                drawn, known = count + 1, known + (motion is not None)
+                on_progress("flow", count + 1)
+        if not drawn:
+            raise InputError(f"{source.name}: has no frame; {self.out} was not written")
+        tell(f"{source.name}: motion by {plan.kind}, {plan.reason}; known at {known} of {drawn} frames, else black")
+        tell(f"written to {self.out}")
+        return 0
+
     def _check_places(self, inputs: Sequence[str | os.PathLike[str]]) -> None:
         """UsageError where an output would be written over an input, or over the other output."""
         taken = dict.fromkeys(map(os.path.realpath, inputs), "is an input")
@@ -152,8 +198,8 @@ class Flow:
         """A function (first, second, where) → flow, from uint8 images `[h, w, 3]`, with the weights loaded once."""
         if self.weights is None:
             raise UsageError(
-                "no weights given, and no FlowNet2 weights come with the package; pass --weights PATH "
-                "(NVIDIA's .pth.tar, flownet2-tf's checkpoint, or a folder made by 'dvsnet import')"
+                "no weights given, and no FlowNet2 weights come with the package; pass --weights PATH (NVIDIA's "
+                ".pth.tar, flownet2-tf's checkpoint, or a folder made by 'dvsnet import'), or for a video --motion auto"
             )
 
         import jax

@@ -1,15 +1,23 @@
-"""A key frame and a later frame of a clip, cropped, scaled and coloured alike: what the joint fine-tune learns from."""
+"""A key frame and a later frame of a clip, cropped, scaled and coloured alike: what the joint fine-tune learns from.
+With them, where motion is carried, the motion between the two.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation, augment_labelled
 from dvsnet_jax.datasets.clips import Place, key_frames, unreadable
+from dvsnet_jax.datasets.samples import LabelledImage
+from dvsnet_jax.frame_motion import motion_shape
+from dvsnet_jax.media.motion.attached import estimator
+from dvsnet_jax.media.motion.field import Motion, compose
+from dvsnet_jax.media.motion.following import Follower
 
 
 class KeyPair(NamedTuple):
@@ -22,6 +30,17 @@ class KeyPair(NamedTuple):
     """Train ids of the current frame; 255 void."""
 
 
+class CarriedPair(NamedTuple):
+    """The same, and the motion from frame to frame between them, chained: `CarriedFlow` of one region."""
+
+    key: UInt8[np.ndarray, "h w 3"]
+    current: UInt8[np.ndarray, "h w 3"]
+    labels: UInt8[np.ndarray, "h w"]
+    flow: Float32[np.ndarray, "h//8 w//8 2"]
+    trust: Float32[np.ndarray, "h//8 w//8"]
+    age: Float32[np.ndarray, ""]
+
+
 def draw_key_pair(
     place: Place, rng: np.random.Generator, limits: LabelledAugmentation, *, distances: tuple[int, int] = (0, 9)
 ) -> KeyPair:
@@ -29,13 +48,51 @@ def draw_key_pair(
 
     A key frame that cannot be read is not drawn.
     """
+    key_position, change = _drawn(place, rng, limits, distances)
+    current, key = (change(place.clip[index]) for index in (place.position, key_position))
+    return KeyPair(key.image, current.image, current.labels)
+
+
+def draw_carried_pair(
+    place: Place,
+    rng: np.random.Generator,
+    limits: LabelledAugmentation,
+    *,
+    distances: tuple[int, int] = (0, 9),
+    motion: Literal["dis", "encoder"] = "dis",
+) -> CarriedPair:
+    """`draw_key_pair` with the motion that `motion` finds between the changed frames, key to current. Where it is not
+    known, as at a cut, there is nothing to carry: the current frame stands for the key frame too."""
+    key_position, change = _drawn(place, rng, limits, distances)
+    lost, follower = unreadable(place.clip), Follower(estimator(motion))
+    carried: Motion | None = None
+    key = current = change(place.clip[place.position])
+    for index in range(key_position, place.position + 1):
+        image = None if index in lost else change(place.clip[index]).image
+        step = follower.step(image)
+        if index == key_position:
+            assert image is not None
+            key, carried = key._replace(image=image), _still(image)
+        else:
+            carried = compose(step, carried)
+    if carried is None:
+        key, carried, key_position = current, _still(current.image), place.position
+    age = np.asarray(place.position - key_position, np.float32)
+    return CarriedPair(key.image, current.image, current.labels, carried.flow, carried.trust, age)
+
+
+def _still(image: UInt8[np.ndarray, "h w 3"]) -> Motion:
+    cells = motion_shape(*image.shape[:2])
+    return Motion(np.zeros((*cells, 2), np.float32), np.ones(cells, np.float32))
+
+
+def _drawn(
+    place: Place, rng: np.random.Generator, limits: LabelledAugmentation, distances: tuple[int, int]
+) -> tuple[int, Callable[[LabelledImage], LabelledImage]]:
+    """The key frame's place, and what changes all frames alike."""
     key_position = max(0, place.position - int(rng.integers(distances[0], distances[1] + 1)))
     if key_position in unreadable(place.clip):
         key_position = int(rng.choice(key_frames(place.clip, place.position, distances)))
     seed = int(rng.integers(2**62))
     limits = dataclasses.replace(limits, color=dataclasses.replace(limits.color, noise=0.0))
-    current, key = (
-        augment_labelled(place.clip[index], np.random.default_rng(seed), limits)
-        for index in (place.position, key_position)
-    )
-    return KeyPair(key.image, current.image, current.labels)
+    return key_position, lambda sample: augment_labelled(sample, np.random.default_rng(seed), limits)

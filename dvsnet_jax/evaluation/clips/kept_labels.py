@@ -14,15 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from dvsnet_jax.datasets import camvid
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.reports.player import Frame
 from dvsnet_jax.evaluation.segmentation import Counting
+from dvsnet_jax.flow_colors import flow_to_rgb
+from dvsnet_jax.frame_motion import CELL
+from dvsnet_jax.inference.clip_motion import moving
 from dvsnet_jax.inference.streams import SegmentedFrame
 from dvsnet_jax.media.images import read_labels, resize_image, resize_labels, write_png
 from dvsnet_jax.media.json_lines import JsonLinesWriter
+from dvsnet_jax.media.motion.attached import Kind
+from dvsnet_jax.media.motion.field import Motion
 from dvsnet_jax.media.written_files import make_folder
 from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou
 
@@ -71,11 +77,14 @@ class KeptFrames:
     classes: Counting = "own"
     scores_are_targets: bool = True
     """Whether the policy holds the scores against its targets, so that both can be drawn over each other."""
+    motion: Kind | None = None
+    """What found the motion that was carried, which is found once more to be drawn."""
 
     def __iter__(self) -> Iterator[Frame]:
         folder = self.folder / "labels" / self.clip.name
         lines = (folder / _ROUTES).read_text(encoding="utf-8").splitlines()
-        for index, (text, (image, truth)) in enumerate(zip(lines, self.clip.frames, strict=True)):
+        frames = moving(self.clip.frames, self.motion)
+        for index, (text, ((image, truth), motion)) in enumerate(zip(lines, frames, strict=True)):
             line = json.loads(text)
             labels = read_labels(folder / f"{index:06d}.png")
             if self.classes == "camvid":  # one of Cityscapes' classes for each of CamVid's, so that colours stay
@@ -91,7 +100,13 @@ class KeptFrames:
                 targets=line["targets"] if index and self.scores_are_targets else [None] * len(line["targets"]),
                 truth=truth if (truth != VOID).any() else None,
                 mean_iou=right if math.isfinite(right) else None,
+                motion=None if motion is None else _drawn(motion),
             )
+
+
+def _drawn(motion: Motion) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Of what moves from the frame before to this one, each cell twice as high and wide; full colour at 20 pixels."""
+    return flow_to_rgb(-CELL * motion.flow, 20.0).repeat(2, 0).repeat(2, 1)
 
 
 def _finite(value: float) -> float | None:

@@ -222,7 +222,7 @@ def _step(
         out = networks.flow_and_feature(params, frame.images, keys.images, config)
     else:
         carried = carry(keys.carried, frame.motion, grid, (grid.height, grid.width))
-        out = networks.carried_flow(carried)
+        out = networks.carried_flow(params, frame.images, keys.images, keys.scores, carried, config)
     if keys.labels is not None and keys.maxima is not None:
         warped, maxima = warp_nearest(keys.labels, out.flow), warp_nearest(keys.maxima, out.flow)
     else:

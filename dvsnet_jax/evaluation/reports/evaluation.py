@@ -21,6 +21,7 @@ from dvsnet_jax.evaluation.evaluate import Evaluation
 from dvsnet_jax.evaluation.reports.page import Clip, Report
 from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.markdown import Table
+from dvsnet_jax.media.motion.attached import Kind
 from dvsnet_jax.metrics.calibration import bins, mean_absolute_error, rank_correlation
 from dvsnet_jax.metrics.segmentation import class_ious, mean_iou, pixel_accuracy
 from dvsnet_jax.policies import AccumulatedLoss, Budget, DynamicTarget, ExpectedConfidence
@@ -138,8 +139,10 @@ def evaluation_report(
     classes: Counting,
     title: str,
     facts: Sequence[tuple[str, str]] = (),
+    motion: Kind | None = None,
 ) -> Report:
-    """The report, with a player for the clips whose labels are kept in `folder`."""
+    """The report, with a player for the clips whose labels are kept in `folder`, which shows the motion too that was
+    carried, if one was."""
     total = pooled(evaluation.records)
     failed = [(f"Failed: {name}", error) for name, error in evaluation.failures.items()]
     ways = (("DVSNet", found["dvsnet"]), ("every frame", found["every_frame"]))
@@ -156,7 +159,9 @@ def evaluation_report(
             Clip(
                 name=clip.name,
                 grid=config.regions,
-                frames=KeptFrames(folder, clip, config.num_classes, classes, isinstance(config.policy, _BY_SCORE)),
+                frames=KeptFrames(
+                    folder, clip, config.num_classes, classes, isinstance(config.policy, _BY_SCORE), motion
+                ),
                 palette=label_palette(config.num_classes),
                 classes=cityscapes.CLASSES if config.num_classes == 19 else (),
             )

@@ -40,6 +40,9 @@ class Frame:
     """255 is void. The share of right pixels is counted from it and the labels, so both are of the same classes."""
     mean_iou: float | None = None
     """Of this frame alone, 0..1."""
+    motion: UInt8[np.ndarray, "rows columns 3"] | None = None
+    """Motion from the frame before it, drawn (`flow_colors`), of any size; None where there is none or it is not known.
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +135,10 @@ def _frame(frame: Frame, palette: np.ndarray, quality: int, longest_side: int) -
         "targets": [number(value) for value in frame.targets],
         "mean_iou": number(frame.mean_iou),
         "accuracy": None,
+        "motion": None,
     }
+    if frame.motion is not None:
+        content["motion"] = data_uri(jpeg_bytes(frame.motion, quality=quality), "image/jpeg")
     if frame.truth is not None:
         errors = np.where(frame.labels == frame.truth, _RIGHT, _WRONG).astype(np.uint8)
         errors[frame.truth == VOID] = _UNKNOWN

@@ -76,9 +76,12 @@ def pair_samples(
         key, current = (resize_legacy(frames, config.input_size) for frames in (key, current))
     keys, currents = split(key, grid), split(current, grid)
     small = preprocessing.half(currents), preprocessing.half(keys)
-    out = networks.flow_and_feature(params, *small, config) if carried is None else networks.carried_flow(carried)
     size = (grid.region_height, grid.region_width)
     key_scores = networks.segmentation_scores(params, keys, config)
+    if carried is None:
+        out = networks.flow_and_feature(params, *small, config)
+    else:
+        out = networks.carried_flow(params, *small, key_scores, carried, config)
     feature = networks.decision_input(*small, key_scores, out, config)
     warped, _ = upsample_argmax(warp_scores(key_scores, out.flow, out.scale), size)
     scores = networks.segmentation_scores(params, currents, config)

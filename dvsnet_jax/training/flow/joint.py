@@ -1,5 +1,6 @@
 """Stage 2b, the joint fine-tune (paper, section 4.1): the segmentation network stands, and the flow network with its
 scale head learns so that the *warped* scores of a key frame, 0 to 9 frames earlier, give the current frame's labels.
+Where motion is carried there is no flow network, and the scale field alone learns.
 
 The labels are the data's, or, where it has none, the segmentation network's own of the current frame: what the decision
 network will be asked about is agreement with those.
@@ -18,6 +19,7 @@ from jaxtyping import Array, Float, UInt8
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.training.segmentation_loss import cross_entropy
@@ -62,14 +64,16 @@ def train_step(
     key: UInt8[Array, "n h w 3"],
     current: UInt8[Array, "n h w 3"],
     labels: UInt8[Array, "n h w"],
-    *,
+    *carried: Float[Array, "n ..."],
     config: DVSNetConfig,
     training: JointTraining,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One step on one batch of pairs of frames (or crops of them), sides multiples of 16.
 
-    `segmentation` are that network's parameters, whatever they are. Metrics: the loss, the share of pixels whose warped
-    label is right, and the same with the key frame's labels as they are (`copied`).
+    `segmentation` are that network's parameters, whatever they are. `carried` are the fields of a `CarriedFlow` from
+    key to current frame, where that takes the flow network's place and its scale field alone is to learn. Metrics: the
+    loss, the share of pixels whose warped label is right, and the same with the key frame's labels as they are
+    (`copied`).
     """
     frozen = {"segmentation": segmentation}
     key_scores = networks.segmentation_scores(frozen, key, config)
@@ -78,8 +82,14 @@ def train_step(
         labels, _ = upsample_argmax(networks.segmentation_scores(frozen, current, config), size)
     labels = jax.lax.stop_gradient(labels)
 
+    small = preprocessing.half(current), preprocessing.half(key)
+
     def loss_of(params: Any) -> tuple[Array, Array]:
-        out = networks.flow_and_feature({"flow": params}, preprocessing.half(current), preprocessing.half(key), config)
+        if carried:
+            scores = jax.lax.stop_gradient(key_scores)
+            out = networks.carried_flow({"flow": params}, *small, scores, CarriedFlow(*carried), config)
+        else:
+            out = networks.flow_and_feature({"flow": params}, *small, config)
         warped = warp_scores(jax.lax.stop_gradient(key_scores), out.flow, out.scale)
         return cross_entropy(warped, labels, every=training.every), warped
 

@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.datasets.augment.key_pairs import draw_key_pair
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.datasets.augment.key_pairs import draw_carried_pair, draw_key_pair
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
 from dvsnet_jax.datasets.batches import Batches
 from dvsnet_jax.datasets.clips import Clip, Places, may_have_labels
@@ -38,6 +38,7 @@ def fine_tune(
     held_out: Sequence[Clip] | None = None,
     crops: LabelledAugmentation = CROPS,
     distances: tuple[int, int] = (0, 9),
+    motion: Literal["dis", "encoder"] = "dis",
     described: Any = None,
     on_step: Callable[[int, loop.Metrics], None] = lambda done, metrics: None,
     on_validation: Callable[[loop.Metrics], None] = lambda metrics: None,
@@ -48,6 +49,7 @@ def fine_tune(
       params: of all of DVSNet; segmentation stands, the decision network is not used.
       clips: frames of one video each, in order. Crops have sides that are multiples of 16.
       distances: least and greatest number of frames that the key frame is behind.
+      motion: what finds it between them, where `config.flow` is `CarriedMotionConfig`.
       described: what the clips are, for the run's settings: JSON values.
 
     Raises InputError where labels are to supervise and there are none, where held-out frames cannot be cut into the
@@ -60,9 +62,12 @@ def fine_tune(
         )
     check_regions(held_out or [], config)
     source = Places(clips, distances)
+    draw: Any = draw_key_pair
+    if isinstance(config.flow, CarriedMotionConfig):
+        draw = partial(draw_carried_pair, motion=motion)
     data = Batches(
         source, batch_size=local_batch(training.batch_size), seed=training.seed,
-        augment=partial(draw_key_pair, limits=crops, distances=distances),
+        augment=partial(draw, limits=crops, distances=distances),
         process=jax.process_index(), processes=jax.process_count(),
     )  # fmt: skip
     settings = {
@@ -70,8 +75,10 @@ def fine_tune(
         "frames": len(source), "crops": dataclasses.asdict(crops), "distances": distances,
         "segmentation": repr(config.segmentation), "flow": repr(config.flow),
         "began from (CRC-32)": fingerprint([params["segmentation"], params["flow"]]),
+        **({"motion": motion} if isinstance(config.flow, CarriedMotionConfig) else {}),
     }  # fmt: skip
     segmentation = replicate(params["segmentation"])
+    begin = jax.device_get(params["flow"])  # a state is donated: the caller's arrays are not to go with it
 
     def measure(state: TrainState) -> loop.Metrics:
         table = agreement_at_gaps({**params, "flow": state.params}, held_out or [], config)
@@ -81,7 +88,7 @@ def fine_tune(
     state = loop.run(
         folder,
         settings,
-        lambda: joint.start(params["flow"], training),
+        lambda: joint.start(begin, training),
         lambda state, batch: joint.train_step(state, segmentation, *batch, config=config, training=training),
         data,
         schedule,
