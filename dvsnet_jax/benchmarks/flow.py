@@ -19,6 +19,8 @@ from dvsnet_jax.flownet_config import FlowNet2Config, FlowNetwork
 from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params, pair_flow
 from dvsnet_jax.ops.correlation import correlation
 
+FAMILY = tuple(FlowNet2Config(network=network) for network in get_args(FlowNetwork))
+
 
 @dataclass(frozen=True)
 class Row:
@@ -73,14 +75,15 @@ def correlation_rows(
     return measure(cases, repeats)
 
 
-def network_rows(height: int = 384, width: int = 512, *, repeats: int = 3) -> list[Row]:
-    """Each network of the family on one pair of images of this size, seeded weights."""
+def network_rows(
+    height: int = 384, width: int = 512, *, configs: Sequence[FlowNet2Config] = FAMILY, repeats: int = 3
+) -> list[Row]:
+    """Each network, by default those of the family, on one pair of images of this size, seeded weights."""
     images = [
         jnp.asarray(np.random.default_rng(seed).integers(0, 256, (1, height, width, 3), np.uint8)) for seed in (0, 1)
     ]
     rows = []
-    for network in get_args(FlowNetwork):
-        config = FlowNet2Config(network=network)
+    for config in configs:
         params = jax.tree.map_with_path(
             lambda path, leaf: jnp.asarray(seeded_array("/".join(str(key.key) for key in path), leaf.shape)),
             abstract_flow_params(config),
@@ -90,7 +93,7 @@ def network_rows(height: int = 384, width: int = 512, *, repeats: int = 3) -> li
             return pair_flow(params, first, second, config)[0]
 
         # one network at a time: their weights are 0.65 GB together with FlowNet2's
-        (row,) = measure([(network, f"{height}×{width}", flow, (params, *images))], repeats)
+        (row,) = measure([(config.network, f"{height}×{width}", flow, (params, *images))], repeats)
         rows.append(Row(**{**row.as_json(), "multiply_adds": flow_cost(config, height, width).multiply_adds}))
     return rows
 

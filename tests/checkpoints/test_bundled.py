@@ -10,8 +10,10 @@ import pytest
 from tiny import TINY, tiny_params
 
 from dvsnet_jax import DVSNetConfig, checkpoints, networks
+from dvsnet_jax.checkpoints import bundled
 from dvsnet_jax.checkpoints.bundled import read_bundle, write_bundle
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.flownet_config import FlowNet2Config
 
 
 def test_bundled_weights_are_those_of_the_street_preset():
@@ -66,3 +68,15 @@ def test_numbers_past_half_precision_are_not_bundled(tmp_path):
     with pytest.raises(InputError, match="65504"):
         write_bundle(tmp_path / "b.npz", params, TINY)
     assert not (tmp_path / "b.npz").exists()
+
+
+def test_what_is_no_dvsnet_is_refused(tmp_path):
+    write_bundle(tmp_path / "b.npz", {"a": np.zeros(3, np.float32)}, FlowNet2Config())
+    with pytest.raises(InputError, match="b: holds a FlowNet2Config, expected all of DVSNet"):
+        read_bundle((tmp_path / "b.npz").read_bytes(), source="b")
+
+
+def test_an_incomplete_installation_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundled.resources, "files", lambda package: tmp_path)
+    with pytest.raises(InputError, match=r"street\.npz: the package's weights are missing; install dvsnet-jax again"):
+        checkpoints.load_bundled()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import av
 import jax
 import numpy as np
@@ -13,6 +15,7 @@ from tiny_files import write_images
 
 from dvsnet_jax import checkpoints
 from dvsnet_jax.cli import main
+from dvsnet_jax.cli.commands.train.flow_supervised import TrainFlow
 from dvsnet_jax.flow import estimate_flow
 from dvsnet_jax.flow_colors import flow_to_rgb
 from dvsnet_jax.flownet_config import FlowNet2Config
@@ -141,3 +144,31 @@ def test_info_says_what_does_not_fit(capsys):
     assert main(["info", "--size", "64x64"]) == 2
     assert "overlap 64 is too large" in capsys.readouterr().err
     assert main(["info", "--size", "big"]) == 2
+
+
+def test_a_networks_weights_are_imported(folder, tmp_path, monkeypatch, capsys):
+    """Reading such files is tested elsewhere."""
+    made = checkpoints.load_flow(folder / "weights")
+
+    def imported(path, *, network):
+        assert (path, network) == ("flownet-s.pth.tar", "FlowNetS")
+        return made
+
+    monkeypatch.setattr(checkpoints, "import_flow", imported)
+    call = ["import", "flownet-s.pth.tar", str(tmp_path / "ours"), "--network", "FlowNetS"]
+    assert main([*call, "--decision-from", "decision.ckpt"]) == 2 and not (tmp_path / "ours").exists()
+    assert "--decision-from does not go with a flow network alone; leave it out" in capsys.readouterr().err
+    assert main(call) == 0 and f"flownet-s.pth.tar → {tmp_path / 'ours'}: FlowNet2Config(" in capsys.readouterr().err
+    params, config = checkpoints.load_flow(tmp_path / "ours")
+    assert config == CONFIG
+    jax.tree.map(np.testing.assert_array_equal, params, made[0])
+
+
+def test_training_of_a_network_begins_with_its_checkpoint_or_fresh(folder, tmp_path):
+    options = TrainFlow(save_dir=tmp_path, network="FlowNetS", restore_from=str(folder / "weights"))
+    params, *rest = options._begin()
+    assert rest == [CONFIG, None, None]  # no DVSNet around it
+    jax.tree.map(np.testing.assert_array_equal, params, checkpoints.load_flow(folder / "weights")[0])
+    fresh, config, *_ = dataclasses.replace(options, restore_from=None, width=1 / 64)._begin()
+    assert config == CONFIG
+    jax.tree.map(np.testing.assert_array_equal, fresh, params)  # which seed 0 made

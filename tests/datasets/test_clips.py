@@ -148,3 +148,18 @@ def test_an_at_sign_in_a_folder_is_no_scale(tmp_path):
     for wrong in ("half", "-1", "nan", "inf"):
         with pytest.raises(InputError, match=wrong):
             clip_set(f"frames:{folder}@{wrong}")
+
+
+def test_going_through_a_clip_ends_where_it_does():
+    [drive] = clip_set("street:1:0:64x96")
+    part = Part(drive, 2, 5)
+    assert len(list(part)) == 3  # by IndexError
+    np.testing.assert_array_equal(part[0].image, drive[2].image)
+    for each, index in ((drive, -1), (drive, len(drive)), (part, 3), (part, -1), (Places([part]), 3)):
+        with pytest.raises(IndexError):
+            each[index]
+
+
+def test_what_is_held_out_is_there():
+    with pytest.raises(InputError, match="gone: to be held out, but no clip of street:1:0:64x96 is called so"):
+        clip_set("street:1:0:64x96", hold_out=["gone"])

@@ -205,3 +205,17 @@ def test_kept_frames_are_the_last_ones_wanted():
     kept.get(0, 0)
     kept.put(1, 0, np.zeros(10, np.uint8))
     assert [kept.get(0, number) is not None for number in range(3)] == [True, False, True] and kept.bytes == 30
+
+
+def test_images_past_what_is_kept_are_read_anew(tmp_path, small_memory):
+    write_images(tmp_path / "images", frames := clip(8))
+    images = UnlabelledClip(str(tmp_path / "images"))
+    for number in (7, 0, 5):
+        np.testing.assert_array_equal(images[number].image, frames[number])
+
+
+def test_a_video_that_was_changed_since_is_told(tmp_path, small_memory):
+    video = UnlabelledClip(str(write_video(tmp_path / "drive.mp4", clip(40))))
+    write_video(tmp_path / "drive.mp4", clip(20))
+    with pytest.raises(UnreadableFrame, match=r"drive\.mp4: frame 39 cannot be read again; did the file change\?"):
+        video[39]

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -322,6 +323,30 @@ def test_a_corrupt_clip_is_reported_and_the_command_fails(folder, weights, tmp_p
     bad.write_bytes(content)  # mended, it is tried again
     assert main([*call, "--no-consistency"]) == 0
     assert sorted(lines(tmp_path / "out")) == ["clip_0", "clip_2"]
+
+
+def test_the_command_interrupted_says_how_to_go_on(weights, tmp_path, capsys, monkeypatch):  # noqa: F811
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dvsnet_jax.evaluation.evaluate.evaluate", interrupted)
+    call = ["evaluate", "street:1:1:64x96", "--weights", weights, "--out", str(tmp_path / "out")]
+    assert main(call) == 130
+    assert "dvsnet: interrupted; the same command does only what is left" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_the_log_in_whole_lines(tmp_path, monkeypatch):
+    found = run(tmp_path, clips()[:2], 2)
+    log, path = ClipLog(tmp_path), tmp_path / "clips.jsonl"
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dvsnet_jax.evaluation.clips.log.os.fsync", full)
+    with pytest.raises(InputError, match=r"clips\.jsonl: cannot be written \(No space left on device\)"):
+        log.append(replace(found.records[0], clip="another"))
+    assert path.read_bytes() == before and "another" not in log.records
 
 
 def test_files_of_somebody_else_are_not_written_over(weights, tmp_path, capsys):  # noqa: F811

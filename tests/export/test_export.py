@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -82,6 +83,34 @@ def test_any_number_of_streams_each_of_which_can_restart(exported):
     restarts[3, 1] = True
     routes = assert_equal_to_direct(exported, tiny_params(), CONFIG, video(5, 3), restarts)
     assert routes[3, 1].all() and not routes[3, [0, 2]].all()
+
+
+def test_frames_that_do_not_fit_are_refused(exported):
+    program = load_program(exported)
+    state = program.init_state(2)
+    for frames, says in (
+        (np.zeros((2, 64, 95, 3), np.uint8), r"frames are uint8\[2, 64, 95, 3\]; the program takes .* --size"),
+        (np.zeros((2, 64, 96, 3), np.float32), r"frames are float32\[2, 64, 96, 3\]; the program takes uint8"),
+        (np.zeros((3, 64, 96, 3), np.uint8), "the state is for 2 streams, but there are 3 frames"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            program.step(state, frames)
+    with pytest.raises(ValueError, match=r"^is 96×64; the program takes .*frames of 64×96"):
+        program.start(96, 64)
+
+
+def test_a_started_program_steps_as_the_direct_call(exported):
+    """As `segment_source` steps it: compiled once, whatever the number of videos."""
+    program = load_program(exported)
+    frames = video(3)
+    state, step = program.start(64, 96)
+    compiled, named = program._compiled, program.init_state()
+    for frame in frames:
+        state, result = step(program.params, state, frame)
+        named, expected = program.step(named, frame)
+        jax.tree.map(np.testing.assert_array_equal, result, expected)
+    program.start(64, 96)
+    assert program._compiled is compiled
 
 
 def test_own_network_and_policy_travel_along(tmp_path):
@@ -192,6 +221,10 @@ def tampered(exported: Path, path: Path, change) -> Path:
     return path
 
 
+def seal(parts, manifest: bytes) -> None:
+    parts.update({"manifest.json": manifest, "manifest.sha256": hashlib.sha256(manifest).hexdigest().encode()})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -202,6 +235,10 @@ def tampered(exported: Path, path: Path, change) -> Path:
         (lambda parts: parts.update({"manifest.json": parts["manifest.json"].replace(b"50.0", b"10.0")}),
          r"manifest\.json is not as written"),
         (lambda parts: parts.pop("manifest.json"), r"has no manifest\.json"),
+        (lambda parts: seal(parts, b"[1]"), r"its manifest\.json is none of a dvsnet_jax program \(TypeError"),
+        (lambda parts: seal(parts, b"{"), r"its manifest\.json is none of a dvsnet_jax program \(JSONDecodeError"),
+        (lambda parts: seal(parts, parts["manifest.json"].replace(b'"float32"', b'"float64"')),
+         r"weight \S+ is float32\[.*\], expected float64\["),
     ],
 )  # fmt: skip
 def test_a_changed_part_is_refused(exported, tmp_path, change, message):
@@ -262,6 +299,7 @@ def rewritten(exported: Path, path: Path, *, program: bytes | None = None, **cha
         ({"platforms": ["cpu"]}, "its manifest says .* but its program is"),
         ({"program": b"no flatbuffer at all"}, "this jax .* cannot read it"),
         ({"classes": None}, "manifest lacks something"),
+        ({"version": "new"}, "is none of a dvsnet_jax program, but of 'dvsnet_jax program', version 'new'"),
     ],
 )
 def test_versions_and_platforms_are_checked(exported, tmp_path, changes, message):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dvsnet_jax.errors import InputError, do_all
+from dvsnet_jax.media import written_files
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.written_files import RECORD, WrittenFiles
 from dvsnet_jax.visualize import label_palette
@@ -151,6 +152,40 @@ def test_an_input_that_would_be_removed_is_told(tmp_path):
     for path in (os.path.relpath(tmp_path / "color" / "a.png"), tmp_path / "link.png"):
         with pytest.raises(InputError, match="is an input, but an earlier run wrote it"):
             written.check_kept([path])
+
+
+def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(InputError, match=r"cannot be the output folder \(no permission to write in it\)"):
+        WrittenFiles(tmp_path)
+    monkeypatch.undo()
+    (tmp_path / RECORD).mkdir()
+    with pytest.raises(InputError, match=f"{RECORD}: cannot be read .*; choose another folder with --out"):
+        WrittenFiles(tmp_path)
+
+
+def test_what_cannot_be_removed_stops_the_run_before_it_writes(tmp_path):
+    write(tmp_path, "a")
+    before = (tmp_path / RECORD).read_bytes()
+    (tmp_path / "labels" / "a.png").unlink()
+    (tmp_path / "labels" / "a.png" / "own").mkdir(parents=True)
+    record = WrittenFiles(tmp_path, overwrite=True)
+    with pytest.raises(InputError, match=r"a\.png: cannot be removed .*; remove it by hand"):
+        record.add(tmp_path / "labels" / "b.png")
+    assert (tmp_path / RECORD).read_bytes() == before
+
+
+def test_a_full_disk_is_told_and_what_was_noted_stays(tmp_path, monkeypatch):
+    record = WrittenFiles(tmp_path)
+    record.add(tmp_path / "a.png")
+
+    def full(file, lines):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(written_files, "write_all_or_nothing", full)
+    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); check that its folder"):
+        record.add(tmp_path / "b.png")
+    assert recorded(tmp_path) == {"a.png"}
 
 
 def failing(error: BaseException):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cache, partial
 
 import flax.linen as nn
 import jax
@@ -17,6 +17,7 @@ from dvsnet_jax.checkpoints.matching import flatten, unflatten
 from dvsnet_jax.config import DeepLabLiteConfig, DeepLabV2Config
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.networks import deeplab_lite, efficientnet_lite
+from dvsnet_jax.networks import segmentation as segmentation_network
 from dvsnet_jax.networks.efficientnet_lite import Block, efficientnet_lite_trunk
 from dvsnet_jax.networks.layers import BatchNorm
 from dvsnet_jax.training import warm_start
@@ -36,6 +37,9 @@ FEW = (Block(3, 2, 1, 4), Block(5, 2, 2, 6), Block(3, 1, 2, 6), Block(3, 2, 2, 6
 def few(monkeypatch):
     monkeypatch.setattr(efficientnet_lite, "LITE0", FEW)
     monkeypatch.setattr(deeplab_lite, "SKIPS", {16: "block3_expand", 8: "block2_expand", 4: "block1_expand"})
+    # Shapes of parameters are kept by configuration, which does not tell this trunk from the real one.
+    traced = segmentation_network._traced_params.__wrapped__
+    monkeypatch.setattr(segmentation_network, "_traced_params", cache(traced))
 
 
 def seeded(config=WHOLE):

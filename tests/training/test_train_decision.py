@@ -120,6 +120,37 @@ def test_flags_of_the_set(frames, made, tmp_path, capsys):
     assert main(data_flags(frames, tmp_path / "none", "--num-steps", "0")) == 2
 
 
+def test_a_set_made_elsewhere_is_not_written_over(frames, tmp_path, capsys):
+    (tmp_path / "X.npy").touch()
+    assert recipe("decision_data")(data_flags(frames, tmp_path)) == 1
+    assert "has an X.npy that was not made here (no settings.json)" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["X.npy"]
+
+
+def test_what_is_not_finite_and_a_damaged_part_are_named(frames, tmp_path, monkeypatch, capsys):
+    main, real = recipe("decision_data"), example_files.pair_samples
+
+    def not_finite(*args, **options):
+        sample = real(*args, **options)
+        return sample._replace(feature=sample.feature * np.nan)
+
+    with monkeypatch.context() as context:
+        context.setattr(example_files, "pair_samples", not_finite)
+        assert main(data_flags(frames, tmp_path / "nan", "--num-steps", "1")) == 1
+    assert "3.png: the networks' output for it is not finite; check the weights" in capsys.readouterr().err
+
+    with monkeypatch.context() as context:
+        context.setattr(example_files, "write_lines", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(data_flags(frames, tmp_path / "cut", "--num-steps", "1")) == 130
+    (part,) = (tmp_path / "cut" / "parts").iterdir()
+    part.write_bytes(part.read_bytes()[:100])
+    capsys.readouterr()
+    assert main(data_flags(frames, tmp_path / "cut", "--num-steps", "1")) == 1
+    assert f"{part}: cannot be read" in capsys.readouterr().err
+    part.unlink()
+    assert main(data_flags(frames, tmp_path / "cut", "--num-steps", "1")) == 0
+
+
 @pytest.mark.parametrize(
     "lines,says",
     [

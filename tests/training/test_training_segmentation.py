@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -73,10 +73,17 @@ class Small(nn.Module):
         return Convolution(self.config.num_classes, 1, use_bias=False, name="fc_out")(x), {}
 
 
+def take(patch, network):
+    """This network in DeepLab-Fast's place, with shapes of parameters of its own: they are kept by configuration."""
+    patch.setitem(segmentation_network._DEEPLABS, DeepLabFastConfig, network)
+    traced = segmentation_network._traced_params.__wrapped__
+    patch.setattr(segmentation_network, "_traced_params", cache(traced))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def small():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(segmentation_network._DEEPLABS, DeepLabFastConfig, Small)
+        take(patch, Small)
         patch.setattr(segmentation_run, "train_step", quick_step)
         yield
 
@@ -247,8 +254,7 @@ def test_parts_of_the_networks():
 @pytest.mark.parametrize("network", [CONFIG.segmentation, DeepLabLiteConfig(num_classes=4, decoder_widths=(8, 8, 8))])
 def test_the_real_networks_overfit(network):
     with pytest.MonkeyPatch.context() as patch:
-        patch.undo()
-        patch.setitem(segmentation_network._DEEPLABS, DeepLabFastConfig, networks.DeepLabFast)
+        take(patch, networks.DeepLabFast)
         batch = pictures(2, height=64, width=96, block=32)
         training = replace(TRAINING, learning_rate=0.01, trunk_rate=1.0)
         _, losses = trained(training, 40, batch, CONFIG.replace(segmentation=network), segmentation.train_step)

@@ -204,7 +204,8 @@ def _merge(folder: Path, parts: Sequence[Path], pairs: Sequence[FramePair]) -> N
 
 def _field(part: Path, name: str) -> np.ndarray:
     try:
-        with np.load(part, allow_pickle=False) as arrays:
+        # Opened here: a file that np.load opens by itself stays open where it is no zip.
+        with part.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return arrays[name]
     except Exception as error:  # zip and npy fail in many ways
         raise InputError(f"{part}: cannot be read ({error}); delete it, and the same command makes it again") from error

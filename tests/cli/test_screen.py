@@ -1,0 +1,60 @@
+"""What the command shows of its progress: bars where stderr is a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from dvsnet_jax.cli import screen
+from dvsnet_jax.cli.screen import progress_bar, step_progress, tell_pace
+from dvsnet_jax.inference.delivery import Summary
+from dvsnet_jax.inference.pacing import Pace
+
+
+@pytest.fixture(params=[True, False], ids=["terminal", "file"])
+def shown(request, monkeypatch, capsys):
+    """A function for what stands on the screen; nothing where stderr is a file."""
+    monkeypatch.setattr(
+        screen, "Console", lambda **options: Console(**options, width=100, force_terminal=request.param)
+    )
+
+    def shown(*texts):
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert all(text in told.err for text in texts) if request.param else told.err == ""
+
+    return shown
+
+
+def test_the_bar_over_a_source(shown):
+    with progress_bar("[b]drive", 8) as on_progress:
+        on_progress("compiling", 0)
+        on_progress("step", 6)
+    shown("[b]drive", " 75%", "6/8")  # a file's name is no markup
+
+
+def test_the_stage_is_told_while_nothing_else_moves(shown):
+    with progress_bar("drive", None) as on_progress:
+        on_progress("compiling", 0)
+    shown("drive", "compiling …", "0/?")
+
+
+def test_the_bar_over_the_steps_of_a_training(shown):
+    with step_progress("flow network", 40) as show:
+        show(30, "loss 1.5")
+    shown("flow network", "30/40", "loss 1.5")
+
+
+def test_one_process_of_several_shows_it(monkeypatch, capsys):
+    monkeypatch.setattr(screen, "Console", lambda **options: Console(**options, force_terminal=True))
+    monkeypatch.setattr(screen, "_is_first", lambda: False)
+    with step_progress("flow network", 40) as show:
+        show(30, "loss 1.5")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_rate_that_was_missed_is_told_apart_from_one_out_of_reach(capsys):
+    tell_pace("drive", Summary(frames=30, pace=Pace(asked=25.0, reached=20.0, share=0.2, light=0.01)))
+    told = capsys.readouterr().err
+    assert "--fps 25 was missed: the frame step kept 20.00 frames/s with 20.0% of regions" in told
+    assert "with reading and writing" not in told  # no time was taken
