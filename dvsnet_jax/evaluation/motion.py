@@ -15,8 +15,10 @@ from jaxtyping import Array, UInt8
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.markdown import Table
+from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.motion.attached import Kind, with_motion
 from dvsnet_jax.media.motion.field import Motion, for_step
 from dvsnet_jax.media.sources import Frame, Source
@@ -99,6 +101,20 @@ class Segmented:
                     share = _same(self._scores[key], flow, scale, self._labels[key + gap], self._grid)
                     same[gap].append(float(share))
         return {gap: 100 * float(np.mean(shares)) for gap, shares in same.items()}
+
+
+def read_images(
+    source: Source, most: int, names: Sequence[str] = (), *, scale: float = 1.0
+) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """The first frames of a source, those whose names begin so, resized. InputError for one that is unreadable."""
+    images = []
+    with closing(with_motion(source, None)) as frames:  # type: ignore[type-var]
+        for frame, _ in taken(frames, most, names):
+            if frame.image is None:
+                raise InputError(str(frame.error)) from frame.error
+            height, width = (round(side * scale) for side in frame.image.shape[:2])
+            images.append(frame.image if scale == 1 else resize_image(frame.image, (height, width)))
+    return images
 
 
 def found_motion(source: Source, kind: Kind, most: int, names: Sequence[str] = ()) -> tuple[list[Motion | None], float]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext, suppress
 from fractions import Fraction
 from functools import partial
+from types import MappingProxyType
 
 import av
 import numpy as np
@@ -17,6 +19,8 @@ from dvsnet_jax.media.atomic import atomic_path
 
 _BT709 = 1  # FFmpeg's number for it, the same for matrix, primaries and transfer
 _LIMITED = 1
+# x264's default preset would be the slowest part of the program.
+_QUICK: Mapping[str, str] = MappingProxyType({"preset": "veryfast", "crf": "20"})
 
 
 class VideoWriter:
@@ -30,8 +34,15 @@ class VideoWriter:
     frames are refused: a video of those after a gap would look like the whole.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, frame_rate: float | Fraction) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        frame_rate: float | Fraction,
+        options: Mapping[str, str] = _QUICK,
+    ) -> None:
+        """`options` are libx264's; by default quick ones, good enough to look at."""
+        self.path, self._options = path, dict(options)
         self._rate = Fraction(frame_rate).limit_denominator(65535)
         self._stack: ExitStack | None = None
         self._size: tuple[int, int] | None = None
@@ -70,8 +81,7 @@ class VideoWriter:
             file = stack.enter_context(path.open("wb"))
             container = av.open(file, "w", format="mp4")
             stack.push(partial(_close_container, container))
-            # Fast, and good enough to look at; the default preset would be the slowest part of the program.
-            stream = container.add_stream("libx264", rate=self._rate, options={"preset": "veryfast", "crf": "20"})
+            stream = container.add_stream("libx264", rate=self._rate, options=self._options)
             stream.height, stream.width = height + height % 2, width + width % 2
             stream.pix_fmt = "yuv420p"
             codec = stream.codec_context

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, UInt8
+import numpy as np
+from jaxtyping import Array, Bool, Float, UInt8
 
 from dvsnet_jax.ops.upsample_argmax import VOID
 
@@ -95,6 +96,12 @@ class RegionGrid:
     @property
     def padded_width(self) -> int:
         return self.columns * self.region_width - 2 * self.overlap * (self.columns - 1)
+
+    def within_frame(self) -> Bool[np.ndarray, "regions h w"]:
+        """The pixels of the regions that are not padding."""
+        rows, columns = np.arange(self.region_height), np.arange(self.region_width)
+        inside = [(top + rows < self.height)[:, None] & (left + columns < self.width) for top, left in self.corners]
+        return np.stack(inside)
 
     @property
     def corners(self) -> list[tuple[int, int]]:

@@ -83,7 +83,7 @@ def test_every_command_says_all_of_it_when_asked(words, capsys):
         (FineTuneFlow, CROPS, set()),
         (TrainDecision, DecisionTraining(), set()),
         (Accelerate, Acceleration().joint, set()),
-        (Accelerate, Acceleration(), {"decision"}),
+        (Accelerate, Acceleration(), {"decision", "motion"}),
         (Accelerate, CROPS, set()),
         (RunOptions, Schedule(steps=1), set()),
         (FeatureAblation, config.DecisionConfig(), set()),
@@ -127,7 +127,7 @@ SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
     ("arguments", "status", "told"),
     [
         (["train"], 2, "Expected one of {segmentation, flow-pairs, flow-supervised, flow-joint, decision-data"),
-        (["measure"], 2, "Expected one of {segmentation, flow, speed"),
+        (["measure"], 2, "Expected one of {segmentation, flow, motion, speed"),
         (["train", "segmentation"], 2, "Missing from dvsnet train segmentation: --save-dir"),
         (["train", "segmentation", *RUN], 2, "dvsnet: --data is missing; add it, such as --data folder:"),
         (["accelerate", *RUN], 2, "dvsnet: --data is missing; add it, such as --data video:drive.mp4"),
@@ -189,7 +189,9 @@ def test_interrupted_it_says_how_to_go_on(monkeypatch, capsys):
     assert capsys.readouterr().err == "dvsnet: interrupted; --json has what was measured until now\n"
 
 
-@pytest.mark.parametrize("command", [["accelerate"], ["train", "flow-supervised"], ["train", "flow-joint"]])
+@pytest.mark.parametrize(
+    "command", [["accelerate", "--motion", "paper"], ["train", "flow-supervised"], ["train", "flow-joint"]]
+)
 def test_weights_without_a_flow_network_have_none_to_train(command, monkeypatch, capsys):
     carried = TINY.replace(flow=config.CarriedMotionConfig(), decision=config.LocalDecisionConfig())
     monkeypatch.setattr(warm_start, "restore", lambda path: ({}, carried))

@@ -236,7 +236,7 @@ def _step(
         scale = jnp.ones_like(out.scale) if warping == "unscaled" else out.scale
         warped_scores = warp_scores(keys.scores, out.flow, scale)
         warped, maxima = upsample_argmax(warped_scores, (grid.region_height, grid.region_width))
-    counted = _within_frame(grid)
+    counted = grid.within_frame()
     evidence = evidence_of(params, frame.images, keys.images, keys.scores, out, config)
     score, loss = evidence.score, accumulated_loss(keys.loss, evidence.score)
     agreement = 100 * ((warped == frame.labels) & counted).sum((1, 2)) / counted.sum((1, 2))
@@ -275,9 +275,3 @@ def _least_rise(score: Float[Array, "regions"], moves: TargetMoves) -> Float[Arr
     # A target that never rose is where it is, whatever the rise.
     never = jnp.where(missing < 0, 0.0, MOST_RISE)
     return jnp.where(moves.warped == 0, never, jnp.clip(missing / jnp.maximum(moves.warped, 1), 0.0, MOST_RISE))
-
-
-def _within_frame(grid: RegionGrid) -> Bool[np.ndarray, "regions h w"]:
-    """The pixels of the regions that are not padding."""
-    rows, columns = np.arange(grid.region_height), np.arange(grid.region_width)
-    return np.stack([(top + rows < grid.height)[:, None] & (left + columns < grid.width) for top, left in grid.corners])

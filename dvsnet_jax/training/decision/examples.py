@@ -88,9 +88,7 @@ def pair_samples(
     segmented, _ = upsample_argmax(scores, size)
     known = have_scores(key_scores) & have_scores(scores)
 
-    rows, columns = (np.arange(length) for length in size)
-    within = [(top + rows < grid.height)[:, None] & (left + columns < grid.width) for top, left in grid.corners]
-    counted = np.tile(np.stack(within), (key.shape[0], 1, 1))
+    counted = np.tile(grid.within_frame(), (key.shape[0], 1, 1))
     pixels = counted.sum((1, 2))  # by numpy, as XLA takes seconds to fold it
     stayed, _ = upsample_argmax(key_scores, size)
 

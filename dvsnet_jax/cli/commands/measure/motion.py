@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,8 +14,6 @@ from dvsnet_jax.cli.option_types import Count, Counts, Names, Positive, option
 from dvsnet_jax.cli.screen import tell
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from dvsnet_jax.evaluation.motion import Carried, Segmented
     from dvsnet_jax.media.sources import Source
 
@@ -57,21 +54,29 @@ class MeasureMotion:
 
         from dvsnet_jax.cli.weights import load_weights
         from dvsnet_jax.config import CarriedMotionConfig
-        from dvsnet_jax.evaluation.motion import Segmented, table
+        from dvsnet_jax.errors import InputError
+        from dvsnet_jax.evaluation.motion import Segmented, read_images, table
         from dvsnet_jax.markdown import markdown_table
         from dvsnet_jax.media.motion.attached import choose
         from dvsnet_jax.media.sources import open_source
+        from dvsnet_jax.media.video_writer import VideoWriter
 
         params, config = load_weights(self.weights, None)
         for place in self.inputs:
-            images = self._images(open_source(place))
+            images = read_images(open_source(place), self.most, self.only, scale=self.scale)
+            if len(images) <= max(self.gaps):
+                raise InputError(f"{place}: {len(images)} frames, but {max(self.gaps) + 1} or more are needed")
             for coding in self.encoded:
                 with tempfile.TemporaryDirectory() as folder:
                     source = open_source(place)
                     if coding != "as-is":
-                        source = open_source(_encode(Path(folder) / f"{source.name}.mp4", images, _CODED[coding]))
+                        path = Path(folder) / f"{source.name}.mp4"
+                        with VideoWriter(path, frame_rate=15, options=_CODED[coding]) as video:
+                            for image in images:
+                                video.write(image)
+                        source = open_source(path)
                     names = self.only if coding == "as-is" else ()
-                    frames = images if coding == "as-is" else self._images(source, names)
+                    frames = images if coding == "as-is" else read_images(source, self.most)
                     tell(f"{source.name}, {coding}: segmenting {len(frames)} frames")
                     print(f"\n{source.name}, {coding}, {frames[0].shape[0]}×{frames[0].shape[1]}:\n")
                     segmented = Segmented(params, config, frames)
@@ -80,24 +85,6 @@ class MeasureMotion:
                         rows.append(segmented.by_flow_network(params, config, gaps=self.gaps, every=self.every))
                     print(markdown_table(table(rows, choose(source).kind)), flush=True)
         return 0
-
-    def _images(self, source: Source, names: tuple[str, ...] | None = None) -> list[np.ndarray]:
-        from dvsnet_jax.errors import InputError
-        from dvsnet_jax.evaluation.motion import taken
-        from dvsnet_jax.media.images import resize_image
-        from dvsnet_jax.media.motion.attached import with_motion
-
-        images = []
-        with closing(with_motion(source, None)) as frames:  # type: ignore[type-var]
-            for frame, _ in taken(frames, self.most, self.only if names is None else names):
-                if frame.image is None:
-                    raise InputError(str(frame.error)) from frame.error
-                height, width = (round(side * self.scale) for side in frame.image.shape[:2])
-                anew = self.scale != 1 and names is None
-                images.append(resize_image(frame.image, (height, width)) if anew else frame.image)
-        if len(images) <= max(self.gaps):
-            raise InputError(f"{source.name}: {len(images)} frames, but {max(self.gaps) + 1} or more are needed")
-        return images
 
     def _rows(self, source: Source, segmented: Segmented, names: tuple[str, ...]) -> list[Carried]:
         import dataclasses
@@ -119,16 +106,3 @@ class MeasureMotion:
             carried = segmented.along(kind, motions, gaps=self.gaps, every=self.every)
             rows.append(dataclasses.replace(carried, host=host))
         return rows
-
-
-def _encode(path: Path, images: list[np.ndarray], options: dict[str, str]) -> Path:
-    import av
-
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=15, options=options)
-        stream.height, stream.width = images[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        for image in images:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
-        container.mux(stream.encode())
-    return path
