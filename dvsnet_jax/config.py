@@ -208,14 +208,19 @@ class DVSNetConfig:
         return self.regions[0] * self.regions[1]
 
     @property
-    def takes_motion(self) -> bool:
-        """Whether the frame step wants the motion of each frame (`segment_frame`'s `motion`)."""
-        return isinstance(self.flow, CarriedMotionConfig) and not self.flow.searched
+    def carries_motion(self) -> bool:
+        """Whether motion from frame to frame is chained, in place of a flow network."""
+        return isinstance(self.flow, CarriedMotionConfig)
 
     @property
     def searches_motion(self) -> bool:
         """Whether the frame step carries motion that it searches for itself."""
         return isinstance(self.flow, CarriedMotionConfig) and self.flow.searched
+
+    @property
+    def takes_motion(self) -> bool:
+        """Whether the frame step wants the motion of each frame (`segment_frame`'s `motion`)."""
+        return self.carries_motion and not self.searches_motion
 
     def __post_init__(self) -> None:
         if len(self.regions) != 2 or min(self.regions) < 1:

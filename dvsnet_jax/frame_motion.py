@@ -9,6 +9,9 @@ from jaxtyping import Array, Float
 
 CELL = 8
 """Pixels of the frame along each side of a cell of the motion's grid."""
+SAME_SCENE = 0.3
+"""Likeness (`media.motion.likeness`) from which on two frames count as neighbours. Of street videos at 15 to 25 Hz
+neighbours had 0.70 to 0.95, frames five apart 0.36 and more, frames of different videos at most 0.21."""
 
 
 def motion_shape(height: int, width: int) -> tuple[int, int]:

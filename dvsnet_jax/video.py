@@ -19,7 +19,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Shaped, UInt8
 
 from dvsnet_jax import networks, preprocessing
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import CELL, CarriedFlow, FrameMotion
 from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.ops.carried_motion import carry, carry_cells, still
@@ -78,7 +78,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
         key_images=jnp.zeros((regions, h // 2, w // 2, 3), images.dtype),
         key_scores=scores,
         key_features=features,
-        carried=still(regions, grid) if isinstance(config.flow, CarriedMotionConfig) else None,
+        carried=still(regions, grid) if config.carries_motion else None,
         policy=config.policy.init(regions),
         started=jnp.zeros(frames.shape[0], bool),
         previous_images=jnp.zeros((regions, h // 2, w // 2, 3), images.dtype) if config.searches_motion else None,
@@ -249,8 +249,9 @@ _traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it
 
 
 def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:
-    carries = config.takes_motion or config.searches_motion
-    if carries != (state.carried is not None) or config.searches_motion != (state.previous_images is not None):
+    if config.carries_motion != (state.carried is not None) or config.searches_motion != (
+        state.previous_images is not None
+    ):
         raise ValueError("the state is of a configuration with another kind of flow; call init_state again")
     if motion is None and config.takes_motion:
         raise ValueError(

@@ -32,6 +32,11 @@ def moving(frames: int, height: int = 144, width: int = 240, seed: int = 0) -> n
     return np.stack([big[j : j + height, i : i + width] for i, j in zip(x - x.min(), y - y.min(), strict=True)])
 
 
+def with_a_cut(before: int = 4, after: int = 4, height: int = 144, width: int = 240) -> np.ndarray:
+    """So many frames of one scene, then of another."""
+    return np.concatenate([moving(before, height, width), moving(after, height, width, seed=5)])
+
+
 def write(path: Path, frames: np.ndarray, codec: str = "libx264", **options: object) -> str:
     """Encodes at 25 frames a second; `options` are the encoder's, with _ for -."""
     settings = {name.replace("_", "-"): str(value) for name, value in options.items()}

@@ -9,12 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from dvsnet_jax import (
+    CarriedMotionConfig,
     DecisionConfig,
     DeepLabFastConfig,
     DVSNetConfig,
+    FixedInterval,
     FlowFunction,
     FlowNet2sConfig,
     FlowOutput,
+    LocalDecisionConfig,
     SegmentationFunction,
     networks,
 )
@@ -85,6 +88,19 @@ def _simple_params():
     segmentation = {"add": jnp.zeros(3), "red": jnp.float32(-1), "value": jnp.float32(0)}
     flow = {name: jnp.float32(0) for name in ("flow", "scale", "feature")} | {"red": jnp.float32(-1)}
     return {"segmentation": segmentation, "flow": flow, "decision": decision}
+
+
+CARRIED = SIMPLE.replace(
+    flow=CarriedMotionConfig(), decision=LocalDecisionConfig(grid=(4, 4), width=2), policy=FixedInterval(4)
+)
+"""The same with motion that is given and carried."""
+
+
+def carried_params(config=CARRIED):
+    """Of `CARRIED` or one of its kind: fresh, but for the segmentation network."""
+    made = networks.init_params(jax.random.key(0), config)
+    own = {name: tree for name, tree in made.items() if tree}  # there is no flow network to have parameters
+    return own | {"segmentation": _simple_params()["segmentation"]}
 
 
 def marked(frames: int, streams: int = 1) -> np.ndarray:

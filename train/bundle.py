@@ -2,9 +2,9 @@ r"""The last step of a release: weights in the form that comes with the package.
 
     python train/bundle.py WEIGHTS [OUT.npz] [--limit 30 | --target 90]
 
-Rounds them to float16 and writes dvsnet_jax/weights/street.npz (or OUT). Of weights that carry motion the decision
-network alone is written, to street_carried.npz: its segmentation network is street.npz's. What is measured afterwards
-is measured with the rounded ones: they are what users get.
+Rounds them to float16 and writes dvsnet_jax/weights/street.npz (or OUT). Of weights that carry motion the
+segmentation network is left out, being street.npz's, and the rest is written to street_carried.npz. What is measured
+afterwards is measured with the rounded ones: they are what users get.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from dvsnet_jax import AccumulatedLoss, ExpectedConfidence, checkpoints
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalPositive, Positional
 from dvsnet_jax.cli.running import run_recipe
-from dvsnet_jax.config import CarriedMotionConfig
 
 PLACE = Path(dvsnet_jax.__file__).parent / "weights"
 
@@ -45,7 +44,7 @@ class Bundle:
             config = config.replace(policy=AccumulatedLoss(self.limit))
         if self.target:
             config = config.replace(policy=ExpectedConfidence(self.target))
-        carries = isinstance(config.flow, CarriedMotionConfig)
+        carries = config.carries_motion
         if carries:  # the segmentation network is in the other file
             params = {name: params[name] for name in ("flow", "decision") if name in params}
         out = self.out or PLACE / (checkpoints.CARRIED if carries else checkpoints.BUNDLE)

@@ -208,9 +208,8 @@ def _timer(
 
     On a CPU one step, to its end. On an accelerator many, handed over while it works, as in a video.
     """
-    held = [
-        step(params, state, frames, None, motion)[0]
-    ]  # the first frame segments everything; from then on the policy decides
+    # The first frame segments everything; from then on the policy decides.
+    held = [step(params, state, frames, None, motion)[0]]
     steps = 1 if jax.default_backend() == "cpu" else _STEPS
 
     def run(count: int) -> float:

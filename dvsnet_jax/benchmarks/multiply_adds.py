@@ -12,7 +12,7 @@ import jax.extend.core as jex
 import jax.numpy as jnp
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params, pair_flow
@@ -105,7 +105,7 @@ def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Par
 
 def _flow_of(params: networks.Params, half: Any, scores: Any, config: DVSNetConfig) -> tuple[Any, int]:
     """What the light path gives for a region, and its multiply-adds."""
-    if isinstance(config.flow, CarriedMotionConfig):
+    if config.carries_motion:
         cells = (1, half.shape[1] // 4, half.shape[2] // 4)
         shapes: list[Any] = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((*cells, 2), cells, (1,))]
         light = partial(networks.carried_flow, config=config)

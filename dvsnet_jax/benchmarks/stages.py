@@ -16,7 +16,7 @@ import numpy as np
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.benchmarks.frame_step import seconds_of, step_timer, still_motion
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.markdown import Table
 from dvsnet_jax.media.images import resize_image
@@ -56,7 +56,7 @@ def time_stages(
     """Times of the light path's stages, and of the whole step with nothing segmented (last), one stream, prepared
     parameters. Stages alone are compiled without their neighbours, so their sum is not quite the whole. Where motion is
     carried, what finds it on the host comes first."""
-    carries = isinstance(config.flow, CarriedMotionConfig)
+    carries = config.carries_motion
     params = networks.prepare(params, config)
     grid = region_grid(config, height, width)
     rng = np.random.default_rng(0)

@@ -29,7 +29,7 @@ from dvsnet_jax.media.atomic import atomic_path
 BUNDLE = "street.npz"
 """Its name, in the package's folder `weights`: all networks, the flow network among them."""
 CARRIED = "street_carried.npz"
-"""The decision network and configuration for carried motion, around the same segmentation network."""
+"""Scale field, decision network and configuration for carried motion, around the same segmentation network."""
 _CONFIG = "config.json"
 _SUM = "sha256"
 
@@ -41,12 +41,11 @@ def load_bundled(motion: Literal["paper", "carried"] = "paper") -> tuple[network
     each frame (`CarriedMotionConfig`) and is better and faster. Raises InputError where a file is missing (an
     incomplete installation) or damaged.
     """
-    params, config = read_bundle(_content(BUNDLE), source=BUNDLE)
-    if motion == "carried":
-        carried, config = _parts(_content(CARRIED), source=CARRIED)
-        params = {"segmentation": params["segmentation"], **carried}
-        check_shapes(flatten(params), networks.abstract_params(config), source=CARRIED)
-    return params, config
+    if motion == "paper":
+        return read_bundle(_content(BUNDLE), source=BUNDLE)
+    whole, _ = _parts(_content(BUNDLE), source=BUNDLE)
+    carried, config = _parts(_content(CARRIED), source=CARRIED)
+    return _checked({"segmentation": whole["segmentation"], **carried}, config, source=f"{BUNDLE} and {CARRIED}")
 
 
 def _content(name: str) -> bytes:
@@ -61,7 +60,10 @@ def _content(name: str) -> bytes:
 
 def read_bundle(content: bytes, *, source: str) -> tuple[networks.Params, DVSNetConfig]:
     """What `write_bundle` wrote. Raises InputError for anything else."""
-    params, config = _parts(content, source=source)
+    return _checked(*_parts(content, source=source), source=source)
+
+
+def _checked(params: networks.Params, config: DVSNetConfig, *, source: str) -> tuple[networks.Params, DVSNetConfig]:
     check_shapes(flatten(params), networks.abstract_params(config), source=source)
     return params, config
 

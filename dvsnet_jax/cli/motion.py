@@ -29,15 +29,16 @@ def carried(motion: MotionName, config: DVSNetConfig) -> DVSNetConfig:
     """The configuration with what `--motion` asks for. Raises `UsageError` for motion that the weights are not for."""
     from dvsnet_jax.config import CarriedMotionConfig
 
-    carries = isinstance(config.flow, CarriedMotionConfig)
-    if isinstance(config.flow, CarriedMotionConfig) and motion != "auto":
-        config = config.replace(flow=dataclasses.replace(config.flow, searched=motion == "network"))
-    if carries and motion == "paper":
+    if motion == "auto":
+        return config
+    if isinstance(config.flow, CarriedMotionConfig) and motion == "paper":
         raise UsageError(
             "--motion paper needs a flow network, and these weights carry motion that is found outside; leave it out, "
             "or take weights with a flow network"
         )
-    if not carries and motion not in ("auto", "paper"):
+    if isinstance(config.flow, CarriedMotionConfig):
+        return config.replace(flow=dataclasses.replace(config.flow, searched=motion == "network"))
+    if motion != "paper":
         raise UsageError(
             f"--motion {motion}: these weights find motion by their own flow network, and their decisions are trained "
             f"for that; leave it out, or fit weights to it: dvsnet accelerate --motion dis"

@@ -16,13 +16,13 @@ from jaxtyping import Array, UInt8
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
+from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.markdown import Table
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.motion.attached import Kind, with_motion
 from dvsnet_jax.media.motion.field import Motion, for_step
 from dvsnet_jax.media.sources import Frame, Source
-from dvsnet_jax.ops.carried_motion import carry, still
+from dvsnet_jax.ops.carried_motion import carry_alone, still
 from dvsnet_jax.ops.regions import RegionGrid, split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
@@ -49,11 +49,10 @@ class Segmented:
     """Frames of one video, each segmented whole, in one region."""
 
     def __init__(self, params: networks.Params, config: DVSNetConfig, images: Sequence[UInt8[np.ndarray, "h w 3"]]):
-        self._params = params
-        self._config = config.replace(regions=(1, 1), overlap=0)
+        config = config.replace(regions=(1, 1), overlap=0)
         self._height, self._width = images[0].shape[:2]
         self._grid = RegionGrid.fit(self._height, self._width, (1, 1), 0)
-        found = [_segmented(params, jnp.asarray(image[None]), self._config, self._grid) for image in images]
+        found = [_segmented(params, jnp.asarray(image[None]), config, self._grid) for image in images]
         self._small, self._scores, self._labels = zip(*found, strict=True)
 
     def __len__(self) -> int:
@@ -72,7 +71,7 @@ class Segmented:
         def flows(key: int) -> _Flows:
             carried = still(1, self._grid)
             for step in steps[key + 1 :]:
-                carried = _carry(carried, step, self._grid, (self._height, self._width))
+                carried = carry_alone(carried, step, self._grid, (self._height, self._width))
                 yield carried.flow, None
 
         unknown = sum(motion is None for motion in motions[1:])
@@ -155,11 +154,6 @@ def _segmented(params: networks.Params, frames: Array, config: DVSNetConfig, gri
     images = split(frames, grid)
     scores = networks.segmentation_scores(params, images, config)
     return preprocessing.half(images), scores, upsample_argmax(scores, (grid.region_height, grid.region_width))[0]
-
-
-@partial(jax.jit, static_argnames=("grid", "size"))
-def _carry(carried: CarriedFlow, motion: FrameMotion, grid: RegionGrid, size: tuple[int, int]) -> CarriedFlow:
-    return carry(carried, motion, grid, size)
 
 
 @jax.jit

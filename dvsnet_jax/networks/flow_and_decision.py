@@ -113,7 +113,7 @@ def decision_input(
     """
     if isinstance(config.decision, LocalDecisionConfig):
         grid = config.decision.grid
-        if not isinstance(config.flow, CarriedMotionConfig):
+        if not config.carries_motion:
             return warp_cues(current, key, key_scores, out.flow, out.scale, grid)
         own, warped = out.feature[..., : len(CARRIED_CUES)], out.feature[..., len(CARRIED_CUES) :]
         cues = warp_cues(current, key, key_scores, out.flow, out.scale, grid, warped)

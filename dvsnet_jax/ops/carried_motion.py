@@ -38,6 +38,10 @@ def carry(
     return carry_cells(carried, cells[..., :2], cells[..., 2])
 
 
+carry_alone = jax.jit(carry, static_argnames=("grid", "size"))
+"""`carry` as a program of its own, for what chains motion outside of the frame step."""
+
+
 def carry_cells(
     carried: CarriedFlow, step: Float[Array, "regions h w 2"], trust: Float[Array, "regions h w"]
 ) -> CarriedFlow:

@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Shaped
 
+from dvsnet_jax.frame_motion import SAME_SCENE
 from dvsnet_jax.ops.warp import warp
 
 _LEVELS = ((5, 2), (4, 2), (3, 2), (2, 2))
@@ -21,7 +22,6 @@ _BLOCK = 5  # pixels of a level along the side of what is compared
 _REFINED = 2  # times, at the finest
 _LEAST = 8  # pixels of a level's shorter side: smaller ones have nothing to tell
 _NOISE = 1.0  # grey levels, squared, as `media.motion.likeness` has it
-_SAME_SCENE = 0.3
 
 
 def search_motion(
@@ -45,7 +45,7 @@ def search_motion(
             flow = _smooth(flow + _parts_of_pixels(here, warp(there, flow * scale)) / scale)
     flow = jax.image.resize(flow, (flow.shape[0], *grid, 2), "linear", antialias=True)
     whole, trust = _likeness(now[3], warp(before[3], flow))
-    return jnp.where((whole >= _SAME_SCENE)[:, None, None, None], flow, jnp.nan), trust
+    return jnp.where((whole >= SAME_SCENE)[:, None, None, None], flow, jnp.nan), trust
 
 
 def _pyramid(images: Shaped[Array, "n h w 3"]) -> dict[int, Float[Array, "n h2 w2 1"]]:

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import jax
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
 from dvsnet_jax.datasets.clips import Clip
 from dvsnet_jax.training.decision.clip_pairs import clip_pairs
@@ -82,7 +82,7 @@ def accelerate(
     """
     folder = Path(folder)
     check_shared(folder)
-    carries = isinstance(config.flow, CarriedMotionConfig)
+    carries = config.carries_motion
     if jax.tree.leaves(params.get("flow")):
         on_stage("scale field" if carries else "flow")
         flow = fine_tune(
@@ -112,7 +112,7 @@ def learn_decision(
     """The second half of `accelerate`: a fresh decision network for segmentation and flow as they are."""
     folder = Path(folder)
     on_stage("decision data")
-    motion = options.motion if isinstance(config.flow, CarriedMotionConfig) else None
+    motion = options.motion if config.carries_motion else None
     for name, source, count in (("train", clips, options.pairs), ("val", held_out, max(1, options.pairs // 4))):
         pairs, read = clip_pairs(source, count, options.distances, seed=options.decision.seed, motion=motion)
         place = folder / "decision-data" / name

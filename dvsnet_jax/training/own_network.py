@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.protocols import SegmentationFunction
 
@@ -44,7 +44,7 @@ def in_place_of(
     """
     config = config.replace(segmentation=own)
     fresh = networks.init_params(jax.random.key(0), config)
-    if isinstance(config.flow, CarriedMotionConfig):  # its scale field reads the classes
+    if config.carries_motion:  # its scale field reads the classes
         return {**fresh, "segmentation": own_params}, config
     flow = params["flow"]
     if fresh["flow"]["predict_scale"]["biases"].shape != flow["predict_scale"]["biases"].shape:

@@ -50,7 +50,7 @@ def begin(
 def restore_with_flow(path: str) -> tuple[networks.Params, DVSNetConfig]:
     """A checkpoint as it is. Raises InputError for one without a flow network, where that is to learn."""
     params, config = restore(path)
-    if isinstance(config.flow, CarriedMotionConfig):
+    if config.carries_motion:
         raise InputError(f"{path}: has no flow network to train, motion is given with its frames; take other weights")
     return params, config
 

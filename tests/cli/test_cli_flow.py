@@ -8,7 +8,7 @@ import av
 import jax
 import numpy as np
 import pytest
-from motion_files import STEP, moving
+from motion_files import STEP, with_a_cut
 from PIL import Image
 from tiny import video
 from tiny_files import write_images
@@ -81,7 +81,7 @@ def test_a_folder_as_video(run, folder):
 
 
 def test_motion_of_a_video_as_the_segmentation_is_carried_along(run, folder):
-    frames = np.concatenate([moving(3), moving(2, seed=5)])
+    frames = with_a_cut(3, 2)
     write_images(folder / "moving", frames)
     status, _, err = run("moving", "--motion", "auto", "--out", "motion.mp4", "--max-length", "8")
     assert status == 0 and "motion by dis, the most exact" in err and "known at 3 of 5 frames" in err

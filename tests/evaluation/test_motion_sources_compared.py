@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from motion_files import moving, write
+from motion_files import moving, with_a_cut, write
 from tiny import SIMPLE, simple_params
 from tiny_files import write_images
 
@@ -46,7 +46,7 @@ def test_found_motion_carries_labels_and_none_does_not(tmp_path, capsys):
 
 
 def test_a_video_with_a_cut_has_a_frame_that_is_not_known(tmp_path, capsys):
-    frames = np.concatenate([moving(4), moving(4, seed=5)])
+    frames = with_a_cut()
     place = write(tmp_path / "cut.mp4", frames, bf=0, refs=1, g=100)
     assert main(["measure", "motion", place, "--gaps", "1", "--most", "8"]) == 0
     (table,) = tables(capsys.readouterr().out)

@@ -9,19 +9,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from motion_files import moving, write
-from tiny import SIMPLE, TINY, simple_params, tiny_params
+from motion_files import moving, with_a_cut, write
+from tiny import CARRIED, SIMPLE, TINY, carried_params, simple_params, tiny_params
 from tiny_files import write_images, write_labelled
 
 from dvsnet_jax import (
     AccumulatedLoss,
-    CarriedMotionConfig,
     FixedInterval,
     FrameMotion,
-    LocalDecisionConfig,
     checkpoints,
     init_state,
-    networks,
     segment_frame,
 )
 from dvsnet_jax.cli import main
@@ -48,29 +45,16 @@ from dvsnet_jax.training.decision.examples import carried_along
 from dvsnet_jax.training.decision.network import DecisionTraining
 from dvsnet_jax.visualize import label_palette
 
-CARRIED = SIMPLE.replace(
-    flow=CarriedMotionConfig(), decision=LocalDecisionConfig(grid=(4, 4), width=2), policy=FixedInterval(4)
-)
 SIZE = (144, 240)
-
-
-def params():
-    made = networks.init_params(jax.random.key(0), CARRIED.replace(segmentation=SIMPLE.segmentation))
-    return {"segmentation": simple_params()["segmentation"], "decision": made["decision"]}
-
-
-def frames_with_a_cut() -> np.ndarray:
-    """Four frames of one scene, four of another."""
-    return np.concatenate([moving(4, *SIZE), moving(4, *SIZE, seed=5)])
 
 
 def by_hand(frames, config=CARRIED, motions=None):
     """Results of the frame step, frame after frame, with the motion that DIS finds."""
     follower, results = Follower(DisMotion()), []
-    state = init_state(params(), frames[:1], config=config)
+    state = init_state(carried_params(), frames[:1], config=config)
     for at, frame in enumerate(frames):
         moved = for_step(follower.step(frame) if motions is None else motions[at], *SIZE)
-        state, result = segment_frame(params(), state, frame[None], None, moved, config=config)
+        state, result = segment_frame(carried_params(), state, frame[None], None, moved, config=config)
         results.append(jax.tree.map(lambda leaf: np.asarray(leaf)[0], result))
     return results
 
@@ -84,9 +68,11 @@ def lines(folder):
 
 
 def test_files_hold_what_the_step_gives_with_that_motion(tmp_path):
-    frames = frames_with_a_cut()
+    frames = with_a_cut()
     write_images(tmp_path / "drive", frames)
-    summary = segment_source(open_source(tmp_path / "drive"), Segmenter(params(), CARRIED), output(tmp_path / "out"))
+    summary = segment_source(
+        open_source(tmp_path / "drive"), Segmenter(carried_params(), CARRIED), output(tmp_path / "out")
+    )
     assert summary.motion.kind == "dis" and summary.unknown == 1
     for line, expected in zip(lines(tmp_path / "out"), by_hand(frames), strict=True):
         labels = read_labels(tmp_path / "out" / "labels" / f"{line['name']}.png")
@@ -103,7 +89,7 @@ def test_after_a_frame_that_is_lost_nothing_is_warped(tmp_path):
     paths = write_images(tmp_path / "drive", moving(6, *SIZE))
     paths[2].write_bytes(b"no picture")
     summary = segment_source(
-        open_source(tmp_path / "drive"), Segmenter(params(), CARRIED.replace(policy=FixedInterval(100))),
+        open_source(tmp_path / "drive"), Segmenter(carried_params(), CARRIED.replace(policy=FixedInterval(100))),
         output(tmp_path / "out"), skip_unreadable=True,
     )  # fmt: skip
     assert len(summary.skipped) == 1 and summary.unknown == 1
@@ -113,7 +99,7 @@ def test_after_a_frame_that_is_lost_nothing_is_warped(tmp_path):
 
 def test_a_files_own_vectors_are_taken_where_that_is_asked_for(tmp_path):
     place = write(tmp_path / "drive.mp4", moving(8, *SIZE), bf=0, refs=1, g=100)
-    step = Segmenter(params(), CARRIED)
+    step = Segmenter(carried_params(), CARRIED)
     summary = segment_source(open_source(place), step, output(tmp_path / "out"), motion="codec")
     assert (summary.motion.kind, summary.unknown) == ("codec", 0)
     assert [line["motion"] for line in lines(tmp_path / "out")] == [None, *7 * ["codec"]]
@@ -123,18 +109,18 @@ def test_motion_that_is_not_to_be_had_is_refused(tmp_path):
     write_images(tmp_path / "drive", moving(2, *SIZE))
     source = open_source(tmp_path / "drive")
     with pytest.raises(InputError, match="images have no motion vectors"):
-        segment_source(source, Segmenter(params(), CARRIED), output(tmp_path / "a"), motion="codec")
+        segment_source(source, Segmenter(carried_params(), CARRIED), output(tmp_path / "a"), motion="codec")
     with pytest.raises(InputError, match="flow network of their own"):
         segment_source(source, Segmenter(simple_params(), SIMPLE), output(tmp_path / "b"), motion="dis")
 
 
 @pytest.mark.parametrize("stepping", ["apart", "together"])
 def test_streams_are_as_one_alone(stepping):
-    clips = [frames_with_a_cut(), moving(5, *SIZE, seed=2), moving(3, *SIZE, seed=3)]
+    clips = [with_a_cut(), moving(5, *SIZE, seed=2), moving(3, *SIZE, seed=3)]
     void = np.full(SIZE, 255, np.uint8)
     readers = [[LabelledImage(frame, void) for frame in clip] for clip in clips]
     found = {0: [], 1: [], 2: []}
-    for event in stream_clips(params(), readers, config=CARRIED, streams=2, stepping=stepping):
+    for event in stream_clips(carried_params(), readers, config=CARRIED, streams=2, stepping=stepping):
         if not isinstance(event, ClipEnd):
             found[event.clip].append(event)
     for clip, events in found.items():
@@ -165,16 +151,16 @@ def test_clips_that_are_videos_have_vectors_and_images_have_none(tmp_path):
 
 
 def test_the_simulation_does_what_the_step_does_at_a_cut(tmp_path):
-    frames = frames_with_a_cut()
+    frames = with_a_cut()
     follower = Follower(DisMotion())
     config = CARRIED.replace(policy=AccumulatedLoss(150.0))
     motions = [follower.step(frame) for frame in frames]
     assert motions[4] is None
     clip = [
-        segmented(params(), frame, config=config, motion=for_step(motion, *SIZE))
+        segmented(carried_params(), frame, config=config, motion=for_step(motion, *SIZE))
         for frame, motion in zip(frames, motions, strict=True)
     ]
-    run = simulate(params(), clip, "loss", 150.0, np.zeros((8, 2), np.float32), config=config)
+    run = simulate(carried_params(), clip, "loss", 150.0, np.zeros((8, 2), np.float32), config=config)
     results = by_hand(frames, config, motions)
     np.testing.assert_array_equal(run.segmented, [result.segmented for result in results])
     assert run.segmented[4].all() and not run.segmented[1].all()
@@ -183,8 +169,10 @@ def test_the_simulation_does_what_the_step_does_at_a_cut(tmp_path):
 
 
 def test_an_exported_program_takes_motion(tmp_path):
-    frames = frames_with_a_cut()
-    export_program(tmp_path / "p", params(), CARRIED, height=SIZE[0], width=SIZE[1], platforms=["cpu"], streams=1)
+    frames = with_a_cut()
+    export_program(
+        tmp_path / "p", carried_params(), CARRIED, height=SIZE[0], width=SIZE[1], platforms=["cpu"], streams=1
+    )
     program = load_program(tmp_path / "p")
     assert program.takes_motion
     follower, state = Follower(DisMotion()), program.init_state()
@@ -207,18 +195,18 @@ def test_examples_are_of_the_motion_that_the_step_carries():
     np.testing.assert_array_equal(key, frames[0])
     np.testing.assert_array_equal(current, frames[4])
     config = CARRIED.replace(policy=FixedInterval(100))
-    state = init_state(params(), frames[:1], config=config)
+    state = init_state(carried_params(), frames[:1], config=config)
     for frame, moved in zip(frames, [for_step(None, *SIZE), *motion], strict=True):
-        state, _ = segment_frame(params(), state, frame[None], None, moved, config=config)
+        state, _ = segment_frame(carried_params(), state, frame[None], None, moved, config=config)
     carried = carried_along(motion, SIZE, config)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), carried, state.carried)
     assert float(jnp.abs(carried.flow).max()) > 1
 
 
 def test_accelerate_learns_on_carried_motion_and_leaves_cuts_out(tmp_path):
-    clips = [[LabelledImage(frame, np.full(SIZE, 255, np.uint8)) for frame in frames_with_a_cut()]]
+    clips = [[LabelledImage(frame, np.full(SIZE, 255, np.uint8)) for frame in with_a_cut()]]
     options = Acceleration(decision=DecisionTraining(epochs=2), pairs=24, distances=(1, 3))
-    made = accelerate(params(), CARRIED, clips, clips, tmp_path, options)
+    made = accelerate(carried_params(), CARRIED, clips, clips, tmp_path, options)
     assert set(made.params) == {"segmentation", "decision"} and not (tmp_path / "flow").exists()
     samples = [json.loads(line) for line in (tmp_path / "decision-data/train/samples.jsonl").read_text().splitlines()]
     kept = {(int(line["key"].split("/")[1]), int(line["current"].split("/")[1])) for line in samples}
@@ -227,7 +215,9 @@ def test_accelerate_learns_on_carried_motion_and_leaves_cuts_out(tmp_path):
     assert any(int(pair.key.name) < 4 <= int(pair.current.name) for pair in pairs)
     features = np.load(tmp_path / "decision-data/train/X.npy")
     assert features.shape[1:] == (4, 4, 13) and np.isfinite(features).all()
-    changed = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), made.params["decision"], params()["decision"])
+    changed = jax.tree.map(
+        lambda a, b: float(jnp.abs(a - b).max()), made.params["decision"], carried_params()["decision"]
+    )
     assert max(jax.tree.leaves(changed)) > 0
 
 
@@ -235,12 +225,12 @@ def test_accelerate_learns_on_carried_motion_and_leaves_cuts_out(tmp_path):
 def carried_weights(monkeypatch):
     monkeypatch.setattr(
         checkpoints, "load_bundled",
-        lambda motion="paper": (params(), CARRIED) if motion == "carried" else (simple_params(), SIMPLE),
+        lambda motion="paper": (carried_params(), CARRIED) if motion == "carried" else (simple_params(), SIMPLE),
     )  # fmt: skip
 
 
 def test_the_command_says_where_motion_comes_from(tmp_path, capsys, carried_weights):
-    write_images(tmp_path / "drive", frames_with_a_cut())
+    write_images(tmp_path / "drive", with_a_cut())
     run = ["segment", str(tmp_path / "drive"), "--no-overlay", "--no-color", "--out"]
     assert main([*run, str(tmp_path / "out")]) == 0
     told = " ".join(capsys.readouterr().err.split())
@@ -253,11 +243,11 @@ def test_the_command_says_where_motion_comes_from(tmp_path, capsys, carried_weig
 
 def test_evaluate_and_policies_take_motion(tmp_path, capsys, monkeypatch):
     config = TINY.replace(flow=CARRIED.flow, decision=CARRIED.decision, policy=FixedInterval(4))
-    made = {"segmentation": tiny_params()["segmentation"], "decision": params()["decision"]}
+    made = {"segmentation": tiny_params()["segmentation"], "decision": carried_params()["decision"]}
     monkeypatch.setattr(checkpoints, "load_bundled", lambda motion: (made, config))
     labels = np.zeros((8, *SIZE), np.uint8)
     labels[:, 40:] = 1
-    data = write_labelled(tmp_path / "set", frames_with_a_cut(), labels)
+    data = write_labelled(tmp_path / "set", with_a_cut(), labels)
     arguments = ["policies", "--data", data, "--shares", "0.5", "--policies", "loss", "interval", "--runs", "2"]
     assert main([*arguments, "--no-time", "--no-consistency"]) == 0
     assert "accumulated loss" in capsys.readouterr().out
@@ -290,7 +280,7 @@ def test_evaluate_and_policies_take_motion(tmp_path, capsys, monkeypatch):
 )
 def test_motion_that_the_weights_are_not_for_is_wrong_usage(words, told, tmp_path, capsys, monkeypatch):
     write_images(tmp_path / "drive", moving(2, *SIZE))
-    made = {"flow": (simple_params(), SIMPLE), "carried": (params(), CARRIED)}
+    made = {"flow": (simple_params(), SIMPLE), "carried": (carried_params(), CARRIED)}
     monkeypatch.setattr(checkpoints, "load", made.__getitem__)
     places = {"drive": str(tmp_path / "drive"), "flow": "flow", "carried": "carried"}
     assert main([word.format(**places) for word in words]) == 2

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from motion_files import STEP, moving
-from tiny import SIMPLE, TINY, simple_params, tiny_params
+from motion_files import STEP, moving, with_a_cut
+from tiny import CARRIED, TINY, carried_params, tiny_params
 from tiny_files import write_images
 
 from dvsnet_jax import (
@@ -19,7 +19,6 @@ from dvsnet_jax import (
     LocalDecisionConfig,
     checkpoints,
     init_state,
-    networks,
     segment_frame,
 )
 from dvsnet_jax.cli import main
@@ -35,16 +34,9 @@ from dvsnet_jax.training.accelerate import Acceleration, accelerate
 from dvsnet_jax.training.decision.network import DecisionTraining
 from dvsnet_jax.training.flow.joint import JointTraining
 
-PLAIN = SIMPLE.replace(
-    flow=CarriedMotionConfig(), decision=LocalDecisionConfig(grid=(4, 4), width=2), policy=FixedInterval(10)
-)
+PLAIN = CARRIED.replace(policy=FixedInterval(10))
 SCALED = PLAIN.replace(flow=CarriedMotionConfig(scale_width=4))
 SIZE = (144, 240)
-
-
-def fresh(config=SCALED):
-    made = networks.init_params(jax.random.key(0), config)
-    return {**made, "segmentation": simple_params()["segmentation"]}
 
 
 def labels_of(params, config, frames):
@@ -56,7 +48,7 @@ def labels_of(params, config, frames):
 
 
 def test_a_fresh_scale_field_changes_nothing_and_another_does():
-    frames, params = moving(2, *SIZE), fresh()
+    frames, params = moving(2, *SIZE), carried_params(SCALED)
     plain = {name: params[name] for name in ("segmentation", "decision")}
     expected, segmented = labels_of(plain, PLAIN, frames)
     assert not segmented.any()
@@ -94,7 +86,7 @@ def test_a_pair_carries_the_motion_between_its_frames():
     assert pair.age == 3 and (pair.labels[pair.labels < 255] == 4).all() and pair.flow.shape == (12, 20, 2)
     assert 8 * np.abs(pair.flow[3:-3, 3:-3] - 3 * STEP / 8).mean() < 1
     assert (pair.trust >= 0).all() and pair.trust.mean() < 1
-    cut = clip_of(np.concatenate([moving(4, *SIZE), moving(4, *SIZE, seed=5)]))
+    cut = clip_of(with_a_cut())
     across = draw_carried_pair(Place(cut, 5), np.random.default_rng(0), limits, distances=(3, 3))
     assert across.age == 0 and (across.flow == 0).all() and (across.key == across.current).all()
 
@@ -106,7 +98,7 @@ def test_accelerate_learns_it(tmp_path):
         decision=DecisionTraining(epochs=1), pairs=8, distances=(1, 3),
         crops=LabelledAugmentation(crop=(96, 160), scale=(0.9, 1.1)),
     )  # fmt: skip
-    params = fresh()
+    params = carried_params(SCALED)
     made = accelerate(params, SCALED, clips, clips, tmp_path / "run", options)
     moved = jax.tree.map(lambda a, b: float(jnp.abs(jnp.asarray(a) - b).max()), made.params["flow"], params["flow"])
     assert moved["predict_scale"]["biases"] > 0.001

@@ -6,17 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from motion_files import STEP, moving
-from tiny import SIMPLE, simple_params
+from motion_files import STEP, moving, with_a_cut
+from tiny import CARRIED, carried_params
 from tiny_files import write_images
 
 from dvsnet_jax import (
     CarriedMotionConfig,
     FixedInterval,
-    LocalDecisionConfig,
     checkpoints,
     init_state,
-    networks,
     preprocessing,
     segment_clip,
     segment_frame,
@@ -28,15 +26,8 @@ from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.ops.motion_search import search_motion
 from dvsnet_jax.program import load_program
 
-SEARCHED = SIMPLE.replace(
-    flow=CarriedMotionConfig(searched=True), decision=LocalDecisionConfig(grid=(4, 4), width=2), policy=FixedInterval(3)
-)
+SEARCHED = CARRIED.replace(flow=CarriedMotionConfig(searched=True), policy=FixedInterval(3))
 SIZE = (144, 240)
-
-
-def params():
-    made = networks.init_params(jax.random.key(0), SEARCHED)
-    return {**made, "segmentation": simple_params()["segmentation"]}
 
 
 def halves(frames):
@@ -44,9 +35,9 @@ def halves(frames):
 
 
 def run(frames, config=SEARCHED):
-    state, results = init_state(params(), frames[:1], config=config), []
+    state, results = init_state(carried_params(), frames[:1], config=config), []
     for frame in frames:
-        state, result = segment_frame(params(), state, frame[None], config=config)
+        state, result = segment_frame(carried_params(), state, frame[None], config=config)
         results.append(jax.tree.map(np.asarray, result))
     return state, jax.tree.map(lambda *leaves: np.stack(leaves), *results)
 
@@ -70,7 +61,7 @@ def test_any_region_goes(size):
 
 
 def test_at_a_cut_nothing_is_known_and_everything_segmented():
-    frames = np.concatenate([moving(3, *SIZE), moving(3, *SIZE, seed=5)])
+    frames = with_a_cut(3, 3)
     small = halves(frames)
     flow, _ = search_motion(small[1:], small[:-1])
     assert np.isnan(flow).reshape(5, -1).all(1).tolist() == [False, False, True, False, False]
@@ -84,8 +75,8 @@ def test_the_step_carries_what_it_finds():
     config = SEARCHED.replace(regions=(1, 1), overlap=0, policy=FixedInterval(100))
     state, _ = run(frames, config)
     assert 8 * np.abs(np.asarray(state.carried.flow)[0, 3:-3, 3:-3] - 2 * STEP / 8).mean() < 1.5
-    clip_state, clip = segment_clip(params(), init_state(params(), frames[:1], config=config), frames[:, None],
-                                    config=config)  # fmt: skip
+    begin = init_state(carried_params(), frames[:1], config=config)
+    clip_state, clip = segment_clip(carried_params(), begin, frames[:, None], config=config)
     _, single = run(frames, config)
     np.testing.assert_array_equal(clip.labels, single.labels)
     np.testing.assert_array_equal(clip_state.previous_images, state.previous_images)
@@ -94,11 +85,11 @@ def test_the_step_carries_what_it_finds():
 def test_the_simulation_and_an_exported_program_do_the_same(tmp_path):
     frames = moving(7, *SIZE)
     _, result = run(frames)
-    clip = [segmented(params(), frame, config=SEARCHED) for frame in frames]
-    simulated = simulate(params(), clip, "interval", 2.5, np.zeros((7, 2), np.float32), config=SEARCHED)
+    clip = [segmented(carried_params(), frame, config=SEARCHED) for frame in frames]
+    simulated = simulate(carried_params(), clip, "interval", 2.5, np.zeros((7, 2), np.float32), config=SEARCHED)
     np.testing.assert_array_equal(simulated.segmented, result.segmented[:, 0])
     assert (simulated.labels == result.labels[:, 0]).mean() > 0.999
-    export_program(tmp_path / "p", params(), SEARCHED, height=SIZE[0], width=SIZE[1], platforms=["cpu"])
+    export_program(tmp_path / "p", carried_params(), SEARCHED, height=SIZE[0], width=SIZE[1], platforms=["cpu"])
     program = load_program(tmp_path / "p")
     state = program.init_state()
     assert not program.takes_motion
@@ -109,18 +100,18 @@ def test_the_simulation_and_an_exported_program_do_the_same(tmp_path):
 
 def test_given_motion_is_refused_and_so_is_a_state_of_the_other_kind():
     frame = moving(1, *SIZE)
-    state = init_state(params(), frame, config=SEARCHED)
+    state = init_state(carried_params(), frame, config=SEARCHED)
     with pytest.raises(ValueError, match="finds its own"):
-        segment_frame(params(), state, frame, None, for_step(None, *SIZE), config=SEARCHED)
+        segment_frame(carried_params(), state, frame, None, for_step(None, *SIZE), config=SEARCHED)
     with pytest.raises(ValueError, match="another kind of flow"):
-        segment_frame(params(), state, frame, None, for_step(None, *SIZE),
+        segment_frame(carried_params(), state, frame, None, for_step(None, *SIZE),
                       config=SEARCHED.replace(flow=CarriedMotionConfig()))  # fmt: skip
 
 
 def test_the_command_takes_it(tmp_path, capsys, monkeypatch):
     write_images(tmp_path / "drive", moving(3, *SIZE))
     given = SEARCHED.replace(flow=CarriedMotionConfig())
-    monkeypatch.setattr(checkpoints, "load_bundled", lambda motion: (params(), given))
+    monkeypatch.setattr(checkpoints, "load_bundled", lambda motion: (carried_params(), given))
     run = ["segment", str(tmp_path / "drive"), "--no-overlay", "--no-color", "--out", str(tmp_path / "out")]
     assert main([*run, "--motion", "network"]) == 0
     assert "motion by" not in capsys.readouterr().err and '"motion"' not in (tmp_path / "out/routes.jsonl").read_text()

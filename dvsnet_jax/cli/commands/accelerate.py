@@ -35,10 +35,9 @@ if TYPE_CHECKING:
 class Accelerate:
     """Fit DVSNet around your network, from video alone.
 
-    Trains the decision network to predict how well the segmentation network's labels can be carried along the motion.
-    With --motion paper the flow network with its scale head is fine-tuned first, so that warped scores give the
-    segmentation network's own labels; it begins from the bundled weights' flow network, or --restore-from's. Writes
-    SAVE_DIR/weights. Killed at any moment, the same command goes on.
+    Fine-tunes the scale field, with --motion paper the flow network too, so that warped scores give the segmentation
+    network's own labels, then trains the decision network to predict how well they will. Begins from the bundled
+    weights, or --restore-from's. Writes SAVE_DIR/weights. Killed at any moment, the same command goes on.
     """
 
     interrupted: ClassVar[str] = GOES_ON
@@ -60,7 +59,7 @@ class Accelerate:
     only: Names = ()
     """Beginnings of clips' names that are validated on."""
     steps: Count = 2000
-    """Of the flow fine-tune; this and the next six are for --motion paper."""
+    """Of the fine-tune."""
     supervision: Literal["own", "labels"] = "own"
     """Of the fine-tune: the segmentation network's own labels, or the data's, to compare."""
     batch_size: Count = 4
@@ -99,7 +98,6 @@ class Accelerate:
         join_processes(self.run_options.distributed)
 
         from dvsnet_jax import DecisionConfig, LocalDecisionConfig, checkpoints
-        from dvsnet_jax.config import CarriedMotionConfig
         from dvsnet_jax.training.accelerate import accelerate
         from dvsnet_jax.training.decision.report import table
         from dvsnet_jax.training.own_network import in_place_of, make_network
@@ -109,7 +107,7 @@ class Accelerate:
         config = carried(self.motion, config)
         if self.segmentation:
             params, config = in_place_of(*make_network(self.segmentation), params, config)
-        carries = isinstance(config.flow, CarriedMotionConfig)
+        carries = config.carries_motion
         if self.decision == "paper" and carries:
             raise UsageError("--decision paper reads a flow network's features; add --motion paper")
         if self.decision:
@@ -133,7 +131,6 @@ class Accelerate:
     def _begin(self) -> tuple[Params, DVSNetConfig]:
         """The weights to begin from, of the kind that --motion asks for."""
         from dvsnet_jax import checkpoints
-        from dvsnet_jax.config import CarriedMotionConfig
         from dvsnet_jax.training.restoring import restore
         from dvsnet_jax.training.warm_start import carrying, restore_with_flow
 
@@ -142,7 +139,7 @@ class Accelerate:
         if self.motion == "paper":
             return restore_with_flow(self.restore_from)
         params, config = restore(self.restore_from)
-        if self.motion == "auto" or isinstance(config.flow, CarriedMotionConfig):
+        if self.motion == "auto" or config.carries_motion:
             return params, config
         return carrying(params, config)
 

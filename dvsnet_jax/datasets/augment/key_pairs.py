@@ -65,25 +65,22 @@ def draw_carried_pair(
     known, as at a cut, there is nothing to carry: the current frame stands for the key frame too."""
     key_position, change = _drawn(place, rng, limits, distances)
     lost, follower = unreadable(place.clip), Follower(estimator(motion))
-    carried: Motion | None = None
-    key = current = change(place.clip[place.position])
-    for index in range(key_position, place.position + 1):
-        image = None if index in lost else change(place.clip[index]).image
-        step = follower.step(image)
-        if index == key_position:
-            assert image is not None
-            key, carried = key._replace(image=image), _still(image)
-        else:
-            carried = compose(step, carried)
+    samples = [
+        None if index in lost else change(place.clip[index]) for index in range(key_position, place.position + 1)
+    ]
+    key, current = samples[0], samples[-1]
+    assert key is not None
+    assert current is not None  # unreadable frames are not drawn
+    cells = motion_shape(*current.image.shape[:2])
+    still = Motion(np.zeros((*cells, 2), np.float32), np.ones(cells, np.float32))
+    steps = [follower.step(sample and sample.image) for sample in samples]
+    carried: Motion | None = still
+    for step in steps[1:]:
+        carried = compose(step, carried)
     if carried is None:
-        key, carried, key_position = current, _still(current.image), place.position
+        key, carried, key_position = current, still, place.position
     age = np.asarray(place.position - key_position, np.float32)
     return CarriedPair(key.image, current.image, current.labels, carried.flow, carried.trust, age)
-
-
-def _still(image: UInt8[np.ndarray, "h w 3"]) -> Motion:
-    cells = motion_shape(*image.shape[:2])
-    return Motion(np.zeros((*cells, 2), np.float32), np.ones(cells, np.float32))
 
 
 def _drawn(

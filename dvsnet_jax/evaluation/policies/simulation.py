@@ -185,7 +185,7 @@ def simulate(
     nothing = jnp.zeros(regions, jnp.float32)
     keys = _Keys(
         first.images, first.scores, nothing + 1, nothing, DYNAMIC.init(regions), *_labels_to_warp(first, warping),
-        still(regions, grid) if config.takes_motion or config.searches_motion else None,
+        still(regions, grid) if config.carries_motion else None,
     )  # fmt: skip
     labels, routes, urgencies = [first.merged], [np.ones(regions, bool)], []
     for before, frame, draw in zip(clip, clip[1:], draws[1:], strict=False):

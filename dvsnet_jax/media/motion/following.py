@@ -7,8 +7,9 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from dvsnet_jax.frame_motion import SAME_SCENE
 from dvsnet_jax.media.motion.field import Motion
-from dvsnet_jax.media.motion.likeness import SAME_SCENE, Grey, grey, likeness
+from dvsnet_jax.media.motion.likeness import Grey, grey, likeness
 
 
 class Estimator(Protocol):

@@ -15,9 +15,6 @@ from scipy import ndimage
 from dvsnet_jax.frame_motion import CELL, motion_shape
 from dvsnet_jax.media.motion.field import warp
 
-SAME_SCENE = 0.3
-"""Likeness from which on two frames count as neighbours. Of street videos at 15 to 25 Hz neighbours had 0.70 to 0.95,
-frames five apart 0.36 and more, frames of different videos at most 0.21."""
 _MOST_PIXELS = 2**19
 """512×1024. More costs more than it gains: agreement of carried labels grows by half a point to one with each doubling
 of the sides, DIS's time fivefold."""

@@ -23,7 +23,7 @@ import jax
 import numpy as np
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.config_json import to_json
 from dvsnet_jax.datasets.pair_lists import FramePair
 from dvsnet_jax.errors import InputError
@@ -150,7 +150,7 @@ def _samples(
             f"{pair.current}: has {_size(current)} pixels, and its key frame {pair.key} has {_size(key)}; expected "
             "frames of one video, of one size"
         )
-    carries = isinstance(config.flow, CarriedMotionConfig)
+    carries = config.carries_motion
     if carries and motion is None:
         raise InputError(
             f"{pair.current}: these weights carry motion from frame to frame, and a pair of files has none; train on "

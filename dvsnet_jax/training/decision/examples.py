@@ -5,7 +5,6 @@ confidence score, section 3.4; the original's `gentestcase.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -16,7 +15,7 @@ from jaxtyping import Array, Float, UInt8
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
-from dvsnet_jax.ops.carried_motion import carry, still
+from dvsnet_jax.ops.carried_motion import carry_alone, still
 from dvsnet_jax.ops.regions import split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
@@ -48,11 +47,8 @@ def carried_along(motion: Iterable[FrameMotion], size: tuple[int, int], config: 
     grid = region_grid(config, *size)
     carried = still(grid.num_regions, grid)
     for step in motion:
-        carried = _carried(carried, step, grid=grid, size=size)
+        carried = carry_alone(carried, step, grid, size)
     return carried
-
-
-_carried = partial(jax.jit, static_argnames=("grid", "size"))(carry)
 
 
 @jax.jit

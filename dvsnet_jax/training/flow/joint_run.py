@@ -11,7 +11,7 @@ from typing import Any, Literal
 import jax
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.augment.key_pairs import draw_carried_pair, draw_key_pair
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
 from dvsnet_jax.datasets.batches import Batches
@@ -63,7 +63,7 @@ def fine_tune(
     check_regions(held_out or [], config)
     source = Places(clips, distances)
     draw: Any = draw_key_pair
-    if isinstance(config.flow, CarriedMotionConfig):
+    if config.carries_motion:
         draw = partial(draw_carried_pair, motion=motion)
     data = Batches(
         source, batch_size=local_batch(training.batch_size), seed=training.seed,
@@ -75,7 +75,7 @@ def fine_tune(
         "frames": len(source), "crops": dataclasses.asdict(crops), "distances": distances,
         "segmentation": repr(config.segmentation), "flow": repr(config.flow),
         "began from (CRC-32)": fingerprint([params["segmentation"], params["flow"]]),
-        **({"motion": motion} if isinstance(config.flow, CarriedMotionConfig) else {}),
+        **({"motion": motion} if config.carries_motion else {}),
     }  # fmt: skip
     segmentation = replicate(params["segmentation"])
     begin = jax.device_get(params["flow"])  # a state is donated: the caller's arrays are not to go with it

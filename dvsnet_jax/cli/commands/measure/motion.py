@@ -53,7 +53,6 @@ class MeasureMotion:
             raise UsageError("--scale resizes frames that are encoded anew; leave as-is out of --encoded")
 
         from dvsnet_jax.cli.weights import load_weights
-        from dvsnet_jax.config import CarriedMotionConfig
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.evaluation.motion import Segmented, read_images, table
         from dvsnet_jax.markdown import markdown_table
@@ -81,7 +80,7 @@ class MeasureMotion:
                     print(f"\n{source.name}, {coding}, {frames[0].shape[0]}×{frames[0].shape[1]}:\n")
                     segmented = Segmented(params, config, frames)
                     rows = self._rows(source, segmented, names)
-                    if not isinstance(config.flow, CarriedMotionConfig):
+                    if not config.carries_motion:
                         rows.append(segmented.by_flow_network(params, config, gaps=self.gaps, every=self.every))
                     print(markdown_table(table(rows, choose(source).kind)), flush=True)
         return 0
