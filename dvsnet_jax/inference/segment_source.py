@@ -19,7 +19,7 @@ from dvsnet_jax.inference.delivery import Delivery, Summary
 from dvsnet_jax.inference.pacing import Pacer
 from dvsnet_jax.inference.segmenter import FrameStep
 from dvsnet_jax.inference.segmenter import Segmenter as Segmenter
-from dvsnet_jax.media.motion.attached import Kind, Plan, choose, with_motion
+from dvsnet_jax.media.motion.attached import AUTO, Kind, Plan, with_motion
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import Frame, Source
@@ -97,7 +97,7 @@ def segment_source(
 
 def _plan(source: Source, segmenter: FrameStep, motion: Kind | None) -> Plan | None:
     if segmenter.takes_motion:
-        return choose(source) if motion is None else Plan(motion, "as asked for")
+        return AUTO if motion is None else Plan(motion, "as asked for")
     if motion is not None:
         raise InputError(
             f"{source.name}: motion by {motion!r} was asked for, but these weights find it with a flow network of "

@@ -11,9 +11,8 @@ from motion_files import inner_error, moving, write
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import UnreadableFrame
-from dvsnet_jax.media.motion import attached
 from dvsnet_jax.media.motion import codec as codec_module
-from dvsnet_jax.media.motion.attached import choose, with_motion
+from dvsnet_jax.media.motion.attached import with_motion
 from dvsnet_jax.media.motion.codec import codec_motion
 from dvsnet_jax.media.motion.encoder import EncoderMotion
 from dvsnet_jax.media.motion.inspection import inspect
@@ -107,30 +106,29 @@ def test_after_a_damaged_frame_nothing_is_known(tmp_path, options):
 
 
 @pytest.mark.parametrize(
-    ("name", "codec", "options", "taken", "reason"),
+    ("name", "codec", "options", "usable", "reason"),
     [
-        ("a.mp4", "libx264", PLAIN, "codec", "vectors from frame to frame (h264), and they fit"),
-        ("a.mp4", "libx264", {}, "encoder", "B frames (h264)"),
-        ("a.mp4", "libx264", {"x264_params": "interlaced=1"}, None, "coded in fields"),
-        ("a.mp4", "libx264", {"g": 1}, None, "no vectors come with its first frames (h264)"),
-        ("a.mp4", "libx265", {"x265_params": "log-level=none"}, None, "no vectors come with its first frames (hevc)"),
+        ("a.mp4", "libx264", PLAIN, True, "vectors from frame to frame (h264), and they fit"),
+        ("a.mp4", "libx264", {}, True, "B frames (h264)"),
+        ("a.mp4", "libx264", {"x264_params": "interlaced=1"}, False, "coded in fields"),
+        ("a.mp4", "libx264", {"g": 1}, False, "no vectors come with its first frames (h264)"),
+        ("a.mp4", "libx265", {"x265_params": "log-level=none"}, False, "no vectors come with its first frames (hevc)"),
         (
             "a.webm",
             "libvpx-vp9",
             {"deadline": "realtime", "cpu-used": 8},
-            None,
+            False,
             "no vectors come with its first frames",
         ),
         # In MPEG-4's B frames FFmpeg reports blocks of direct mode as still.
-        ("a.mkv", "mpeg4", {"b": 4_000_000, "bf": 2}, None, "the pictures contradict its vectors (mpeg4)"),
+        ("a.mkv", "mpeg4", {"b": 4_000_000, "bf": 2}, False, "the pictures contradict its vectors (mpeg4)"),
     ],
 )
-def test_what_is_taken_without_opencv_and_why(tmp_path, monkeypatch, name, codec, options, taken, reason):
-    source = open_source(write(tmp_path / name, FRAMES, codec, **options))
-    monkeypatch.setattr(attached, "find_spec", lambda name: None)
-    plan = choose(source)
-    assert plan.kind == (taken or "encoder") and reason in plan.reason
-    if taken is None:
+def test_which_files_vectors_will_do_and_why(tmp_path, name, codec, options, usable, reason):
+    path = write(tmp_path / name, FRAMES, codec, **options)
+    source, found = open_source(path), inspect(path)
+    assert found.usable == usable and reason in found.reason
+    if not usable:
         with pytest.raises(InputError, match=f"{name}: its motion vectors will not do, .*; take 'dis' or 'encoder'"):
             with_motion(source, "codec")
 
@@ -145,7 +143,7 @@ def test_vectors_that_the_pictures_contradict_will_not_do(tmp_path, monkeypatch)
 
     monkeypatch.setattr(codec_module, "vectors_of", wrong)
     assert not any(known(motions_of(path)))
-    assert inspect(path) == (False, False, "the pictures contradict its vectors (h264)")
+    assert inspect(path) == (False, "the pictures contradict its vectors (h264)")
     repaired = motions_of(path, EncoderMotion())
     assert known(repaired) == [False] + [True] * 7 and inner_error(repaired[3]) < 0.5
 

@@ -12,8 +12,7 @@ from tiny_files import write_images
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.frame_motion import motion_shape
-from dvsnet_jax.media.motion import attached
-from dvsnet_jax.media.motion.attached import choose, with_motion
+from dvsnet_jax.media.motion.attached import with_motion
 from dvsnet_jax.media.motion.dis import DisMotion
 from dvsnet_jax.media.motion.encoder import EncoderMotion
 from dvsnet_jax.media.motion.field import Motion, compose
@@ -47,13 +46,17 @@ def test_a_known_motion_is_found(estimator, size):
         assert motion.trust.min() >= 0 and motion.trust.max() <= 1 and motion.trust.mean() > 0.7
 
 
-def test_the_work_picture_has_whole_cells_and_at_most_half_a_million_pixels():
+def test_the_work_pictures_have_whole_cells_and_few_pixels():
     image = np.random.default_rng(0).integers(0, 256, (1030, 2050, 3), np.uint8)
     small = grey(image)
     assert small.cells.shape == motion_shape(1030, 2050) == (129, 257)
     assert small.fine.shape == (129 * 2, 257 * 2) and small.scale == 4
+    assert small.coarse.shape == (129, 257)  # no fewer than cells
     block = image[800:808, 160:168, 1]
-    assert small.cells[100, 20] == pytest.approx(block.mean(), abs=0.7)  # rounded on the way
+    assert small.cells[100, 20] == pytest.approx(block.mean(), abs=0.9)  # rounded on the way
+    middle = grey(image[:360, :480])
+    assert middle.fine.shape == (360, 480) and middle.coarse.shape == (90, 120)
+    assert middle.cells[20, 10] == pytest.approx(image[160:168, 80:88, 1].mean(), abs=0.6)
 
 
 @ESTIMATORS
@@ -117,7 +120,6 @@ def test_images_go_along_with_their_motion(tmp_path):
     paths = write_images(tmp_path / "street", FRAMES)
     paths[3].write_bytes(b"no image")
     source = open_source(tmp_path / "street")
-    assert choose(source) == ("dis", "the most exact, for every kind of source")
     for kind in ("dis", "encoder"):
         with closing(with_motion(source, kind)) as pairs:
             frames, motions = zip(*pairs, strict=True)
@@ -128,14 +130,12 @@ def test_images_go_along_with_their_motion(tmp_path):
         with_motion(source, "codec")
 
 
-def test_without_opencv_an_encoder_is_taken(tmp_path, monkeypatch):
-    monkeypatch.setattr(attached, "find_spec", lambda name: None)
+@pytest.mark.parametrize("kind", ["dis", "encoder"])
+def test_without_opencv_there_is_a_clear_error(tmp_path, monkeypatch, kind):
     monkeypatch.setitem(sys.modules, "cv2", None)
     source = open_source(write_images(tmp_path / "street", FRAMES[:1])[0])
-    assert choose(source) == ("encoder", "OpenCV is not installed, and images have no vectors of their own")
-    assert choose(open_source("rtsp://localhost/street")).kind == "encoder"
-    with pytest.raises(InputError, match="needs OpenCV"):
-        with_motion(source, "dis")
+    with pytest.raises(InputError, match="needs OpenCV"), closing(with_motion(source, kind)) as frames:
+        next(frames)
 
 
 def test_closing_stops_the_threads(tmp_path):

@@ -154,11 +154,11 @@ class Flow:
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.flow_colors import flow_to_rgb
         from dvsnet_jax.frame_motion import CELL
-        from dvsnet_jax.media.motion.attached import Plan, choose, with_motion
+        from dvsnet_jax.media.motion.attached import AUTO, Plan, with_motion
         from dvsnet_jax.media.video_writer import VideoWriter
         from dvsnet_jax.visualize import beside
 
-        plan = choose(source) if asked == "auto" else Plan(asked, "as asked for")
+        plan = AUTO if asked == "auto" else Plan(asked, "as asked for")
         drawn = known = 0
         with (
             VideoWriter(Path(self.out or ""), frame_rate=source.frame_rate or 25) as video,

@@ -1,8 +1,7 @@
 """A source's frames, each with the motion from it to the one before, found in a thread while they are read ahead.
 
 source = open_source("drive.mp4")
-plan = choose(source)  # plan.kind, plan.reason
-with contextlib.closing(with_motion(source, plan.kind)) as frames:
+with contextlib.closing(with_motion(source, AUTO.kind)) as frames:
     for frame, motion in frames: ...  # motion None: not known
 """
 
@@ -10,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.util import find_spec
 from typing import Literal, NamedTuple
 
 from dvsnet_jax.errors import InputError
@@ -29,9 +27,6 @@ Kind = Literal["codec", "encoder", "dis"]
 _AHEAD = 4  # frames, as sources read
 
 
-_NO_OPENCV = "OpenCV is not installed"
-
-
 class Plan(NamedTuple):
     """Which source of motion is taken for a source of frames."""
 
@@ -40,20 +35,8 @@ class Plan(NamedTuple):
     """A sentence for the person at the terminal."""
 
 
-def choose(source: Source) -> Plan:
-    """The best source of motion for these frames (what `--motion auto` takes).
-
-    DIS, which was the most exact on every kind of file that was measured. Where OpenCV is not installed: a file's own
-    vectors, if each leads to the frame before; else an encoder's. Raises InputError for a video that cannot be opened.
-    """
-    if find_spec("cv2"):
-        return Plan("dis", "the most exact, for every kind of source")
-    if not isinstance(source, Video):
-        return Plan("encoder", f"{_NO_OPENCV}, and images have no vectors of their own")
-    if is_live(source.location):
-        return Plan("encoder", f"{_NO_OPENCV}, and a stream's vectors cannot be looked at beforehand")
-    inspection = inspect(source.location)
-    return Plan("codec" if inspection.direct else "encoder", f"{_NO_OPENCV}, and {inspection.reason}")
+AUTO = Plan("dis", "the most exact, for every kind of source")
+"""What `--motion auto` takes: DIS was the most exact on every kind of file that was measured, and the cheapest."""
 
 
 def with_motion(source: Source, kind: Kind | None) -> Iterator[tuple[Frame, Motion | None]]:
@@ -64,8 +47,8 @@ def with_motion(source: Source, kind: Kind | None) -> Iterator[tuple[Frame, Moti
     at a cut, and where the pictures contradict what was found. Whoever leaves out a frame joins its motion with the
     next one's (`compose`).
 
-    Raises InputError for `codec` where the source is no video or its vectors will not do (see `inspect`), and for `dis`
-    and `encoder` where OpenCV or libx264 is missing.
+    Raises InputError for `codec` where the source is no video or its vectors will not do (see `inspect`), and where
+    OpenCV cannot be loaded or, for `encoder`, libx264 is missing.
     """
     if kind == "codec":
         if not isinstance(source, Video):
@@ -81,7 +64,7 @@ def with_motion(source: Source, kind: Kind | None) -> Iterator[tuple[Frame, Moti
 
 
 def estimator(kind: Literal["encoder", "dis"]) -> Estimator:
-    """A new one of a kind. Raises InputError where OpenCV or libx264 is missing."""
+    """A new one of a kind. Raises InputError where OpenCV or libx264 cannot be loaded."""
     return DisMotion() if kind == "dis" else EncoderMotion()
 
 
@@ -92,7 +75,7 @@ def _followed(source: Source, follower: Follower | None) -> Iterator[tuple[Frame
 
 
 def _coded(source: Video) -> Iterator[tuple[Frame, Motion | None]]:
-    otherwise = estimator("dis" if find_spec("cv2") else "encoder")
+    otherwise = estimator("dis")
     with closing(codec_motion(source.location, otherwise)) as found:
         for index, (image, motion) in enumerate(found):
             yield source.frame(index, image), motion

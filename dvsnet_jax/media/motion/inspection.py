@@ -22,8 +22,6 @@ class Inspection(NamedTuple):
 
     usable: bool
     """Motion comes from them."""
-    direct: bool
-    """And each leads to an earlier frame, as a rule the one before: there are no B frames."""
     reason: str
     """A sentence for the person at the terminal."""
 
@@ -35,18 +33,18 @@ def inspect(path: str) -> Inspection:
     with closing(decode_frames(path, vectors=True)) as frames:
         for index, frame in enumerate(islice(frames, _LOOKED_AT)):
             if isinstance(frame, UnreadableFrame):
-                return Inspection(False, False, "the file is damaged near its beginning")
+                return Inspection(False, "the file is damaged near its beginning")
             if frame.interlaced_frame:
-                return Inspection(False, False, "the file is coded in fields")
+                return Inspection(False, "the file is coded in fields")
             predicted += index > 0 and vectors_of(frame) is not None
     if not predicted:
-        return Inspection(False, False, f"no vectors come with its first frames ({codec})")
+        return Inspection(False, f"no vectors come with its first frames ({codec})")
     known, own, sought = _likeness(path)
     if known < predicted / 2 or own < _AS_GOOD * sought:
-        return Inspection(False, False, f"the pictures contradict its vectors ({codec})")
+        return Inspection(False, f"the pictures contradict its vectors ({codec})")
     if held_back:
-        return Inspection(True, False, f"the file has B frames ({codec}), whose vectors reach over several frames")
-    return Inspection(True, True, f"the file has vectors from frame to frame ({codec}), and they fit the pictures")
+        return Inspection(True, f"the file has B frames ({codec}), whose vectors reach over several frames")
+    return Inspection(True, f"the file has vectors from frame to frame ({codec}), and they fit the pictures")
 
 
 def _likeness(path: str) -> tuple[int, float, float]:

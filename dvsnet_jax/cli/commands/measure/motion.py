@@ -56,7 +56,7 @@ class MeasureMotion:
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.evaluation.motion import Segmented, read_images, table
         from dvsnet_jax.markdown import markdown_table
-        from dvsnet_jax.media.motion.attached import choose
+        from dvsnet_jax.media.motion.attached import AUTO
         from dvsnet_jax.media.sources import open_source
         from dvsnet_jax.media.video_writer import VideoWriter
 
@@ -82,7 +82,7 @@ class MeasureMotion:
                     rows = self._rows(source, segmented, names)
                     if not config.carries_motion:
                         rows.append(segmented.by_flow_network(params, config, gaps=self.gaps, every=self.every))
-                    print(markdown_table(table(rows, choose(source).kind)), flush=True)
+                    print(markdown_table(table(rows, AUTO.kind)), flush=True)
         return 0
 
     def _rows(self, source: Source, segmented: Segmented, names: tuple[str, ...]) -> list[Carried]:
