@@ -25,6 +25,8 @@ class FlowOutput(NamedTuple):
     feature: Float[Array, "n fh fw fc"]
     """Deep features of the pair, on a grid of their own: what the paper's decision network reads. A local one
     (`LocalDecisionConfig`) does without, and any array will do."""
+    warped: Float[Array, "n h//8 w//8 c"] | None = None
+    """The key picture and its scores on this grid, warped (`ops.warp_cues.warped_key`), where there already."""
 
 
 class ScoresOfImages(Protocol):

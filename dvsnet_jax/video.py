@@ -29,6 +29,7 @@ from dvsnet_jax.ops.regions import RegionGrid, merge, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.ops.warp_cues import KeyCells, key_cells
 from dvsnet_jax.policies import Evidence, ExpectedConfidence, Policy, kept_finite, worst_where
 from dvsnet_jax.protocols import FlowOutput
 from dvsnet_jax.routing import segment_where, where
@@ -42,8 +43,8 @@ class VideoState(NamedTuple):
     key_scores: Float[Array, "regions h2 w2 classes"]
     """The segmentation network's raw output, on its own grid (1⁄16 for DeepLab-Fast). NaN all over where it gave the
     key image what is no number: such a region is segmented again at the next frame."""
-    key_features: Float[Array, "regions h//4 w//4 c"] | None
-    """What the flow network made of the key images alone (`networks.key_features`); None where it keeps nothing."""
+    key_features: Float[Array, "regions h//4 w//4 c"] | KeyCells | None
+    """What the light path made of the key frame alone (`networks.key_features`); None where it keeps nothing."""
     carried: CarriedFlow | None
     """Motion chained since the key frame; None where a flow network compares with the key frame itself."""
     policy: Any
@@ -147,7 +148,12 @@ def _step(
 
     with jax.named_scope("flow"):
         carried = None
+        if isinstance(state.key_features, KeyCells):
+            key = state.key_features
+        else:
+            key = key_cells(state.key_images, state.key_scores)
         if state.carried is None:
+            assert not isinstance(state.key_features, KeyCells)
             flow = networks.flow_and_feature(params, small, state.key_images, config, state.key_features)
         else:
             if state.previous_images is not None:
@@ -155,12 +161,12 @@ def _step(
             else:
                 assert motion is not None  # `_check_motion`
                 carried = carry(state.carried, motion, grid, (height, width))
-            flow = networks.carried_flow(params, small, state.key_images, state.key_scores, carried, config)
+            flow = networks.carried_flow(params, small, key, carried, config)
         flow = materialized(flow)  # flow [regions, rh/8, rw/8, 2], scale [regions, rh/8, rw/8, 1 or classes]
 
     with jax.named_scope("decision"):
         # Each [regions], as are all masks below.
-        evidence = evidence_of(params, small, state.key_images, state.key_scores, flow, config)
+        evidence = evidence_of(params, small, state.key_images, key, flow, config)
         fresh = ~state.started if restart is None else ~state.started | restart
         fresh = jnp.repeat(fresh, grid.num_regions)
         lost = jnp.zeros_like(fresh) if carried is None else ~jnp.isfinite(carried.flow).all((1, 2, 3))
@@ -212,15 +218,15 @@ def _step(
 def evidence_of(
     params: networks.Params,
     current: Shaped[Array, "regions h w 3"],
-    key: Shaped[Array, "regions h w 3"],
-    key_scores: Float[Array, "regions h2 w2 classes"],
+    key_images: Shaped[Array, "regions h w 3"],
+    key: KeyCells,
     flow: FlowOutput,
     config: DVSNetConfig,
 ) -> Evidence:
     """What a policy may look at, of half-size images (RGB, 0..255) against the key frame's."""
     return Evidence(
-        score=networks.expected_confidence(params, current, key, key_scores, flow, config),
-        frame_difference=jnp.abs(current.astype(jnp.float32) - key).mean((1, 2, 3)),
+        score=networks.expected_confidence(params, current, key, flow, config),
+        frame_difference=jnp.abs(current.astype(jnp.float32) - key_images).mean((1, 2, 3)),
         flow_magnitude=CELL * jnp.sqrt(jnp.square(flow.flow).sum(-1)).mean((1, 2)),
     )
 
@@ -238,11 +244,12 @@ def have_scores(scores: Float[Array, "regions h2 w2 classes"]) -> Bool[Array, "r
     return ~jnp.isnan(scores[:, 0, 0, 0])
 
 
-def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[Array, Array | None]:
-    """What is kept of regions that become key regions: their scores, and what the flow network makes of them alone."""
+def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[Array, Array | KeyCells | None]:
+    """What is kept of regions that become key regions: their scores, and what the light path makes of them alone."""
+    scores = networks.segmentation_scores(params, images, config)
     with jax.named_scope("key_features"):
-        features = networks.key_features(params, preprocessing.half(images), config)
-    return networks.segmentation_scores(params, images, config), features
+        features = networks.key_features(params, preprocessing.half(images), scores, config)
+    return scores, features
 
 
 _traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it has traced

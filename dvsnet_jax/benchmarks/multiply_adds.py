@@ -16,6 +16,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params, pair_flow
+from dvsnet_jax.ops.warp_cues import key_cells
 from dvsnet_jax.video import region_grid
 
 
@@ -87,13 +88,12 @@ def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Par
     image = jax.ShapeDtypeStruct((1, h, w, 3), jnp.float32)
     half = jax.ShapeDtypeStruct((1, h // 2, w // 2, 3), jnp.float32)
     scores = jax.eval_shape(partial(networks.segmentation_scores, config=config), params, image)
-    out, flow_count = _flow_of(params, half, scores, config)
+    key = jax.eval_shape(key_cells, half, scores)
+    out, flow_count = _flow_of(params, half, key, config)
     counted = {
         "segmentation": multiply_adds(partial(networks.segmentation_scores, config=config), params, image),
         "flow": flow_count,
-        "decision": multiply_adds(
-            partial(networks.expected_confidence, config=config), params, half, half, scores, out
-        ),
+        "decision": multiply_adds(partial(networks.expected_confidence, config=config), params, half, key, out),
     }
     return [
         NetworkCost(
@@ -103,13 +103,13 @@ def costs(config: DVSNetConfig, height: int, width: int, *, params: networks.Par
     ]
 
 
-def _flow_of(params: networks.Params, half: Any, scores: Any, config: DVSNetConfig) -> tuple[Any, int]:
+def _flow_of(params: networks.Params, half: Any, key: Any, config: DVSNetConfig) -> tuple[Any, int]:
     """What the light path gives for a region, and its multiply-adds."""
     if config.carries_motion:
         cells = (1, half.shape[1] // 4, half.shape[2] // 4)
         shapes: list[Any] = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((*cells, 2), cells, (1,))]
         light = partial(networks.carried_flow, config=config)
-        given = (params, half, half, scores, CarriedFlow(*shapes))
+        given = (params, half, key, CarriedFlow(*shapes))
         return jax.eval_shape(light, *given), multiply_adds(light, *given)
     flow = partial(networks.flow_and_feature, config=config)
     return jax.eval_shape(flow, params, half, half), multiply_adds(flow, params, half, half)

@@ -26,6 +26,7 @@ from dvsnet_jax.ops.carried_motion import carry, still
 from dvsnet_jax.ops.regions import merge, split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.ops.warp_cues import KeyCells, key_cells
 from dvsnet_jax.protocols import FlowOutput
 from dvsnet_jax.video import init_state, region_grid
 
@@ -72,16 +73,17 @@ def time_stages(
     def flow(params: Any, current: Any, key: Any, features: Any) -> Any:
         return networks.flow_and_feature(params, current, key, config, features)
 
-    def chained(params: Any, current: Any, key: Any, carried: CarriedFlow, motion: FrameMotion) -> FlowOutput:
+    def chained(params: Any, current: Any, key: KeyCells, carried: CarriedFlow, motion: FrameMotion) -> FlowOutput:
         carried = carry(carried, motion, grid, (height, width))
-        return networks.carried_flow(params, current, key, scores, carried, config)
+        return networks.carried_flow(params, current, key, carried, config)
 
-    features = jax.jit(partial(networks.key_features, config=config))(params, small)
+    cells = jax.jit(key_cells)(small, scores)
+    features = jax.jit(partial(networks.key_features, config=config))(params, small, scores)
     find: Callable[..., FlowOutput]
     given: tuple[Any, ...]
     if carries:
         find, name = chained, "chaining of motion, scale field"
-        given = (params, small, small, still(grid.num_regions, grid), still_motion(config, frames))
+        given = (params, small, cells, still(grid.num_regions, grid), still_motion(config, frames))
     else:
         find, name, given = flow, "flow network", (params, small, small, features)
     out = jax.jit(find)(*given)
@@ -91,7 +93,7 @@ def time_stages(
         "split, half size": (halved, (frames,)),
         name: (find, given),
         "decision network": (
-            partial(networks.expected_confidence, config=config), (params, small, small, scores, out)
+            partial(networks.expected_confidence, config=config), (params, small, cells, out)
         ),
         "warp": (warp_scores, (scores, out.flow, out.scale)),
         "upsample, arg max": (partial(upsample_argmax, size=size), (scores,)),

@@ -22,7 +22,8 @@ from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.motion.attached import Kind, with_motion
 from dvsnet_jax.media.motion.field import Motion, for_step
 from dvsnet_jax.media.sources import Frame, Source
-from dvsnet_jax.ops.carried_motion import carry_alone, still
+from dvsnet_jax.ops.carried_motion import carry_alone, carry_cells, still
+from dvsnet_jax.ops.motion_search import search_motion
 from dvsnet_jax.ops.regions import RegionGrid, split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
@@ -80,6 +81,20 @@ class Segmented:
     def copied(self, *, gaps: Sequence[int] = GAPS, every: int = 1) -> Carried:
         """Each key frame's labels as they are."""
         return Carried("copied", self.along("", [None] * len(self), gaps=gaps, every=every).agreement)
+
+    def searched(self, *, gaps: Sequence[int] = GAPS, every: int = 1) -> Carried:
+        """Motion that is searched for inside the step (`ops.motion_search`), which `--motion network` takes."""
+        pairs = zip(self._small[1:], self._small[:-1], strict=True)
+        steps = [_search(current, previous) for current, previous in pairs]
+        unknown = sum(bool(jnp.isnan(flow).all()) for flow, _ in steps)
+
+        def flows(key: int) -> _Flows:
+            carried = still(1, self._grid)
+            for flow, trust in steps[key:]:
+                carried = _carry(carried, jnp.nan_to_num(flow), trust)
+                yield carried.flow, None
+
+        return Carried("network", self._agreement(flows, gaps, every), unknown=unknown)
 
     def by_flow_network(
         self, params: networks.Params, config: DVSNetConfig, *, gaps: Sequence[int] = GAPS, every: int = 1
@@ -147,6 +162,9 @@ def table(rows: Sequence[Carried], auto: str) -> Table:
     ]  # fmt: skip
     titles = (f"{gap} frame{'s' if gap > 1 else ''}" for gap in gaps)
     return Table(("motion", *titles, "host, ms a frame", "not known"), tuple(cells))
+
+
+_search, _carry = jax.jit(search_motion), jax.jit(carry_cells)
 
 
 @partial(jax.jit, static_argnames="grid")

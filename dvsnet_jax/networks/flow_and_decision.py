@@ -19,20 +19,25 @@ from dvsnet_jax.networks.local_decision import LocalDecisionNetwork
 from dvsnet_jax.networks.preparation import Params
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.resize import resize_legacy
-from dvsnet_jax.ops.warp_cues import warp_cues, warped_key
+from dvsnet_jax.ops.warp_cues import KeyCells, key_cells, warp_cues, warped_key
 from dvsnet_jax.protocols import FlowFunction, FlowOutput
 
 
 def key_features(
-    params: Params, key: Shaped[Array, "n h w 3"], config: DVSNetConfig
-) -> Float[Array, "n rows columns c"] | None:
-    """What `flow_and_feature` can use again for every frame that is compared with these key images (RGB, 0..255).
+    params: Params,
+    key: Shaped[Array, "n h w 3"],
+    scores: Float[Array, "n h2 w2 classes"],
+    config: DVSNetConfig,
+) -> Float[Array, "n rows columns c"] | KeyCells | None:
+    """What the light path can use again for every frame that is compared with these key images (RGB, 0..255, half size)
+    and their scores.
 
-    For FlowNet2-s the key image's half of its first convolution; None for networks that want both images at once.
+    For FlowNet2-s the key image's half of its first convolution, for carried motion the `KeyCells`; None for networks
+    that want both images at once.
     """
     if isinstance(config.flow, FlowNet2sConfig):
         return key_half(params["flow"], preprocessing.unit_bgr(key), config.flow)
-    return None
+    return key_cells(key, scores) if config.carries_motion else None
 
 
 def flow_and_feature(
@@ -81,45 +86,38 @@ trusted, 0..1, and log(1 + frames since the key frame)."""
 def carried_flow(
     params: Params,
     current: Shaped[Array, "n h w 3"],
-    key: Shaped[Array, "n h w 3"],
-    key_scores: Float[Array, "n h2 w2 classes"],
+    key: KeyCells,
     carried: CarriedFlow,
     config: DVSNetConfig,
 ) -> FlowOutput:
-    """Carried motion as a flow network's output, with the scale field that goes with it; its feature is `CARRIED_CUES`,
-    then `warped_key`. Images (RGB, 0..255, half size) and scores are as `decision_input`'s."""
+    """Carried motion as a flow network's output, with the scale field that goes with it; its feature is `CARRIED_CUES`.
+    Images (RGB, 0..255, half size) are as `decision_input`'s."""
     network = config.flow
     assert isinstance(network, CarriedMotionConfig)
     age = jnp.broadcast_to(jnp.log1p(carried.age)[:, None, None], carried.trust.shape)
-    warped = warped_key(key, key_scores, carried.flow)
+    warped = warped_key(key, carried.flow)
     if network.scale_width:
         signs = materialized(scale_signs(current, warped, carried))
         scale = CarriedScale(network, config.num_classes).apply({"params": params["flow"]}, signs)
     else:
         scale = jnp.ones_like(carried.flow[..., :1])
-    feature = jnp.concatenate([carried.trust[..., None], age[..., None], warped], axis=-1)
-    return FlowOutput(carried.flow, scale, feature)
+    return FlowOutput(carried.flow, scale, jnp.stack([carried.trust, age], axis=-1), warped)
 
 
 def decision_input(
-    current: Shaped[Array, "n h w 3"],
-    key: Shaped[Array, "n h w 3"],
-    key_scores: Float[Array, "n h2 w2 classes"],
-    out: FlowOutput,
-    config: DVSNetConfig,
+    current: Shaped[Array, "n h w 3"], key: KeyCells, out: FlowOutput, config: DVSNetConfig
 ) -> Float[Array, "n gh gw c"]:
     """What the decision network reads, on its grid: the flow network's feature, resized (legacy bilinear); or, for the
-    local one, cues of the warp, to which half-size images (RGB, 0..255) and the key frame's scores are needed too.
+    local one, cues of the warp, to which half-size images (RGB, 0..255) and the key frame are needed too.
     """
-    if isinstance(config.decision, LocalDecisionConfig):
-        grid = config.decision.grid
-        if not config.carries_motion:
-            return warp_cues(current, key, key_scores, out.flow, out.scale, grid)
-        own, warped = out.feature[..., : len(CARRIED_CUES)], out.feature[..., len(CARRIED_CUES) :]
-        cues = warp_cues(current, key, key_scores, out.flow, out.scale, grid, warped)
-        shape = (*cues.shape[:-1], len(CARRIED_CUES))
-        return jnp.concatenate([cues, jax.image.resize(own, shape, "linear", antialias=True)], axis=-1)
-    return resize_legacy(out.feature, config.decision.grid)
+    grid = config.decision.grid
+    if not isinstance(config.decision, LocalDecisionConfig):
+        return resize_legacy(out.feature, grid)
+    cues = warp_cues(current, key, out.flow, out.scale, grid, out.warped)
+    if not config.carries_motion:
+        return cues
+    shape = (*cues.shape[:-1], len(CARRIED_CUES))
+    return jnp.concatenate([cues, jax.image.resize(out.feature, shape, "linear", antialias=True)], axis=-1)
 
 
 def decision_network(config: AnyDecisionConfig, *, dropout: float = 0.0) -> nn.Module:
@@ -130,14 +128,9 @@ def decision_network(config: AnyDecisionConfig, *, dropout: float = 0.0) -> nn.M
 
 
 def expected_confidence(
-    params: Params,
-    current: Shaped[Array, "n h w 3"],
-    key: Shaped[Array, "n h w 3"],
-    key_scores: Float[Array, "n h2 w2 classes"],
-    out: FlowOutput,
-    config: DVSNetConfig,
+    params: Params, current: Shaped[Array, "n h w 3"], key: KeyCells, out: FlowOutput, config: DVSNetConfig
 ) -> Float[Array, "n"]:
     """Expected confidence scores, percent, of warping the key frame's scores; all arguments as `decision_input`'s."""
-    read = decision_input(current, key, key_scores, out, config)
+    read = decision_input(current, key, out, config)
     score, _ = decision_network(config.decision).apply({"params": params["decision"]}, read)
     return score

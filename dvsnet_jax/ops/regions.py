@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Bool, Float, UInt8
-
-from dvsnet_jax.ops.upsample_argmax import VOID
 
 MULTIPLE = 16
 """Region sizes are multiples of this: half a region is then a multiple of the flow network's ⅛ grid."""
@@ -127,18 +126,33 @@ def merge(
     """Labels of regions, each with the score of the winning class → labels of frames.
 
     Where regions overlap the larger score wins, raw and uncalibrated; at a tie the earlier region (the original's
-    `overlap2` and `overlap4`). A score that is NaN wins against nothing: where no other region is, the label is void.
+    `overlap2` and `overlap4`). A score that is NaN wins against nothing: what it belongs to is void, as
+    `upsample_argmax` says already.
     """
-    if grid.num_regions == 1:
-        return labels[:, : grid.height, : grid.width]
-    h, w = grid.region_height, grid.region_width
-    labels = labels.reshape(-1, grid.num_regions, h, w)
-    scores = scores.reshape(labels.shape)
-    shape = (labels.shape[0], grid.padded_height, grid.padded_width)
-    merged, best = jnp.full(shape, VOID, labels.dtype), jnp.full(shape, -jnp.inf, scores.dtype)
-    for index, (top, left) in enumerate(grid.corners):
-        place = (slice(None), slice(top, top + h), slice(left, left + w))
-        wins = scores[:, index] > best[place]
-        merged = merged.at[place].set(jnp.where(wins, labels[:, index], merged[place]))
-        best = best.at[place].set(jnp.where(wins, scores[:, index], best[place]))
+    shape = (-1, grid.rows, grid.columns, grid.region_height, grid.region_width)
+    labels, scores = labels.reshape(shape), scores.reshape(shape)
+    regions = [[(labels[:, row, column], scores[:, row, column]) for column in range(grid.columns)]
+               for row in range(grid.rows)]  # fmt: skip
+    # What lies outside of the overlaps is only copied. Columns first, so that of equals the earlier region is left.
+    rows = [_joined(row, 2, grid) for row in regions]
+    merged, _ = _joined(rows, 1, grid)
     return merged[:, : grid.height, : grid.width]
+
+
+def _joined(parts: list[tuple[Array, Array]], axis: int, grid: RegionGrid) -> tuple[Array, Array]:
+    """Labels and scores of neighbours along an axis, each of which shares `2 · overlap` pixels with the one before."""
+    shared = 2 * grid.overlap
+
+    def cut(part: tuple[Array, Array], start: int, stop: int) -> tuple[Array, ...]:
+        return tuple(lax.slice_in_dim(values, start, stop, axis=axis) for values in part)
+
+    whole = parts[0]
+    for part in parts[1:]:
+        length = whole[0].shape[axis]
+        kept, rest = cut(whole, 0, length - shared), cut(part, shared, part[0].shape[axis])
+        (labels, best), (other, scores) = cut(whole, length - shared, length), cut(part, 0, shared)
+        wins = (scores > best) | jnp.isnan(best)
+        between = jnp.where(wins, other, labels), jnp.where(wins, scores, best)
+        labels, best = (jnp.concatenate(pieces, axis) for pieces in zip(kept, between, rest, strict=True))
+        whole = labels, best
+    return whole

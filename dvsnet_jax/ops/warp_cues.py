@@ -8,9 +8,11 @@ where the scores hardly prefer one class (the margin of active learning; Scheffe
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, Int32, Shaped
 
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.resize import resize_legacy
@@ -27,24 +29,44 @@ that place; edge, outside and change are 1 where warped labels differ from their
 of the region, and where the label is no longer the key frame's."""
 
 
-def warp_cues(
-    current: Shaped[Array, "n h w 3"],
-    key: Shaped[Array, "n h w 3"],
-    key_scores: Float[Array, "n h2 w2 classes"],
-    flow: Float[Array, "n h//4 w//4 2"],
-    scale: Float[Array, "n h//4 w//4 #classes"],
-    grid: tuple[int, int],
-    warped: Float[Array, "n h//4 w//4 c"] | None = None,
-) -> Float[Array, "n gh gw cues"]:
-    """`CUES` of pairs of half-size pictures, RGB 0..255, as means over the cells of `grid`.
+class KeyCells(NamedTuple):
+    """A key frame on the flow's grid, as it is warped and compared with."""
 
-    `flow` is current → key in pixels of its grid; `key_scores` are raw, of any scale: softmax makes them probabilities.
-    `warped` is `warped_key`, where that is there already.
+    values: Float[Array, "n h w c"]
+    """Means of the half-size picture's pixels, RGB 0..255, then the scores, raw."""
+    probability: Float[Array, "n h w"]
+    """Of the winning class; softmax makes scores of any scale probabilities."""
+    labels: Int32[Array, "n h w"]
+
+
+def key_cells(key: Shaped[Array, "n h w 3"], scores: Float[Array, "n h2 w2 classes"]) -> KeyCells:
+    """Of half-size pictures, RGB 0..255, and their scores; the grid is the picture's, divided by 4."""
+    size = (key.shape[1] // 4, key.shape[2] // 4)
+    scores = resize_legacy(scores, size)
+    values = materialized(jnp.concatenate([block_means(key, size), scores], axis=-1))
+    return KeyCells(values, _highest_probability(scores), scores.argmax(-1))
+
+
+def warped_key(key: KeyCells, flow: Float[Array, "n h w 2"]) -> Float[Array, "n h w c"]:
+    """The key picture and its scores (`KeyCells.values`), warped: one gather for both."""
+    return materialized(warp(key.values, flow))
+
+
+def warp_cues(
+    current: Shaped[Array, "n h2 w2 3"],
+    key: KeyCells,
+    flow: Float[Array, "n h w 2"],
+    scale: Float[Array, "n h w #classes"],
+    grid: tuple[int, int],
+    warped: Float[Array, "n h w c"] | None = None,
+) -> Float[Array, "n gh gw cues"]:
+    """`CUES` of half-size pictures, RGB 0..255, and their key frames, as means over the cells of `grid`.
+
+    `flow` is current → key in pixels of its grid. `warped` is `warped_key`, where that is there already.
     """
     n, height, width, _ = flow.shape
-    now, before = (block_means(images, (height, width)) for images in (current, key))
-    key_scores = resize_legacy(key_scores, (height, width))
-    warped = warped_key(key, key_scores, flow) if warped is None else warped
+    now, before = block_means(current, (height, width)), key.values[..., :3]
+    warped = warped_key(key, flow) if warped is None else warped
     scores = materialized(warped[..., 3:] * scale)
     labels = materialized(scores.argmax(-1))
     best = _highest_probability(scores)
@@ -61,23 +83,14 @@ def warp_cues(
             steps(now).mean(-1) / 25.5,
             best,
             best - second,
-            _highest_probability(key_scores),
+            key.probability,
             steps(labels[..., None]).any(-1),
             (x < 0) | (x > width - 1) | (y < 0) | (y > height - 1),
-            labels != key_scores.argmax(-1),
+            labels != key.labels,
         ],
         axis=-1,
     )
     return jax.image.resize(cues, (n, *grid, len(CUES)), "linear", antialias=True)
-
-
-def warped_key(
-    key: Shaped[Array, "n h w 3"], key_scores: Float[Array, "n h2 w2 classes"], flow: Float[Array, "n h//4 w//4 2"]
-) -> Float[Array, "n h//4 w//4 c"]:
-    """The key picture and its scores on the flow's grid, warped, side by side: one gather for both."""
-    size = (flow.shape[1], flow.shape[2])
-    both = jnp.concatenate([block_means(key, size), resize_legacy(key_scores, size)], axis=-1)
-    return materialized(warp(materialized(both), flow))
 
 
 def _highest_probability(scores: Float[Array, "n h w classes"]) -> Float[Array, "n h w"]:

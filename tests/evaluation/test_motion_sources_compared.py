@@ -36,11 +36,11 @@ def test_found_motion_carries_labels_and_none_does_not(tmp_path, capsys):
     run = ["measure", "motion", str(tmp_path / "drive"), "--gaps", "1", "4", "--encoded", "as-is", "no-b-frames"]
     assert main(run) == 0
     images, coded = tables(capsys.readouterr().out)
-    assert [*images] == ["copied", "dis (auto)", "encoder", "paper"] and "codec" in coded
+    assert [*images] == ["copied", "dis (auto)", "encoder", "network", "paper"] and "codec" in coded
     for table in (images, coded):
         for way, (near, far, host, unknown) in table.items():
             still = way in ("copied", "paper")  # the tiny flow network says that nothing moves
-            assert unknown == 0 and np.isnan(host) == still
+            assert unknown == 0 and np.isnan(host) == (still or way == "network")
             assert far < 80 < near < 91 if still else near > 93 and far > 89
         assert table["copied"][:2] == table["paper"][:2]
 
@@ -50,7 +50,7 @@ def test_a_video_with_a_cut_has_a_frame_that_is_not_known(tmp_path, capsys):
     place = write(tmp_path / "cut.mp4", frames, bf=0, refs=1, g=100)
     assert main(["measure", "motion", place, "--gaps", "1", "--most", "8"]) == 0
     (table,) = tables(capsys.readouterr().out)
-    assert table["dis (auto)"][-1] == 1 and table["copied"][-1] == 0
+    assert table["dis (auto)"][-1] == table["network"][-1] == 1 and table["copied"][-1] == 0
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from dvsnet_jax import (
 from dvsnet_jax.checkpoints import seeded_params
 from dvsnet_jax.ops.carried_motion import chain, resize_motion, split_motion
 from dvsnet_jax.ops.regions import RegionGrid
+from dvsnet_jax.ops.warp_cues import key_cells
 
 CARRIED = TINY.replace(
     flow=CarriedMotionConfig(), decision=LocalDecisionConfig(grid=(4, 4), width=4), policy=FixedInterval(3)
@@ -57,6 +58,14 @@ def run(frames, moved, config=CARRIED, restart=None):
         state, result = segment_frame(params(), state, frame, begins, at(moved, t), config=config)
         results.append(result)
     return state, jax.tree.map(lambda *leaves: np.stack(leaves), *results)
+
+
+def test_what_is_kept_of_a_key_frame_is_that_key_frames():
+    for count in (2, 5):  # of frame 0, then of frame 3
+        state, result = run(video(count), motion(count))
+        assert [frame.any() for frame in result.segmented] == [True, False, False, True, False][:count]
+        for kept, expected in zip(state.key_features, key_cells(state.key_images, state.key_scores), strict=True):
+            np.testing.assert_allclose(kept, expected, rtol=1e-5)
 
 
 def test_flow_trust_and_age_are_chained_since_the_key_frame():

@@ -229,7 +229,7 @@ def test_what_is_kept_of_the_key_image_is_that_key_images(routing):
     state = init_state(params, clip[0], config=config)
     for index, frames in enumerate(clip):
         state, result = segment_frame(params, state, frames, jnp.array([False, index == 2]), config=config)
-        expected = networks.key_features(params, state.key_images, config)
+        expected = networks.key_features(params, state.key_images, state.key_scores, config)
         np.testing.assert_allclose(state.key_features, expected, atol=1e-5)
         assert index == 0 or 0 < result.segmented.sum() < 8
 

@@ -28,8 +28,9 @@ from dvsnet_jax.datasets.clips import Place
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.media.motion.field import for_step
-from dvsnet_jax.networks.carried_scale import SIGNS, scale_signs
-from dvsnet_jax.ops.warp_cues import warped_key
+from dvsnet_jax.networks.carried_scale import SIGNS, CarriedScale, scale_signs
+from dvsnet_jax.ops.resize import resize_half_pixel
+from dvsnet_jax.ops.warp_cues import key_cells, warped_key
 from dvsnet_jax.training.accelerate import Acceleration, accelerate
 from dvsnet_jax.training.decision.network import DecisionTraining
 from dvsnet_jax.training.flow.joint import JointTraining
@@ -67,12 +68,41 @@ def test_signs_say_what_differs():
     current = key.copy()
     current[..., 1] += 51
     carried = CarriedFlow(jnp.full((1, 8, 16, 2), 3.0), jnp.full((1, 8, 16), 0.25), jnp.array([7.0]))
-    signs = scale_signs(current, warped_key(key, jnp.zeros((1, 8, 16, 5)), carried.flow), carried)
-    values = dict(zip(SIGNS, np.asarray(signs[0, 4, 8]), strict=False))
+    warped = warped_key(key_cells(key, jnp.zeros((1, 8, 16, 5))), carried.flow)
+    signs = scale_signs(current, warped, carried)
+    assert signs.shape == (1, 4, 8, len(SIGNS) + 5)
+    values = dict(zip(SIGNS, np.asarray(signs[0, 2, 4]), strict=False))
     expected = {"red": 0, "green": 0.8, "blue": 0, "texture": 0, "motion": np.log1p(18**0.5), "tear": 0,
                 "trust": 0.25, "age": np.log(8)}  # fmt: skip
     assert values == pytest.approx(expected, abs=1e-5)
     np.testing.assert_allclose(signs[..., len(SIGNS) :], 0.2, atol=1e-6)
+
+
+def test_signs_are_means_of_two_by_two_cells():
+    rng = np.random.default_rng(0)
+    current, key = rng.integers(0, 256, (2, 1, 32, 64, 3), np.uint8)
+    trust = jnp.asarray(rng.uniform(0, 1, (1, 8, 16)), jnp.float32)
+    carried = CarriedFlow(jnp.zeros((1, 8, 16, 2)), trust, jnp.zeros(1))
+    signs = scale_signs(current, warped_key(key_cells(key, jnp.zeros((1, 8, 16, 3))), carried.flow), carried)
+    differs = (current.astype(np.float32) - key)[0, 8:16, 16:24].mean((0, 1)) * 4 / 255
+    np.testing.assert_allclose(signs[0, 1, 2, :3], differs, atol=1e-5)
+    assert signs[0, 1, 2, SIGNS.index("trust")] == pytest.approx(float(trust[0, 2:4, 4:6].mean()), abs=1e-6)
+
+
+def test_the_scale_field_is_enlarged_about_the_centres_of_cells():
+    signs = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 6, 7)), jnp.float32)
+    network = CarriedScale(CarriedMotionConfig(scale_width=3), 2)
+    params = network.init(jax.random.key(0), signs)
+    params["params"]["predict_scale"]["weights"] = jnp.ones((1, 1, 3, 2))
+    coarse = network.apply(params, signs)
+    expected = resize_half_pixel(_scale_before_enlarging(network, params, signs), (8, 12))
+    np.testing.assert_allclose(coarse, expected, atol=1e-5)
+
+
+def _scale_before_enlarging(network, params, signs):
+    """The last convolution's output."""
+    _, seen = network.apply(params, signs, capture_intermediates=True)
+    return seen["intermediates"]["predict_scale"]["__call__"][0]
 
 
 def clip_of(frames) -> list[LabelledImage]:
@@ -116,7 +146,7 @@ def test_the_command_turns_weights_with_a_flow_network_into_such(tmp_path, capsy
     assert "stage: scale field" in capsys.readouterr().out
     params, config = checkpoints.load(tmp_path / "run" / "weights")
     assert config.flow == CarriedMotionConfig(scale_width=16) and isinstance(config.decision, LocalDecisionConfig)
-    assert set(params["flow"]) == {"conv1", "conv2", "predict_scale"}
+    assert set(params["flow"]) == {"coarse1", "coarse2", "predict_scale"}
     assert json.loads((tmp_path / "run" / "flow" / "settings.json").read_text())["motion"] == "dis"
     assert main(["segment", str(tmp_path / "drive"), "--weights", str(tmp_path / "run" / "weights"), "--no-overlay",
                  "--out", str(tmp_path / "out")]) == 0  # fmt: skip

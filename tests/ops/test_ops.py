@@ -192,6 +192,27 @@ def test_merge_takes_the_larger_score_and_the_earlier_region_at_ties():
         assert (np.asarray(merged)[0, :, w - 2 * grid.overlap : w] == winner).all()
 
 
+@pytest.mark.parametrize("regions,overlap", [((2, 2), 8), ((3, 3), 16), ((1, 4), 12)])
+def test_merge_takes_the_largest_of_all_regions_at_a_place(regions, overlap):
+    """Three regions meet where the overlap is more than a quarter of one; some scores are equal, some no numbers."""
+    grid = RegionGrid.fit(97, 150, regions, overlap)
+    rng = np.random.default_rng(0)
+    shape = (2, grid.num_regions, grid.region_height, grid.region_width)
+    labels = rng.integers(0, 19, shape).astype(np.uint8)
+    scores = rng.integers(0, 4, shape).astype(np.float32)
+    scores[rng.random(shape) < 0.2] = np.nan
+    labels[np.isnan(scores)] = 255
+    best = np.full((2, grid.padded_height, grid.padded_width), -np.inf)
+    expected = np.full(best.shape, 255)
+    for index, (top, left) in enumerate(grid.corners):
+        for stream, y, x in np.ndindex(2, *shape[2:]):
+            if scores[stream, index, y, x] > best[stream, top + y, left + x]:
+                best[stream, top + y, left + x] = scores[stream, index, y, x]
+                expected[stream, top + y, left + x] = labels[stream, index, y, x]
+    merged = merge(*(jnp.asarray(values).reshape(-1, *shape[2:]) for values in (labels, scores)), grid)
+    np.testing.assert_array_equal(merged, expected[:, :97, :150])
+
+
 @pytest.mark.parametrize("overlap,regions", [(64, (2, 2)), (32, (2, 1)), (40, (1, 3))])
 def test_an_overlap_the_geometry_cannot_take(overlap, regions):
     with pytest.raises(ValueError, match=rf"overlap {overlap} is too large .* at most (\d+)") as refused:

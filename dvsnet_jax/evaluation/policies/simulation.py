@@ -27,6 +27,7 @@ from dvsnet_jax.ops.motion_search import search_motion
 from dvsnet_jax.ops.regions import RegionGrid, merge
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_nearest, warp_scores
+from dvsnet_jax.ops.warp_cues import key_cells
 from dvsnet_jax.policies import DynamicTarget, TargetMoves, accumulated_loss, moved_target
 from dvsnet_jax.routing import where
 from dvsnet_jax.video import VideoState, evidence_of, have_scores, init_state, region_grid, segment_frame, trusted
@@ -220,7 +221,7 @@ def _step(
 ) -> tuple[_Keys, UInt8[Array, "height width"], Bool[Array, "regions"], Float[Array, "policies regions"]]:
     """One frame: the frame step with its segmentation network replaced by what it said before."""
     grid = region_grid(config, *frame.merged.shape)
-    carried = None
+    carried, key = None, key_cells(keys.images, keys.scores)
     if keys.carried is None:
         out = networks.flow_and_feature(params, frame.images, keys.images, config)
     else:
@@ -229,7 +230,7 @@ def _step(
         else:
             assert frame.motion is not None
             carried = carry(keys.carried, frame.motion, grid, (grid.height, grid.width))
-        out = networks.carried_flow(params, frame.images, keys.images, keys.scores, carried, config)
+        out = networks.carried_flow(params, frame.images, key, carried, config)
     if keys.labels is not None and keys.maxima is not None:
         warped, maxima = warp_nearest(keys.labels, out.flow), warp_nearest(keys.maxima, out.flow)
     else:
@@ -237,7 +238,7 @@ def _step(
         warped_scores = warp_scores(keys.scores, out.flow, scale)
         warped, maxima = upsample_argmax(warped_scores, (grid.region_height, grid.region_width))
     counted = grid.within_frame()
-    evidence = evidence_of(params, frame.images, keys.images, keys.scores, out, config)
+    evidence = evidence_of(params, frame.images, keys.images, key, out, config)
     score, loss = evidence.score, accumulated_loss(keys.loss, evidence.score)
     agreement = 100 * ((warped == frame.labels) & counted).sum((1, 2)) / counted.sum((1, 2))
     urgency = jnp.stack(

@@ -20,6 +20,7 @@ from dvsnet_jax.ops.regions import split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.ops.warp_cues import key_cells
 from dvsnet_jax.video import have_scores, region_grid
 
 
@@ -74,11 +75,12 @@ def pair_samples(
     small = preprocessing.half(currents), preprocessing.half(keys)
     size = (grid.region_height, grid.region_width)
     key_scores = networks.segmentation_scores(params, keys, config)
+    cells = key_cells(small[1], key_scores)
     if carried is None:
         out = networks.flow_and_feature(params, *small, config)
     else:
-        out = networks.carried_flow(params, *small, key_scores, carried, config)
-    feature = networks.decision_input(*small, key_scores, out, config)
+        out = networks.carried_flow(params, small[0], cells, carried, config)
+    feature = networks.decision_input(small[0], cells, out, config)
     warped, _ = upsample_argmax(warp_scores(key_scores, out.flow, out.scale), size)
     scores = networks.segmentation_scores(params, currents, config)
     segmented, _ = upsample_argmax(scores, size)

@@ -22,6 +22,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.ops.warp_cues import key_cells
 from dvsnet_jax.training.segmentation_loss import cross_entropy
 from dvsnet_jax.training.state import TrainState
 
@@ -86,8 +87,8 @@ def train_step(
 
     def loss_of(params: Any) -> tuple[Array, Array]:
         if carried:
-            scores = jax.lax.stop_gradient(key_scores)
-            out = networks.carried_flow({"flow": params}, *small, scores, CarriedFlow(*carried), config)
+            cells = key_cells(small[1], jax.lax.stop_gradient(key_scores))
+            out = networks.carried_flow({"flow": params}, small[0], cells, CarriedFlow(*carried), config)
         else:
             out = networks.flow_and_feature({"flow": params}, *small, config)
         warped = warp_scores(jax.lax.stop_gradient(key_scores), out.flow, out.scale)

@@ -104,4 +104,5 @@ class MeasureMotion:
             motions, host = found_motion(source, kind, len(segmented), names)
             carried = segmented.along(kind, motions, gaps=self.gaps, every=self.every)
             rows.append(dataclasses.replace(carried, host=host))
+        rows.append(segmented.searched(gaps=self.gaps, every=self.every))
         return rows
