@@ -66,14 +66,18 @@ class DeepLabV2Config:
 
 @dataclass(frozen=True, kw_only=True)
 class DeepLabLiteConfig:
-    """DeepLab on EfficientNet-Lite0 with a small decoder: scores at ¼ of the image, 3 million parameters."""
+    """DeepLab on EfficientNet-Lite with a small decoder: scores at ¼ of the image."""
 
     num_classes: int = 19
     decoder_widths: tuple[int, int, int] = (128, 96, 48)
     """Channels of the decoder at strides 16, 8 and 4."""
+    trunk: Literal["lite0", "lite2"] = "lite0"
+    """EfficientNet-Lite0, 3.4 million parameters with the decoder as it is here, or Lite2."""
 
     def __post_init__(self) -> None:
         _check_classes(self.num_classes)
+        if self.trunk not in ("lite0", "lite2"):
+            raise ValueError(f"trunk is {self.trunk!r}, expected 'lite0' or 'lite2'")
         if len(self.decoder_widths) != 3 or min(self.decoder_widths) < 1:
             raise ValueError(f"{self}: three decoder widths of at least 1 are needed")
 
@@ -271,6 +275,13 @@ class DVSNetConfig:
             "overlap": 32,
         }
         return cls(**{**settings, **overrides})
+
+    @classmethod
+    def street_large(cls, *, num_classes: int = 19, **overrides: Any) -> DVSNetConfig:
+        """`street` around a heavier segmentation network, for those who have it segment less: DeepLab-Lite on
+        EfficientNet-Lite2 with a decoder of twice the width. No weights come with the package."""
+        segmentation = DeepLabLiteConfig(num_classes=num_classes, trunk="lite2", decoder_widths=(256, 192, 96))
+        return cls.street(num_classes=num_classes, **{"segmentation": segmentation, **overrides})
 
     def replace(self, **overrides: Any) -> DVSNetConfig:
         """A copy with some fields changed."""

@@ -1,5 +1,5 @@
-"""DeepLab on EfficientNet-Lite0: an atrous pyramid at stride 16 and a small decoder at strides 8 and 4, for the street
-preset.
+"""DeepLab on EfficientNet-Lite: an atrous pyramid at stride 16 and a small decoder at strides 8 and 4, for the street
+presets.
 
 After DeepLabv3+ (Chen et al., 2018, section 3): atrous pyramid, then low-level features joined in, and separable
 convolutions. The scores come out at ¼ of the image.
@@ -13,12 +13,12 @@ import flax.linen as nn
 from jaxtyping import Array, Float
 
 from dvsnet_jax.config import DeepLabLiteConfig
-from dvsnet_jax.networks.efficientnet_lite import efficientnet_lite_trunk, relu6
+from dvsnet_jax.networks.efficientnet_lite import efficientnet_lite_trunk, last_at, relu6
 from dvsnet_jax.networks.layers import BatchNorm, Convolution
 from dvsnet_jax.ops.resize import enlarge
 
-SKIPS = {16: "block11_expand", 8: "block5_expand", 4: "block3_expand"}
-"""What the decoder takes in at each stride: the trunk's last wide features there."""
+STRIDES = (16, 8, 4)
+"""Where the decoder takes in the trunk's last wide features."""
 
 
 class DeepLabLite(nn.Module):
@@ -40,9 +40,9 @@ class DeepLabLite(nn.Module):
         def normed(x: Array, name: str) -> Array:
             return relu6(norm(name=f"{name}_bn")(x) if norm else x)
 
-        x, seen = efficientnet_lite_trunk(images, norm=norm)
-        for (stride, skip), width in zip(SKIPS.items(), self.config.decoder_widths, strict=True):
-            low = seen[skip]
+        x, seen = efficientnet_lite_trunk(images, self.config.trunk, norm=norm)
+        for stride, width in zip(STRIDES, self.config.decoder_widths, strict=True):
+            low = seen[last_at(self.config.trunk, stride)]
             below = enlarge(Convolution(width, 1, use_bias=False, name=f"up{stride}")(x), (low.shape[1], low.shape[2]))
             level = Convolution(width, 1, use_bias=self.folded, name=f"skip{stride}")(low)
             x = normed(below + level, f"skip{stride}")

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's trunk (Tan & Le, EfficientNet, 2019; Lite: no squeeze-and-excite, ReLU6)."""
+"""The trunks of EfficientNet-Lite (Tan & Le, EfficientNet, 2019; Lite: no squeeze-and-excite, ReLU6)."""
 
 from __future__ import annotations
 
@@ -25,26 +25,33 @@ def _stage(count: int, kernel: int, stride: int, expansion: int, features: int) 
     return [Block(kernel, 1 if index else stride, expansion, features) for index in range(count)]
 
 
-LITE0 = (
-    *_stage(1, 3, 1, 1, 16),
-    *_stage(2, 3, 2, 6, 24),
-    *_stage(2, 5, 2, 6, 40),
-    *_stage(3, 3, 2, 6, 80),
-    *_stage(3, 5, 1, 6, 112),
-    *_stage(4, 5, 2, 6, 192),
-    *_stage(1, 3, 1, 6, 320),
-)
-"""The blocks of Lite0 after the stem: block0 … block15."""
+def _blocks(repeats: tuple[int, ...], features: tuple[int, ...]) -> tuple[Block, ...]:
+    kinds = ((3, 1, 1), (3, 2, 6), (5, 2, 6), (3, 2, 6), (5, 1, 6), (5, 2, 6), (3, 1, 6))  # kernel, stride, expansion
+    stages = zip(repeats, kinds, features, strict=True)
+    return tuple(block for count, kind, wide in stages for block in _stage(count, *kind, wide))
+
+
+TRUNKS: dict[str, tuple[Block, ...]] = {
+    "lite0": _blocks((1, 2, 2, 3, 3, 4, 1), (16, 24, 40, 80, 112, 192, 320)),
+    "lite2": _blocks((1, 3, 3, 4, 4, 5, 1), (16, 24, 48, 88, 120, 208, 352)),
+}
+"""The blocks after the stem, block0 …: 16 of Lite0, 21 of Lite2, which is a tenth wider and a fifth deeper."""
+
+
+def last_at(trunk: str, stride: int) -> str:
+    """The last wide features at a stride of 4, 8 or 16: the `block…_expand` of the block that halves them."""
+    halving = [index for index, block in enumerate(TRUNKS[trunk]) if block.stride == 2]
+    return f"block{halving[{4: 1, 8: 2, 16: 3}[stride]]}_expand"
 
 
 def efficientnet_lite_trunk(
-    images: Float[Array, "n h w 3"], *, norm: Callable[..., nn.Module] | None = BatchNorm
+    images: Float[Array, "n h w 3"], trunk: str = "lite0", *, norm: Callable[..., nn.Module] | None = BatchNorm
 ) -> tuple[Float[Array, "n rows columns channels"], dict[str, Float[Array, "..."]]]:
-    """The stem and the 16 blocks, as layers of the module that calls this.
+    """The stem and the blocks of `TRUNKS`, as layers of the module that calls this.
 
-    Returns the last block's output (linear: no activation follows), and by name every `block…_expand` after its ReLU6:
-    those before a stride, `block3_expand` (144 channels), `block5_expand` (240) and `block11_expand` (672), are the
-    last at strides 4, 8 and 16. `norm` is None where the batch norms are folded into the convolutions.
+    Returns the last block's output (linear: no activation follows), and by name every `block…_expand` after its ReLU6
+    (`last_at`; of Lite0 `block3_expand`, 144 channels, `block5_expand`, 240, and `block11_expand`, 672). `norm` is None
+    where the batch norms are folded into the convolutions.
     """
     seen: dict[str, Array] = {}
     biased = norm is None
@@ -55,7 +62,7 @@ def efficientnet_lite_trunk(
         return y if linear else relu6(y)
 
     x = normed(images, "stem", Convolution(32, 3, 2, use_bias=biased, name="stem"))
-    for index, block in enumerate(LITE0):
+    for index, block in enumerate(TRUNKS[trunk]):
         y, name = x, f"block{index}"
         if block.expansion > 1:
             expand = Convolution(block.expansion * x.shape[-1], 1, use_bias=biased, name=f"{name}_expand")

