@@ -51,7 +51,7 @@ class TrainSegmentation:
     """Folder of the run."""
     restore_from: Annotated[str | None, option("PATH")] = None
     """A checkpoint of any DVSNet (with another number of classes the last layers are fresh), or imagenet: the trunk of
-    EfficientNet-Lite0. Without it all is fresh."""
+    the street presets' EfficientNet-Lite. Without it all is fresh."""
     preset: Literal["cityscapes", "deeplab-v2", "street", "street-large"] = "street"
     """The networks, where there is no checkpoint."""
     num_classes: Count = 19
