@@ -9,7 +9,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Int
 
 Values = TypeVar("Values")
 
@@ -17,24 +17,25 @@ Values = TypeVar("Values")
 def segment_where(
     segment: Bool[Array, "regions"],
     network: Callable[[Array], Values],
-    images: Array,
+    images: Array | Callable[[Int[Array, "n"]], Array],
     values: Values,
     *,
     routing: str,
     chunk: int | None,
 ) -> Values:
     """`values`, with those of the regions that `segment` names replaced by `network` of their `images`. They are an
-    array or a tree of arrays, whose leading axis is the regions.
+    array or a tree of arrays, whose leading axis is the regions. `images` is an array too, or gives those of regions
+    by their numbers, past the end any.
 
     `compact` takes the masked regions first and runs the network on at most `chunk` of them at a time in a
     `lax.while_loop`, so time follows their number: never `vmap` it, a vmapped loop runs everything. The last pass takes
     no more than it needs of `chunk`, its half, its quarter … 1. `dense` runs the network on all regions, then selects:
     the reference, and the form that reverse-mode gradients can pass.
     """
+    regions = segment.shape[0]
     if routing == "dense":
-        return where(segment, network(images), values)
+        return where(segment, network(images(jnp.arange(regions)) if callable(images) else images), values)
 
-    regions = images.shape[0]
     chunk = chunk or default_chunk(regions)
     chunk = chunk if regions >= chunk else regions  # not `min`: where regions is symbolic (export), this can be told
     padding = -regions % chunk
@@ -52,7 +53,7 @@ def segment_where(
     def segment_some(size: int, carry: tuple[Array, Values]) -> tuple[Array, Values]:
         done, values = carry
         chosen = lax.dynamic_slice(order, (done,), (size,))
-        new = network(images.at[chosen].get(mode="clip"))
+        new = network(images(chosen) if callable(images) else images.at[chosen].get(mode="clip"))
         kept = jnp.where(done + jnp.arange(size) < count, chosen, regions)
         return done + size, jax.tree.map(lambda old, new: old.at[kept].set(new, mode="drop"), values, new)
 

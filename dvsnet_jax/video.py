@@ -25,7 +25,7 @@ from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.ops.carried_motion import carry, carry_cells, still
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.motion_search import search_motion
-from dvsnet_jax.ops.regions import RegionGrid, merge, split
+from dvsnet_jax.ops.regions import RegionGrid, cut_out, merge, padded, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
@@ -143,8 +143,9 @@ def _step(
     with jax.named_scope("preprocess"):
         if config.input_size:
             frames = resize_legacy(frames, config.input_size)
-        images = split(frames, grid)  # [regions, rh, rw, 3]
-        small = preprocessing.half(images)  # [regions, rh/2, rw/2, 3]
+        small = split(frames, grid, every=2)  # `preprocessing.half` of the regions: [regions, rh/2, rw/2, 3]
+        # The regions themselves, [n, rh, rw, 3], are cut out when they are segmented: most are not.
+        images = partial(cut_out, padded(frames, grid), grid) if config.routing == "compact" else split(frames, grid)
 
     with jax.named_scope("flow"):
         carried = None
@@ -154,7 +155,7 @@ def _step(
             key = key_cells(state.key_images, state.key_scores)
         if state.carried is None:
             assert not isinstance(state.key_features, KeyCells)
-            flow = networks.flow_and_feature(params, small, state.key_images, config, state.key_features)
+            flow = materialized(networks.flow_and_feature(params, small, state.key_images, config, state.key_features))
         else:
             if state.previous_images is not None:
                 carried = carry_cells(state.carried, *search_motion(small, state.previous_images))
@@ -162,7 +163,7 @@ def _step(
                 assert motion is not None  # `_check_motion`
                 carried = carry(state.carried, motion, grid, (height, width))
             flow = networks.carried_flow(params, small, key, carried, config)
-        flow = materialized(flow)  # flow [regions, rh/8, rw/8, 2], scale [regions, rh/8, rw/8, 1 or classes]
+        # flow [regions, rh/8, rw/8, 2], scale [regions, rh/8, rw/8, 1 or classes]
 
     with jax.named_scope("decision"):
         # Each [regions], as are all masks below.
@@ -172,7 +173,7 @@ def _step(
         lost = jnp.zeros_like(fresh) if carried is None else ~jnp.isfinite(carried.flow).all((1, 2, 3))
         untrusted = ~(fresh | lost | trusted(evidence, flow, state.key_scores))
         shaken = jnp.repeat((lost | untrusted).reshape(streams, -1).any(1), grid.num_regions)
-        policy = where(fresh, config.policy.init(images.shape[0]), state.policy)
+        policy = where(fresh, config.policy.init(small.shape[0]), state.policy)
         targets = jnp.asarray(config.policy.targets(policy), jnp.float32)
         segment, decided = config.policy.decide(policy, worst_where(fresh | lost | untrusted, evidence))
         segment = segment | fresh | lost | untrusted
@@ -205,12 +206,12 @@ def _step(
     result = FrameResult(
         labels=labels,
         scores=jnp.where(fresh | lost, jnp.nan, evidence.score).reshape(per_stream),
-        targets=jnp.broadcast_to(targets, images.shape[:1]).reshape(per_stream),
+        targets=jnp.broadcast_to(targets, small.shape[:1]).reshape(per_stream),
         segmented=segment.reshape(per_stream),
         untrusted=(untrusted | ~have_scores(key_scores)).reshape(per_stream),
     )
     if carried is not None:
-        carried = where(segment, still(images.shape[0], grid), carried)
+        carried = where(segment, still(small.shape[0], grid), carried)
     previous = small if config.searches_motion else None
     return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool), previous), result
 

@@ -225,6 +225,6 @@ print("rooms of the parameters:", ", ".join(mine))
 # `mine` goes wherever `params` went: into `segment_frame`, or to a file with `checkpoints.save(folder, mine, config)`,
 # which `dvsnet segment --weights folder` reads.
 #
-# What this notebook left out, `dvsnet accelerate` does: what warps learns first (the flow network with `--motion paper`,
-# else the scale field), the samples are many more, runs can be killed and resumed to the same parameters bit for bit,
-# and your own segmentation network can be in the middle of it. [train/README.md](../train/README.md) has the commands.
+# What this notebook left out, `dvsnet accelerate` does: what warps learns first (the scale field, with
+# `--motion paper` the flow network), the samples are many more, runs can be killed and resumed to the same parameters bit for bit,
+# and your own segmentation network can be in it. [train/README.md](../train/README.md) has the commands.

@@ -94,6 +94,7 @@ def carried_flow(
     Images (RGB, 0..255, half size) are as `decision_input`'s."""
     network = config.flow
     assert isinstance(network, CarriedMotionConfig)
+    carried = materialized(carried)
     age = jnp.broadcast_to(jnp.log1p(carried.age)[:, None, None], carried.trust.shape)
     warped = warped_key(key, carried.flow)
     if network.scale_width:

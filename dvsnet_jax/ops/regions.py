@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 MULTIPLE = 16
 """Region sizes are multiples of this: half a region is then a multiple of the flow network's ⅛ grid."""
@@ -109,15 +109,31 @@ class RegionGrid:
         return [(row * step_y, column * step_x) for row in range(self.rows) for column in range(self.columns)]
 
 
-def split(frames: Array, grid: RegionGrid) -> Array:
-    """Frames `[streams, height, width, c]` → regions `[streams · regions, region_height, region_width, c]`; a stream's
-    regions stay together. Any dtype."""
-    below, right = grid.padded_height - grid.height, grid.padded_width - grid.width
-    if below or right:
-        frames = jnp.pad(frames, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
+def split(frames: Array, grid: RegionGrid, *, every: int = 1) -> Array:
+    """Frames `[streams, height, width, c]` → regions `[streams · regions, region_height, region_width, c]`, or each
+    `every`-th of their pixels; a stream's regions stay together. Any dtype."""
+    frames = padded(frames, grid)
     h, w = grid.region_height, grid.region_width
-    cut = [frames[:, top : top + h, left : left + w] for top, left in grid.corners]
-    return jnp.stack(cut, axis=1).reshape(-1, h, w, frames.shape[-1])
+    cut = [frames[:, top : top + h : every, left : left + w : every] for top, left in grid.corners]
+    return jnp.stack(cut, axis=1).reshape(-1, *cut[0].shape[1:])
+
+
+def padded(frames: Array, grid: RegionGrid) -> Array:
+    """Frames continued by their edge to what the grid's regions cover."""
+    below, right = grid.padded_height - grid.height, grid.padded_width - grid.width
+    return jnp.pad(frames, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge") if below or right else frames
+
+
+def cut_out(frames: Array, grid: RegionGrid, numbers: Int[Array, "n"]) -> Array:
+    """Some of the regions that `split` gives, by their numbers; past the end the last. `frames` are `padded`."""
+    numbers = jnp.minimum(numbers, frames.shape[0] * grid.num_regions - 1)
+    streams, corners = numbers // grid.num_regions, jnp.asarray(grid.corners)[numbers % grid.num_regions]
+    size = (1, grid.region_height, grid.region_width, frames.shape[-1])
+    cut = [
+        lax.dynamic_slice(frames, (streams[index], corners[index, 0], corners[index, 1], 0), size)
+        for index in range(len(numbers))
+    ]
+    return jnp.concatenate(cut)
 
 
 def merge(

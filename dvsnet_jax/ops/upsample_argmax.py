@@ -75,7 +75,7 @@ def _row_by_row(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     assert best is not None
     # What reads them in pieces is `regions.merge`.
     labels = _or_void(labels, best).astype(jnp.uint8)
-    return materialized((labels.reshape(n, *size), best.reshape(n, *size)))
+    return materialized(labels.reshape(n, *size)), best.reshape(n, *size)
 
 
 def _or_void(labels: Array, best: Array) -> Array:

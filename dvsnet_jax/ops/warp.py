@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
+from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.resize import resize_legacy
 
 LARGEST = 1e30
@@ -27,6 +28,7 @@ def warp(values: Float[Array, "n h2 w2 c"], flow: Float[Array, "n h w 2"]) -> Fl
     left, top = jnp.floor(x), jnp.floor(y)
     dx, dy = (x - left)[..., None], (y - top)[..., None]
     x0, y0 = left.astype(jnp.int32), top.astype(jnp.int32)
+    dx, dy, x0, y0 = materialized((dx, dy, x0, y0))
     x1, y1 = jnp.minimum(x0 + 1, width - 1), jnp.minimum(y0 + 1, height - 1)
 
     pixels = jnp.asarray(values).reshape(n * height * width, -1)

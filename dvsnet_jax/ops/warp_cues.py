@@ -67,11 +67,7 @@ def warp_cues(
     n, height, width, _ = flow.shape
     now, before = block_means(current, (height, width)), key.values[..., :3]
     warped = warped_key(key, flow) if warped is None else warped
-    scores = materialized(warped[..., 3:] * scale)
-    labels = materialized(scores.argmax(-1))
-    best = _highest_probability(scores)
-    others = jnp.where(jnp.arange(scores.shape[-1]) == labels[..., None], -jnp.inf, scores).max(-1)
-    second = best * jnp.exp(others - scores.max(-1))
+    labels, best, second = _winners(warped[..., 3:] * scale)
     x = flow[..., 0] + jnp.arange(width, dtype=flow.dtype)
     y = flow[..., 1] + jnp.arange(height, dtype=flow.dtype)[:, None]
     cues = jnp.stack(
@@ -91,6 +87,23 @@ def warp_cues(
         axis=-1,
     )
     return jax.image.resize(cues, (n, *grid, len(CUES)), "linear", antialias=True)
+
+
+def _winners(scores: Float[Array, "n h w classes"]) -> tuple[Array, Array, Array]:
+    """The winning class and the probabilities of it and of the next, in one loop over places: classes lead."""
+    planes = materialized(jnp.moveaxis(scores, -1, 0))
+    first, labels = planes[0], jnp.zeros(planes.shape[1:], jnp.int32)
+    second = jnp.full_like(first, -jnp.inf)
+    for index, plane in enumerate(planes[1:], 1):
+        wins = plane > first
+        second = jnp.maximum(second, jnp.minimum(plane, first))
+        first, labels = jnp.where(wins, plane, first), jnp.where(wins, index, labels)
+    first, second, labels = materialized((first, second, labels))
+    total = jnp.zeros_like(first)
+    for plane in planes:
+        total += jnp.exp(plane - first)
+    best = materialized(1 / total)
+    return labels, best, best * jnp.exp(second - first)
 
 
 def _highest_probability(scores: Float[Array, "n h w classes"]) -> Float[Array, "n h w"]:
