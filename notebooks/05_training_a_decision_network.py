@@ -226,5 +226,5 @@ print("rooms of the parameters:", ", ".join(mine))
 # which `dvsnet segment --weights folder` reads.
 #
 # What this notebook left out, `dvsnet accelerate` does: what warps learns first (the scale field, with
-# `--motion paper` the flow network), the samples are many more, runs can be killed and resumed to the same parameters bit for bit,
-# and your own segmentation network can be in it. [train/README.md](../train/README.md) has the commands.
+# `--motion paper` the flow network), the samples are many more, runs can be killed and resumed to the same parameters
+# bit for bit, and your own segmentation network can be in it. [train/README.md](../train/README.md) has the commands.
