@@ -65,8 +65,9 @@ def meaning(hint: str, module: str) -> Any:
 def checked(function: FunctionType) -> Callable[..., Any]:
     """`function` with those of its annotations checked that speak of arrays.
 
-    It comes from jaxtyping and does nothing else, and the check is made when it is first called: many never are. For a
-    function within another, made anew in every call, name, arguments and annotations are the same each time: one serves.
+    It comes from jaxtyping and does nothing else, and the check is made when it is first called: many never are. For
+    a function within another, made anew in every call, name, arguments and annotations are the same each time: one
+    serves.
     """
     annotations = tuple(function.__annotations__.items())
     kind = (function.__module__, function.__qualname__, function.__code__.co_varnames, annotations)
