@@ -8,33 +8,81 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from types import UnionType
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache
+from types import FunctionType, UnionType
 from typing import Any, Union, get_args, get_origin
 
 import jax
+import jaxtyping
 import numpy as np
 from jaxtyping import AbstractArray, TypeCheckError, config, install_import_hook
 
 WANTED = os.environ.get("DVSNET_CHECK_ANNOTATIONS") != "0"
 FOUND = importlib.util.find_spec("beartype") is not None
+_CHECKED: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
 
 def install() -> None:
     """Has the package's functions checked; before anything of it is imported."""
     if WANTED and FOUND:
+        jaxtyping.jaxtyped = where_arrays_are_spoken_of(jaxtyping.jaxtyped)  # what the hook puts above every function
         install_import_hook("dvsnet_jax", f"{__name__}.checked")
 
 
-def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` with those of its annotations checked that speak of arrays."""
-    from beartype import BeartypeConf, beartype
+def where_arrays_are_spoken_of(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
+    """`jaxtyped` that leaves functions alone in which it would check nothing: most, and dear to wrap within others."""
 
-    function.__annotations__ = {
-        name: as_taken(hint) if speaks_of_arrays(hint) else Any for name, hint in function.__annotations__.items()
-    }
-    return beartype(function, conf=BeartypeConf(is_pep484_tower=True))
+    def jaxtyped_or_not(**options: Any) -> Callable[[Any], Any]:
+        def decorate(function: Any) -> Any:
+            if isinstance(function, FunctionType) and not any(map(speaks_of_arrays, hints(function))):
+                return function
+            return jaxtyped(**options)(function)
+
+        return decorate
+
+    return jaxtyped_or_not
+
+
+def hints(function: FunctionType) -> Iterator[Any]:
+    """A function's annotations; not those that cannot be looked up (yet), which jaxtyping passes over too."""
+    for hint in function.__annotations__.values():
+        if not isinstance(hint, str):
+            yield hint
+            continue
+        with suppress(Exception):
+            yield meaning(hint, function.__module__)
+
+
+@cache
+def meaning(hint: str, module: str) -> Any:
+    """Of an annotation that stands as text."""
+    return eval(hint, vars(sys.modules[module]))
+
+
+def checked(function: FunctionType) -> Callable[..., Any]:
+    """`function` with those of its annotations checked that speak of arrays.
+
+    It comes from jaxtyping and does nothing else, and the check is made when it is first called: many never are. For
+    a function within another, made anew in every call, name, arguments and annotations are the same each time: one
+    serves.
+    """
+    annotations = tuple(function.__annotations__.items())
+    kind = (function.__module__, function.__qualname__, function.__code__.co_varnames, annotations)
+
+    def check(*args: Any, **kwargs: Any) -> Any:
+        if kind not in _CHECKED:
+            from beartype import BeartypeConf, beartype
+
+            function.__annotations__ = {
+                name: as_taken(hint) if speaks_of_arrays(hint) else Any for name, hint in annotations
+            }
+            _CHECKED[kind] = beartype(function, conf=BeartypeConf(is_pep484_tower=True))
+        return _CHECKED[kind](*args, **kwargs)
+
+    return check
 
 
 def as_taken(hint: Any) -> Any:
