@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -23,8 +24,10 @@ from dvsnet_jax.cli.option_types import (
 )
 from dvsnet_jax.cli.run_options import GOES_ON, RunOptions, join_processes, need
 from dvsnet_jax.cli.screen import print_record, step_progress
+from dvsnet_jax.cli.weights import NewSegmentation, tell_resized
 
 if TYPE_CHECKING:
+    from dvsnet_jax.checkpoints import OwnNetwork
     from dvsnet_jax.config import DVSNetConfig
     from dvsnet_jax.datasets.clips import Clip
     from dvsnet_jax.networks import Params
@@ -51,8 +54,7 @@ class Accelerate:
     """Folder of the run."""
     restore_from: Annotated[str | None, option("PATH")] = None
     """A checkpoint of DVSNet; the bundled weights if not given."""
-    segmentation: Annotated[str | None, option("FILE.py:FUNCTION")] = None
-    """A network of your own: a function that takes nothing and returns (SegmentationFunction, parameters)."""
+    segmentation: NewSegmentation = None
     motion: Motion = "auto"
     hold_out: Names = ()
     """Beginnings of clips' names that are not trained on."""
@@ -97,16 +99,20 @@ class Accelerate:
             )
         join_processes(self.run_options.distributed)
 
-        from dvsnet_jax import DecisionConfig, LocalDecisionConfig, checkpoints
+        from dvsnet_jax import DecisionConfig, LocalDecisionConfig, SegmentationFunction, checkpoints
         from dvsnet_jax.training.accelerate import accelerate
         from dvsnet_jax.training.decision.report import table
-        from dvsnet_jax.training.own_network import in_place_of, make_network
+        from dvsnet_jax.training.own_network import in_place_of
         from dvsnet_jax.training.parallel import by_first, is_first
 
         params, config = self._begin()
         config = carried(self.motion, config)
-        if self.segmentation:
-            params, config = in_place_of(*make_network(self.segmentation), params, config)
+        network = checkpoints.open_network(self.segmentation) if self.segmentation else None
+        if network is None and isinstance(config.segmentation, SegmentationFunction):
+            raise UsageError(f"{self.restore_from} keeps a network of your own; name it too: --segmentation NETWORK")
+        if network:
+            params, config = in_place_of(network.function, network.params, params, config)
+            tell_resized(config)
         carries = config.carries_motion
         if self.decision == "paper" and carries:
             raise UsageError("--decision paper reads a flow network's features; add --motion paper")
@@ -121,12 +127,21 @@ class Accelerate:
                 on_step=lambda done, at: show(done, f"right {at['right']:.3f}, copied {at['copied']:.3f}"),
                 on_epoch=print_record,
             )  # fmt: skip
-        save = checkpoints.save_accelerator if self.segmentation else checkpoints.save
-        by_first(lambda: save(self.save_dir / "weights", made.params, config))
+        place = self.save_dir / "weights"
+        save = partial(checkpoints.save_accelerator, network=network) if network else checkpoints.save
+        by_first(lambda: save(place, made.params, config))
         if is_first():
             print(table(made.rows))
-            print(f"{self.save_dir / 'weights'}: DVSNet around this segmentation network")
+            print(f"{place}: DVSNet around this segmentation network{self._how(network)}")
         return 0
+
+    def _how(self, network: OwnNetwork | None) -> str:
+        """How the weights are used, where a network was named."""
+        if network is None:
+            return ""
+        if network.stored.source == self.segmentation and self.segmentation and ".py:" in self.segmentation:
+            return f"; use them with --segmentation {self.segmentation}"
+        return ", which they hold; dvsnet segment --weights takes them as they are"
 
     def _begin(self) -> tuple[Params, DVSNetConfig]:
         """The weights to begin from, of the kind that --motion asks for."""

@@ -25,7 +25,7 @@ from dvsnet_jax.cli.screen import (
     tell_untrusted,
 )
 from dvsnet_jax.cli.settings import Settings
-from dvsnet_jax.cli.weights import load_weights
+from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax.inference.segment_source import FrameStep, Summary
@@ -72,6 +72,7 @@ class Segment:
     """A video file, a folder of images, a list of images (.txt), images, a stream (rtsp://…) or a camera."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """Checkpoint folder, or a TensorFlow checkpoint of the original."""
+    segmentation: OwnSegmentation = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
     program: OptionalPath = None
@@ -98,11 +99,11 @@ class Segment:
         if self.num_steps is not None and self.num_steps < 1:
             raise UsageError(f"--num-steps is {self.num_steps}, but it counts frames: 1 or more")
 
-        settled = (self.weights, self.decision_from, self.precision, self.settings)
-        if self.program is not None and settled != (None, None, "float32", Settings()):
+        settled = (self.weights, self.segmentation, self.decision_from, self.precision, self.settings)
+        if self.program is not None and settled != (None, None, None, "float32", Settings()):
             raise UsageError(
                 "--program holds its weights, and its policy, precision and sizes are settled; leave out --weights, "
-                "--decision-from, --policy and the like, or export another with 'dvsnet export'"
+                "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
             )
 
         from dvsnet_jax.media.output_folder import check_products
@@ -133,7 +134,7 @@ class Segment:
 
         from dvsnet_jax.inference.segment_source import Segmenter
 
-        params, config = load_weights(self.weights, self.decision_from, self.motion)
+        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
         config = self.settings.apply(carried(self.motion, config))
         return Segmenter(params, config, precision=self.precision)
 
