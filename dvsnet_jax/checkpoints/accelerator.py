@@ -7,6 +7,7 @@ params, config = load_accelerator("run/weights", network, network_params)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,30 @@ from dvsnet_jax.protocols import SegmentationFunction
 
 
 def save_accelerator(
-    path: str | Path, params: networks.Params, config: DVSNetConfig, network: OwnNetwork | None = None
+    path: str | Path,
+    params: networks.Params,
+    config: DVSNetConfig,
+    network: OwnNetwork | None = None,
+    *,
+    beside: Callable[[Path], None] = lambda folder: None,
 ) -> None:
     """Writes flow and decision network and the configuration; of the segmentation network what `network` says.
 
     With `network` (`open_network`) its weights are written beside them, in safetensors, and what it is of: `load` then
-    gives all. Without, the segmentation network is left out. Raises InputError as `save` does.
+    gives all. Without, the segmentation network is left out. `beside` is `save`'s. Raises InputError as that does.
     """
     classes = getattr(config.segmentation, "classes", None)
     absent = OwnSegmentationConfig(num_classes=config.num_classes, classes=classes)
     stored = config.replace(segmentation=network.stored if network else absent)
     own: networks.Params = {name: params[name] for name in ("flow", "decision") if name in params}
 
-    def beside(folder: Path) -> None:
+    def more(folder: Path) -> None:
+        beside(folder)
         if network is not None and network.write is not None:
             (folder / FOLDER).mkdir()
             network.write(folder / FOLDER)
 
-    save(path, own, stored, beside=beside)
+    save(path, own, stored, beside=more)
 
 
 def load_accelerator(

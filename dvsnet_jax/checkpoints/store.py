@@ -3,6 +3,7 @@
     OUT/config/dvsnet.json   the configuration, and every parameter's name, shape and type
     OUT/params/…             the arrays
     OUT/segmentation/…       a segmentation network of the user's own, where one is kept: `checkpoints.own`
+    OUT/keep.json            what limits keep, where that was measured: `evaluation.policies.promise`
     OUT/checksums.json       of all the files above
 
 A save is whole or it never happened, and loading runs nothing that a file names: there are arrays and JSON, no more.
@@ -33,7 +34,9 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params
 
-_CONTENTS = {"config", "params", FOLDER, "_CHECKPOINT_METADATA", "commit_success.txt", checksums.NAME}
+KEPT = "keep.json"
+"""What each limit keeps of the segmentation network's own labels, where that was measured (`--keep`)."""
+_CONTENTS = {"config", "params", FOLDER, KEPT, "_CHECKPOINT_METADATA", "commit_success.txt", checksums.NAME}
 """What a folder of ours may hold; with anything else in it, it is not ours to replace."""
 
 

@@ -13,8 +13,9 @@ import tyro
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
+from dvsnet_jax.cli.keeping import keeping
 from dvsnet_jax.cli.motion import Motion, carried, found_by
-from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, option
+from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, OptionalShare, option
 from dvsnet_jax.cli.screen import (
     closing_table,
     progress_bar,
@@ -75,6 +76,9 @@ class Segment:
     segmentation: OwnSegmentation = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
+    keep: OptionalShare = None
+    """Of the pixels those that are to be what the segmentation network itself would say, such as 0.98, by the table
+    that 'dvsnet accelerate --keep' wrote with the weights. Segments as few regions as do."""
     program: OptionalPath = None
     """A program that 'dvsnet export' wrote, in place of --weights and of everything that is settled in it."""
     motion: Motion = "auto"
@@ -99,6 +103,12 @@ class Segment:
         if self.num_steps is not None and self.num_steps < 1:
             raise UsageError(f"--num-steps is {self.num_steps}, but it counts frames: 1 or more")
 
+        settings = self.settings
+        if self.keep is not None and (self.weights is None or settings.chooses_policy):
+            raise UsageError(
+                "--keep chooses the policy's limit by the table of --weights, those that 'dvsnet accelerate --keep' "
+                "wrote; add them, and leave out --policy and its numbers"
+            )
         settled = (self.weights, self.segmentation, self.decision_from, self.precision, self.settings)
         if self.program is not None and settled != (None, None, None, "float32", Settings()):
             raise UsageError(
@@ -136,6 +146,10 @@ class Segment:
 
         params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
         config = self.settings.apply(carried(self.motion, config))
+        if self.keep is not None and self.weights is not None:
+            from dvsnet_jax.evaluation.policies.promise import read_table
+
+            config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
         return Segmenter(params, config, precision=self.precision)
 
 
