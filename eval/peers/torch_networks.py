@@ -32,7 +32,7 @@ MADE = {
     "SegFormer-B0": lambda: hf.SegformerForSemanticSegmentation(hf.SegformerConfig(**N)),
     "SegFormer-B5": lambda: hf.SegformerForSemanticSegmentation(B5),
     "UperNet, ConvNeXt-T": lambda: hf.UperNetForSemanticSegmentation(
-        hf.UperNetConfig(hf.ConvNextConfig(**STAGES), use_auxiliary_head=False, **N)),
+        hf.UperNetConfig(backbone_config=hf.ConvNextConfig(**STAGES), use_auxiliary_head=False, **N)),
     "DPT, ViT-L": lambda: hf.DPTForSemanticSegmentation(hf.DPTConfig(**N)),
     "MobileNetV2-DeepLabV3+": lambda: hf.MobileNetV2ForSemanticSegmentation(hf.MobileNetV2Config(**N)),
     "MobileViTV2-DeepLabV3": lambda: hf.MobileViTV2ForSemanticSegmentation(hf.MobileViTV2Config(**N)),
@@ -49,7 +49,7 @@ MADE = {
     "U-Net, ResNet34 (smp)": lambda: smp("Unet", "resnet34"),
     "FPN, ConvNeXt-T of timm (smp)": lambda: smp("FPN", "tu-convnext_tiny"),
 }  # fmt: skip
-SIZES = {"EoMT, ViT-L": (640, 640), "BEiT-B": (384, 384)}
+SIZES = {"EoMT, ViT-L": (640, 640), "BEiT-B": (384, 384), "DPT, ViT-L": (384, 384)}
 """Of those that take one size alone."""
 
 

@@ -20,6 +20,7 @@ from dvsnet_jax.cli.screen import (
     closing_table,
     progress_bar,
     tell,
+    tell_audit,
     tell_motion,
     tell_pace,
     tell_skipped,
@@ -79,6 +80,9 @@ class Segment:
     keep: OptionalShare = None
     """Of the pixels those that are to be what the segmentation network itself would say, such as 0.98, by the table
     that 'dvsnet accelerate --keep' wrote with the weights. Segments as few regions as do."""
+    audit: bool = False
+    """Have each region that is segmented anew tell how well warping would have done, in routes.jsonl and at the end,
+    beside what was expected; for one more warp a frame. --keep does so by itself."""
     program: OptionalPath = None
     """A program that 'dvsnet export' wrote, in place of --weights and of everything that is settled in it."""
     motion: Motion = "auto"
@@ -109,8 +113,8 @@ class Segment:
                 "--keep chooses the policy's limit by the table of --weights, those that 'dvsnet accelerate --keep' "
                 "wrote; add them, and leave out --policy and its numbers"
             )
-        settled = (self.weights, self.segmentation, self.decision_from, self.precision, self.settings)
-        if self.program is not None and settled != (None, None, None, "float32", Settings()):
+        settled = (self.weights, self.segmentation, self.decision_from, self.precision, self.audit, self.settings)
+        if self.program is not None and settled != (None, None, None, "float32", False, Settings()):
             raise UsageError(
                 "--program holds its weights, and its policy, precision and sizes are settled; leave out --weights, "
                 "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
@@ -150,7 +154,7 @@ class Segment:
             from dvsnet_jax.evaluation.policies.promise import read_table
 
             config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
-        return Segmenter(params, config, precision=self.precision)
+        return Segmenter(params, config, precision=self.precision, audit=self.audit or self.keep is not None)
 
 
 def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
@@ -224,6 +228,7 @@ def segment_all(
             for name, summary in done:
                 tell_pace(name, summary)
                 tell_motion(name, summary)
+                tell_audit(name, summary)
                 tell_untrusted(name, summary.untrusted, summary.frames, '"untrusted" in routes.jsonl says which')
             tell(f"written to {outputs.out}")
     wrong = _together(failed, len(sources))
