@@ -67,6 +67,8 @@ class SegmentationFunction:
     """Random key → parameters, where `networks.init_params` is to make them too."""
     classes: tuple[str, ...] | None = None
     """Names of the classes, for legends and reports."""
+    any_precision: bool = False
+    """Whether it runs in the precision of its parameters, so that `networks.prepare` may make those bfloat16."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_classes <= 255:

@@ -9,6 +9,7 @@ import transformers as hf
 PLAIN, N = {"weights": None, "weights_backbone": None, "num_classes": 19}, {"num_labels": 19}
 B5 = hf.SegformerConfig(depths=[3, 6, 40, 3], hidden_sizes=[64, 128, 320, 512], decoder_hidden_size=768, **N)
 STAGES = {"out_features": ["stage1", "stage2", "stage3", "stage4"]}
+CONVNEXT = hf.ConvNextConfig(hidden_sizes=[96, 192, 384, 768], **STAGES)
 
 
 class Told(torch.nn.Module):
@@ -32,7 +33,7 @@ MADE = {
     "SegFormer-B0": lambda: hf.SegformerForSemanticSegmentation(hf.SegformerConfig(**N)),
     "SegFormer-B5": lambda: hf.SegformerForSemanticSegmentation(B5),
     "UperNet, ConvNeXt-T": lambda: hf.UperNetForSemanticSegmentation(
-        hf.UperNetConfig(backbone_config=hf.ConvNextConfig(**STAGES), use_auxiliary_head=False, **N)),
+        hf.UperNetConfig(backbone_config=CONVNEXT, use_auxiliary_head=False, **N)),
     "DPT, ViT-L": lambda: hf.DPTForSemanticSegmentation(hf.DPTConfig(**N)),
     "MobileNetV2-DeepLabV3+": lambda: hf.MobileNetV2ForSemanticSegmentation(hf.MobileNetV2Config(**N)),
     "MobileViTV2-DeepLabV3": lambda: hf.MobileViTV2ForSemanticSegmentation(hf.MobileViTV2Config(**N)),

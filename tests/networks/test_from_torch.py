@@ -83,6 +83,16 @@ def test_the_weights_are_parameters_not_constants(torch):
     assert not (np.asarray(network.function(params, images)).argmax(-1) == 2).all()
 
 
+def test_prepared_in_bfloat16_it_runs_in_that(torch):
+    network, params = networks.from_torch(small(torch), WANTS)
+    config = DVSNetConfig(segmentation=network)
+    whole = networks.segmentation_scores({"segmentation": params}, IMAGES, config)
+    prepared = networks.prepare({"segmentation": params}, config, precision="bfloat16")
+    assert {str(leaf.dtype) for leaf in prepared["segmentation"].values()} == {"bfloat16", "int32"}
+    scores = networks.segmentation_scores(prepared, IMAGES, config)
+    assert scores.dtype == jnp.float32 and 0 < abs(scores - whole).max() < 0.05 * whole.std() * 4
+
+
 def test_what_it_wants_is_what_it_gets(torch):
     wants = ImageInput(mean=(10.0, 20.0, 30.0), deviation=(2.0, 3.0, 4.0), scale=1.0, order="bgr")
     images = preprocessing.as_wanted(IMAGES, wants)

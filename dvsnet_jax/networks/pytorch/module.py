@@ -91,7 +91,8 @@ def from_torch(
         raise InputError(f"{name} gives scores of {count} classes, but {len(names)} are named")
     params = {key: jnp.asarray(value) for key, value in env.t2j_copy(arrays).items()}
     scores = _Scores(function, inputs, name, stride)
-    return SegmentationFunction(function=scores, num_classes=count, classes=names), params
+    own = SegmentationFunction(function=scores, num_classes=count, classes=names, any_precision=True)
+    return own, params
 
 
 class _Scores:
