@@ -44,7 +44,7 @@ def open_named(
         line = next(iter(str(error).splitlines()), "")
         raise InputError(
             f"--segmentation {source}: torchvision cannot be imported ({line}); install the one for this torch: "
-            "pip install torchvision"
+            "pip install 'dvsnet-jax[torch,torchvision]'"
         ) from error
     state = read_state_dict(weights)
     state = {key: value for key, value in state.items() if not key.startswith("aux_classifier.")}  # for training
