@@ -17,6 +17,7 @@ from dvsnet_jax.checkpoints.own import hugging_face
 from dvsnet_jax.cli import main
 from dvsnet_jax.config import OwnSegmentationConfig
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.program import load_program
 
 PROCESSOR = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4], "rescale_factor": 1 / 255}
 NAMES = {0: "road", 1: "car", 2: "sky"}
@@ -96,6 +97,7 @@ def test_a_folder_of_hugging_face_is_kept_whole_and_used_in_every_command(folder
     assert "road" not in capsys.readouterr().err
     program = str(tmp_path / "step.dvsnet")
     assert main(["export", program, "--weights", weights, "--size", "64x96", "--platforms", "cpu"]) == 0
+    assert [each["name"] for each in load_program(program).manifest["classes"]] == ["road", "car", "sky"]
     run = ["segment", clip, "--program", program, "--out", str(tmp_path / "run"), "--no-overlay"]
     assert main(run) == 0
     for file in sorted((tmp_path / "out" / "labels").iterdir()):

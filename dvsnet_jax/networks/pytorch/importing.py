@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,9 @@ def environment() -> Any:
         import torch
     except ImportError as error:
         raise InputError(f"a PyTorch network needs torch, which is not here; {_INSTALL}") from error
+    if "torchax" not in sys.modules:
+        for name in [name for name in sys.modules if name.startswith("torchax.")]:
+            del sys.modules[name]  # what an import that failed has left would make the next one fail, too
     try:
         with warnings.catch_warnings(), _overloads_of_named_tensors(torch):
             warnings.simplefilter("ignore")  # deprecations inside torchax
