@@ -252,16 +252,6 @@ def have_scores(scores: Float[Array, "regions h2 w2 classes"]) -> Bool[Array, "r
     return ~jnp.isnan(scores[:, 0, 0, 0])
 
 
-def _agreement(
-    before: Float[Array, "regions h w classes"], new: Float[Array, "regions h w classes"], flow: FlowOutput
-) -> Float[Array, "regions"]:
-    """Percent of the grid of scores where key scores, carried along, have the label of the new ones."""
-    warped = warp_scores(before, flow.flow, flow.scale)
-    there = warp_scores(new, jnp.zeros_like(flow.flow), jnp.ones_like(flow.scale))
-    same = (warped.argmax(-1) == there.argmax(-1)).mean((1, 2))
-    return jnp.where(have_scores(before) & have_scores(new), 100 * same, jnp.nan)
-
-
 def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[Array, Array | None]:
     """What is kept of regions that become key regions: their scores, and what the flow network makes of them alone."""
     with jax.named_scope("key_features"):
@@ -270,6 +260,16 @@ def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[
 
 
 _traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it has traced
+
+
+def _agreement(
+    before: Float[Array, "regions h w classes"], new: Float[Array, "regions h w classes"], flow: FlowOutput
+) -> Float[Array, "regions"]:
+    """Percent of the grid of scores where key scores, carried along, have the label of the new ones."""
+    warped = warp_scores(before, flow.flow, flow.scale)
+    there = warp_scores(new, jnp.zeros_like(flow.flow), jnp.ones_like(flow.scale))
+    same = (warped.argmax(-1) == there.argmax(-1)).mean((1, 2))
+    return jnp.where(have_scores(before) & have_scores(new), 100 * same, jnp.nan)
 
 
 def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:

@@ -16,7 +16,6 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params, pair_flow
-from dvsnet_jax.protocols import SegmentationFunction
 from dvsnet_jax.video import region_grid
 
 
@@ -125,6 +124,6 @@ def flow_cost(config: FlowNet2Config, height: int, width: int) -> NetworkCost:
 
 
 def _name(network: Any) -> str:
-    if isinstance(network, SegmentationFunction):
-        return getattr(network.function, "__qualname__", None) or str(network.function)
+    if function := getattr(network, "function", None):  # of the user's own
+        return getattr(function, "__qualname__", None) or str(function)
     return getattr(network, "network", None) or type(network).__name__.removesuffix("Config")
