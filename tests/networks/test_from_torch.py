@@ -262,3 +262,23 @@ def test_a_torch_that_torchax_cannot_take_is_named(monkeypatch, tmp_path):
     ):
         networks.from_torch(None, WANTS)
     importing.environment.cache_clear()
+
+
+def test_convolutions_have_their_channels_last_and_are_torchs(torch):
+    torch.manual_seed(1)
+    nn = torch.nn
+    layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=4, bias=False),
+              nn.ConvTranspose2d(8, 6, (3, 2), (2, 3), (1, 0), (1, 2)), nn.ConvTranspose2d(6, 6, 2, 2, groups=3),
+              nn.Conv2d(6, 4, (1, 3), padding="same")]  # fmt: skip
+    network, params = networks.from_torch(nn.Sequential(*layers), WANTS)
+    with torch.no_grad():
+        image = torch.randn(2, 3, 32, 48)
+        theirs = nn.Sequential(*layers)(image).numpy()
+    jaxpr = jax.make_jaxpr(network.function.function)(params, jnp.asarray(image.numpy()))
+    np.testing.assert_allclose(network.function.function(params, jnp.asarray(image.numpy())), theirs, atol=1e-5)
+    specs = [
+        equation.params["dimension_numbers"].lhs_spec
+        for equation in jaxpr.eqns
+        if equation.primitive.name == "conv_general_dilated"
+    ]
+    assert specs == [(0, 3, 1, 2)] * 5  # in the router's loop XLA:CPU takes others on its slowest path

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.networks.pytorch.convolutions import turn_convolutions
 
 _INSTALL = "pip install 'dvsnet-jax[torch]'"
 
@@ -47,7 +48,9 @@ def environment() -> Any:
             warnings.simplefilter("ignore")  # deprecations inside torchax
             import torchax
 
-            return torchax.default_env()  # which reads the rest of its tables
+            env = torchax.tensor.Environment()  # which reads the rest of its tables; not the one that others use
+            turn_convolutions(env)
+            return env
     except ModuleNotFoundError as error:
         raise InputError(f"a PyTorch network needs torchax ({error}); {_INSTALL}") from error
     except Exception as error:
