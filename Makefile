@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OLDEST ?= .venv-oldest
 OLDEST_PYTHON ?= python3.11
+WITH_TORCH ?= .venv-torch
 # What reads NVIDIA's .pth.tar in the tests; the newest release would do too.
 TORCH ?= torch==2.13.0
 # A file's tests share what they have compiled, so they stay together; the longest files begin first (tests/conftest.py).
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-slow test-notebooks test-oldest docs notebooks lint format clean
+.PHONY: demo test test-slow test-notebooks test-oldest test-torch docs notebooks lint format clean
 
 demo: $(VENV)/.core  ## draw a short clip and segment it; look into demo-out/
 	$(BIN)/dvsnet demo --out demo-out
@@ -28,6 +29,10 @@ notebooks: $(VENV)/.dev  ## makes notebooks/*.ipynb from their texts: runs them 
 
 test-oldest: $(OLDEST)/.dev  ## the default tests on the oldest libraries that pyproject.toml admits (Python 3.11)
 	$(OLDEST)/bin/python -m pytest -m "not slow" $(PARALLEL) -o cache_dir=$(OLDEST)/cache
+
+test-torch: $(WITH_TORCH)/.dev  ## what wants the extra torch (torchax, transformers): the default tests pass over it
+	$(WITH_TORCH)/bin/python -m pytest tests/networks/test_from_torch.py tests/checkpoints/test_kept_networks.py -o cache_dir=$(WITH_TORCH)/cache
+	$(WITH_TORCH)/bin/python -m pytest tests/project/test_documentation.py -k "run and pytorch" -o cache_dir=$(WITH_TORCH)/cache
 
 docs: $(VENV)/.dev  ## the site, in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -63,5 +68,11 @@ $(OLDEST)/.dev: pyproject.toml constraints/oldest.txt
 	$(OLDEST)/bin/python -m pip install --quiet --constraint constraints/oldest.txt --editable '.[dev,import]'
 	@touch $@
 
+$(WITH_TORCH)/.dev: pyproject.toml
+	$(PYTHON) -m venv --clear $(WITH_TORCH)
+	$(WITH_TORCH)/bin/python -m pip install --quiet $(TORCH)
+	$(WITH_TORCH)/bin/python -m pip install --quiet --editable '.[dev,torch]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(OLDEST) demo-out build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) $(WITH_TORCH) demo-out build dist .pytest_cache .mypy_cache .ruff_cache

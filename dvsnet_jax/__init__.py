@@ -10,7 +10,8 @@
 - **Policies**, which say when a region is segmented: `ExpectedConfidence` (the paper's), `DynamicTarget`,
   `AccumulatedLoss`, `Budget`, `FrameRate`, `FixedInterval`, `FrameDifference`, `FlowMagnitude`. One of your own is a
   `Policy`, which decides by `Evidence`.
-- **Networks of your own**: `SegmentationFunction`; `FlowFunction` and the `FlowOutput` that it gives.
+- **Networks of your own**: `SegmentationFunction`, or a PyTorch module by `networks.from_torch`, with the `ImageInput`
+  that it wants; `FlowFunction` and the `FlowOutput` that it gives.
 - **Optical flow**: `estimate_flow`, with `FlowNet2Config` and its two conventions, `FLOWNET2_TF` and `NVIDIA`.
 
 Weights are in `dvsnet_jax.checkpoints`, networks in `dvsnet_jax.networks`, measures in `dvsnet_jax.metrics`, data in
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         DeepLabV2Config,
         DVSNetConfig,
         FlowNet2sConfig,
+        ImageInput,
         LocalDecisionConfig,
     )
     from dvsnet_jax.flow import estimate_flow
@@ -80,6 +82,7 @@ _MODULE_OF = {
     "FrameMotion": "frame_motion",
     "FrameRate": "policies",
     "FrameResult": "frame_result",
+    "ImageInput": "config",
     "LocalDecisionConfig": "config",
     "NVIDIA": "flownet_config",
     "Policy": "policies",
@@ -118,6 +121,7 @@ __all__ = [
     "FrameMotion",
     "FrameRate",
     "FrameResult",
+    "ImageInput",
     "LocalDecisionConfig",
     "Policy",
     "SegmentationFunction",

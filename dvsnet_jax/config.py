@@ -83,15 +83,52 @@ class DeepLabLiteConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImageInput:
+    """How a network wants its images: RGB 0..255, times `scale`, less `mean`, divided by `deviation`, in `order`."""
+
+    mean: tuple[float, float, float]
+    """Of the scaled image, in the network's own `order`."""
+    deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Standard deviation, the same."""
+    scale: float = 1 / 255
+    order: Literal["rgb", "bgr"] = "rgb"
+    size: tuple[int, int] | None = None
+    """Height and width, for a network that takes no others: what it gets is resized. None: as it comes."""
+    multiple: int = 1
+    """What height and width must be multiples of: what is not is enlarged to the next one."""
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != 3 or len(self.deviation) != 3 or not all(value > 0 for value in self.deviation):
+            raise ValueError(f"{self}: mean and deviation are three numbers each, of red, green and blue; none is 0")
+        if self.order not in ("rgb", "bgr"):
+            raise ValueError(f"order is {self.order!r}; it is 'rgb' or 'bgr'")
+        if not self.scale > 0 or self.multiple < 1 or (self.size is not None and min(self.size) < 1):
+            raise ValueError(f"{self}: scale, multiple and size are above 0")
+
+    @classmethod
+    def imagenet(cls, **overrides: Any) -> ImageInput:
+        """RGB 0..1, less ImageNet's mean, by its deviation: what most networks of torchvision and timm want."""
+        return cls(**{"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225), **overrides})
+
+
+@dataclass(frozen=True, kw_only=True)
 class OwnSegmentationConfig:
-    """Stands in a checkpoint for a segmentation network of the user's own, which is kept elsewhere
-    (`checkpoints.save_accelerator`). Nothing can be segmented with it.
+    """Stands in a checkpoint for a segmentation network of the user's own, which is kept beside the weights or
+    elsewhere (`checkpoints.save_accelerator`). Nothing can be segmented with it.
     """
 
     num_classes: int
+    classes: tuple[str, ...] | None = None
+    """Their names."""
+    source: str | None = None
+    """Where the network came from, as `--segmentation` names it."""
+    inputs: ImageInput | None = None
+    """How it wants its images, where it is a PyTorch module."""
 
     def __post_init__(self) -> None:
         _check_classes(self.num_classes)
+        if self.classes is not None and len(self.classes) != self.num_classes:
+            raise ValueError(f"{len(self.classes)} names of classes, but there are {self.num_classes} classes")
 
 
 FLOW_FEATURES = ("conv1", "conv2", "conv3_1", "conv4_1", "conv5_1", "conv6_1")

@@ -13,9 +13,10 @@ import typing
 from typing import Any
 
 from dvsnet_jax import config, flownet_config, policies
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig, OwnSegmentationConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.protocols import SegmentationFunction
 
 StoredConfig = DVSNetConfig | FlowNet2Config
 """What weights are stored with: all of DVSNet's, or those of a flow network alone."""
@@ -47,6 +48,15 @@ def to_json(config: StoredConfig) -> dict[str, Any]:
     Raises InputError for what JSON cannot carry back: a policy or network of your own, a number that is not finite.
     """
     return {"version": VERSION, **_write(config, "config")}
+
+
+def storable(config: DVSNetConfig) -> DVSNetConfig:
+    """The configuration with what stands for a segmentation network of the user's own, where it has one."""
+    network = config.segmentation
+    if not isinstance(network, SegmentationFunction):
+        return config
+    own = OwnSegmentationConfig(num_classes=network.num_classes, classes=network.classes)
+    return config.replace(segmentation=own)
 
 
 def from_json(data: Any) -> StoredConfig:

@@ -25,3 +25,16 @@ class FrameResult(NamedTuple):
     """True where a network gave what is no number (NaN, infinite): the decision or flow network, or the segmentation
     network for the key frame, so that the region was segmented whatever the policy; or the segmentation network for
     this frame, whose labels are void there, and the region is segmented again at the next."""
+
+
+class AuditedResult(NamedTuple):
+    """What one frame gives with `audit`: the fields of `FrameResult`, and how well warping would have done."""
+
+    labels: UInt8[Array, "streams height width"]
+    scores: Float[Array, "streams regions"]
+    targets: Float[Array, "streams regions"]
+    segmented: Bool[Array, "streams regions"]
+    untrusted: Bool[Array, "streams regions"]
+    agreement: Float[Array, "streams regions"]
+    """What `scores` expects, as it turned out: percent of the grid of scores where warping would have given the label
+    that segmenting gave. NaN where the region was not segmented anew, or had nothing to warp."""

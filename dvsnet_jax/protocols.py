@@ -67,10 +67,16 @@ class SegmentationFunction:
     num_classes: int
     init: Callable[[Any], Any] | None = None
     """Random key → parameters, where `networks.init_params` is to make them too."""
+    classes: tuple[str, ...] | None = None
+    """Names of the classes, for legends and reports."""
+    any_precision: bool = False
+    """Whether it runs in the precision of its parameters, so that `networks.prepare` may make those bfloat16."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_classes <= 255:
             raise ValueError(f"num_classes is {self.num_classes}, but labels are uint8 and 255 is void: 2 to 255")
+        if self.classes is not None and len(self.classes) != self.num_classes:
+            raise ValueError(f"{len(self.classes)} names of classes, but num_classes is {self.num_classes}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Shaped, UInt8
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import CELL, CarriedFlow, FrameMotion
-from dvsnet_jax.frame_result import FrameResult
+from dvsnet_jax.frame_result import AuditedResult, FrameResult
 from dvsnet_jax.ops.carried_motion import carry, carry_cells, still
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.motion_search import search_motion
@@ -33,6 +33,9 @@ from dvsnet_jax.ops.warp_cues import KeyCells, key_cells
 from dvsnet_jax.policies import Evidence, ExpectedConfidence, Policy, kept_finite, worst_where
 from dvsnet_jax.protocols import FlowOutput
 from dvsnet_jax.routing import segment_where, where
+
+Result = FrameResult | AuditedResult
+"""The latter with `audit`."""
 
 
 class VideoState(NamedTuple):
@@ -86,7 +89,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
     )
 
 
-@partial(jax.jit, donate_argnames="state")
+@partial(jax.jit, donate_argnames="state", static_argnames="audit")
 def segment_frame(
     params: networks.Params,
     state: VideoState,
@@ -95,19 +98,22 @@ def segment_frame(
     motion: FrameMotion | Float[Array, "streams rows columns 2"] | None = None,
     *,
     config: DVSNetConfig,
-) -> tuple[VideoState, FrameResult]:
+    audit: bool = False,
+) -> tuple[VideoState, Result]:
     """One frame of every stream: one compiled program for each frame shape and configuration, whatever the numbers of
     its policy, which are read anew at every frame. `state` is donated.
 
     `frames` are RGB, 0..255. `restart` names the streams where another video begins with this frame: they forget their
     key frames and their policy's state. `motion` is that from each frame to the one before it, which is wanted where
-    `config.takes_motion` (of a stream's first frame it is not looked at); the array alone is trusted
-    everywhere. Raises ValueError where `frames`, `motion` or the policy do not fit `state` and `config`.
+    `config.takes_motion` (of a stream's first frame it is not looked at); the array alone is trusted everywhere.
+    `audit` has each region that is segmented anew say how well warping would have done, for one more warp: the result
+    is then an `AuditedResult`. Raises ValueError where `frames`, `motion` or the policy do not fit `state` and
+    `config`.
     """
-    return _step(params, state, frames, restart, motion, config)
+    return _step(params, state, frames, restart, motion, config, audit)
 
 
-@partial(jax.jit, donate_argnames="state")
+@partial(jax.jit, donate_argnames="state", static_argnames="audit")
 def segment_clip(
     params: networks.Params,
     state: VideoState,
@@ -116,11 +122,12 @@ def segment_clip(
     motion: FrameMotion | Float[Array, "time streams rows columns 2"] | None = None,
     *,
     config: DVSNetConfig,
-) -> tuple[VideoState, FrameResult]:
+    audit: bool = False,
+) -> tuple[VideoState, Result]:
     """`segment_frame` over the leading time axis of `clip`, in one compiled program; results are stacked over time."""
 
-    def step(state: VideoState, frame: tuple[Array, Array | None, Any]) -> tuple[VideoState, FrameResult]:
-        return _step(params, state, *frame, config)
+    def step(state: VideoState, frame: tuple[Array, Array | None, Any]) -> tuple[VideoState, Result]:
+        return _step(params, state, *frame, config, audit)
 
     return lax.scan(step, state, (clip, restart, motion))
 
@@ -132,7 +139,8 @@ def _step(
     restart: Array | None,
     motion: FrameMotion | Array | None,
     config: DVSNetConfig,
-) -> tuple[VideoState, FrameResult]:
+    audit: bool,
+) -> tuple[VideoState, Result]:
     _check_frames(frames.shape, frames.dtype)
     streams, height, width, _ = frames.shape
     grid = region_grid(config, height, width)
@@ -210,10 +218,16 @@ def _step(
         segmented=segment.reshape(per_stream),
         untrusted=(untrusted | ~have_scores(key_scores)).reshape(per_stream),
     )
+    answer: Result = result
+    if audit:
+        with jax.named_scope("audit"):
+            agreement = _agreement(state.key_scores, key_scores, flow)
+            agreement = jnp.where(segment & ~fresh & ~lost, agreement, jnp.nan)
+            answer = AuditedResult(*result, agreement=agreement.reshape(per_stream))
     if carried is not None:
         carried = where(segment, still(small.shape[0], grid), carried)
     previous = small if config.searches_motion else None
-    return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool), previous), result
+    return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool), previous), answer
 
 
 def evidence_of(
@@ -254,6 +268,16 @@ def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[
 
 
 _traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it has traced
+
+
+def _agreement(
+    before: Float[Array, "regions h w classes"], new: Float[Array, "regions h w classes"], flow: FlowOutput
+) -> Float[Array, "regions"]:
+    """Percent of the grid of scores where key scores, carried along, have the label of the new ones."""
+    warped = warp_scores(before, flow.flow, flow.scale)
+    there = warp_scores(new, jnp.zeros_like(flow.flow), jnp.ones_like(flow.scale))
+    same = (warped.argmax(-1) == there.argmax(-1)).mean((1, 2))
+    return jnp.where(have_scores(before) & have_scores(new), 100 * same, jnp.nan)
 
 
 def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:

@@ -124,4 +124,6 @@ def flow_cost(config: FlowNet2Config, height: int, width: int) -> NetworkCost:
 
 
 def _name(network: Any) -> str:
+    if function := getattr(network, "function", None):  # of the user's own
+        return getattr(function, "__qualname__", None) or str(function)
     return getattr(network, "network", None) or type(network).__name__.removesuffix("Config")

@@ -1,6 +1,7 @@
 """Weights in files: our own checkpoints, the import of the original's, and weights made from names alone."""
 
 from dvsnet_jax.checkpoints.accelerator import load_accelerator as load_accelerator
+from dvsnet_jax.checkpoints.accelerator import load_around as load_around
 from dvsnet_jax.checkpoints.accelerator import save_accelerator as save_accelerator
 from dvsnet_jax.checkpoints.bundled import BUNDLE as BUNDLE
 from dvsnet_jax.checkpoints.bundled import CARRIED as CARRIED
@@ -16,6 +17,8 @@ from dvsnet_jax.checkpoints.foreign.original import from_tensorflow as from_tens
 from dvsnet_jax.checkpoints.foreign.original import import_tensorflow as import_tensorflow
 from dvsnet_jax.checkpoints.foreign.tensorflow_files import is_tensorflow as is_tensorflow
 from dvsnet_jax.checkpoints.foreign.tensorflow_files import read_tensorflow as read_tensorflow
+from dvsnet_jax.checkpoints.own.network import OwnNetwork as OwnNetwork
+from dvsnet_jax.checkpoints.own.network import open_network as open_network
 from dvsnet_jax.checkpoints.seeded import seeded_params as seeded_params
 from dvsnet_jax.checkpoints.store import load as load
 from dvsnet_jax.checkpoints.store import load_config as load_config

@@ -1,28 +1,49 @@
-"""What DVSNet adds to a segmentation network of the user's own, flow and decision network, as a checkpoint without it.
+"""What DVSNet adds to a segmentation network of the user's own, flow and decision network, as a checkpoint.
 
-save_accelerator("run/weights", params, config)                      # config.segmentation: a SegmentationFunction
+save_accelerator("run/weights", params, config, network)             # keeps the network too: checkpoints.load
+save_accelerator("run/weights", params, config)                      # without it:
 params, config = load_accelerator("run/weights", network, network_params)
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dvsnet_jax import networks
-from dvsnet_jax.checkpoints.store import load, save
+from dvsnet_jax.checkpoints.own.network import FOLDER, OwnNetwork, open_network, with_kept_weights
+from dvsnet_jax.checkpoints.store import load_any, save
 from dvsnet_jax.config import DVSNetConfig, OwnSegmentationConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.protocols import SegmentationFunction
 
 
-def save_accelerator(path: str | Path, params: networks.Params, config: DVSNetConfig) -> None:
-    """Writes flow and decision network and the configuration; the segmentation network is left out.
+def save_accelerator(
+    path: str | Path,
+    params: networks.Params,
+    config: DVSNetConfig,
+    network: OwnNetwork | None = None,
+    *,
+    beside: Callable[[Path], None] = lambda folder: None,
+) -> None:
+    """Writes flow and decision network and the configuration; of the segmentation network what `network` says.
 
-    Raises InputError as `save` does.
+    With `network` (`open_network`) its weights are written beside them, in safetensors, and what it is of: `load` then
+    gives all. Without, the segmentation network is left out. `beside` is `save`'s. Raises InputError as that does.
     """
-    stored = config.replace(segmentation=OwnSegmentationConfig(num_classes=config.num_classes))
-    save(path, {name: params[name] for name in ("flow", "decision") if name in params}, stored)
+    classes = getattr(config.segmentation, "classes", None)
+    absent = OwnSegmentationConfig(num_classes=config.num_classes, classes=classes)
+    stored = config.replace(segmentation=network.stored if network else absent)
+    own: networks.Params = {name: params[name] for name in ("flow", "decision") if name in params}
+
+    def more(folder: Path) -> None:
+        beside(folder)
+        if network is not None and network.write is not None:
+            (folder / FOLDER).mkdir()
+            network.write(folder / FOLDER)
+
+    save(path, own, stored, beside=more)
 
 
 def load_accelerator(
@@ -33,8 +54,8 @@ def load_accelerator(
     Raises InputError as `load` does, for weights that have a segmentation network themselves, and for another number
     of classes.
     """
-    params, config = load(path)
-    if not isinstance(config.segmentation, OwnSegmentationConfig):
+    params, config = load_any(path)
+    if not isinstance(config, DVSNetConfig) or not isinstance(config.segmentation, OwnSegmentationConfig):
         raise InputError(f"{path}: has a segmentation network of its own; use checkpoints.load")
     if config.num_classes != segmentation.num_classes:
         raise InputError(
@@ -42,3 +63,10 @@ def load_accelerator(
             f"{segmentation.num_classes}; give the network that it was trained around"
         )
     return {**params, "segmentation": segmentation_params}, config.replace(segmentation=segmentation)
+
+
+def load_around(path: str | Path, spec: str) -> tuple[networks.Params, DVSNetConfig]:
+    """The same with the network named as on a command line (`open_network`), and with the weights that the checkpoint
+    keeps of it. Raises InputError."""
+    network = with_kept_weights(open_network(spec), Path(path) / FOLDER)
+    return load_accelerator(path, network.function, network.params)

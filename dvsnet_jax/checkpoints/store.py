@@ -2,6 +2,8 @@
 
     OUT/config/dvsnet.json   the configuration, and every parameter's name, shape and type
     OUT/params/…             the arrays
+    OUT/segmentation/…       a segmentation network of the user's own, where one is kept: `checkpoints.own`
+    OUT/keep.json            what limits keep, where that was measured: `evaluation.policies.promise`
     OUT/checksums.json       of all the files above
 
 A save is whole or it never happened, and loading runs nothing that a file names: there are arrays and JSON, no more.
@@ -10,7 +12,7 @@ A save is whole or it never happened, and loading runs nothing that a file names
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,21 +26,32 @@ from dvsnet_jax.checkpoints import checksums
 from dvsnet_jax.checkpoints.atomic_folder import replacing, standing
 from dvsnet_jax.checkpoints.compatibility import check_agreement
 from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
+from dvsnet_jax.checkpoints.own.network import FOLDER, kept_network
 from dvsnet_jax.checkpoints.record import NAME, make_record, read_record, recorded_config, recorded_shapes
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import DVSNetConfig, OwnSegmentationConfig
 from dvsnet_jax.config_json import StoredConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params
 
-_CONTENTS = {"config", "params", "_CHECKPOINT_METADATA", "commit_success.txt", checksums.NAME}
+KEPT = "keep.json"
+"""What each limit keeps of the segmentation network's own labels, where that was measured (`--keep`)."""
+_CONTENTS = {"config", "params", FOLDER, KEPT, "_CHECKPOINT_METADATA", "commit_success.txt", checksums.NAME}
 """What a folder of ours may hold; with anything else in it, it is not ours to replace."""
 
 
-def save(path: str | Path, params: networks.Params, config: StoredConfig) -> None:
+def save(
+    path: str | Path,
+    params: networks.Params,
+    config: StoredConfig,
+    *,
+    beside: Callable[[Path], None] = lambda folder: None,
+) -> None:
     """Write parameters and their configuration as a checkpoint at `path`, a folder; its parents are made.
 
     With a `FlowNet2Config` it is a checkpoint of that flow network alone, for `load_flow`.
+
+    `beside` may write more into the checkpoint's folder before it is moved to its place.
 
     A checkpoint that is there is replaced once the new one is whole; if anything goes wrong, the old one stays.
 
@@ -60,6 +73,7 @@ def save(path: str | Path, params: networks.Params, config: StoredConfig) -> Non
                 checkpointer.save(
                     new, ocp.args.Composite(params=ocp.args.PyTreeSave(tree), config=ocp.args.JsonSave(record))
                 )
+            beside(new)
             checksums.write_checksums(new)
     except MemoryError:
         raise
@@ -73,6 +87,10 @@ def save(path: str | Path, params: networks.Params, config: StoredConfig) -> Non
 def load(path: str | Path, *, config: DVSNetConfig | None = None) -> tuple[networks.Params, DVSNetConfig]:
     """Parameters (on the default device) and configuration from a checkpoint that `save` wrote.
 
+    Where it keeps a segmentation network of the user's own, that is built again (`checkpoints.own`), which wants the
+    libraries that it is of. Where it names one that is kept elsewhere, `config.segmentation` stays an
+    `OwnSegmentationConfig`, with which nothing can be segmented.
+
     Args:
       path: the checkpoint's folder.
       config: what to use instead of the stored configuration. Its networks must be the stored ones; its other fields
@@ -85,6 +103,12 @@ def load(path: str | Path, *, config: DVSNetConfig | None = None) -> tuple[netwo
     if config is not None:
         check_agreement(config, stored, source=str(path))
     params, _ = load_any(path)
+    if isinstance(stored.segmentation, OwnSegmentationConfig):
+        network = kept_network(standing(_absolute(path)) / FOLDER, stored.segmentation)
+        if network is not None:
+            stored = stored.replace(segmentation=network.function)
+            config = config and config.replace(segmentation=network.function)
+            params = {**params, "segmentation": network.params}
     return params, config or stored
 
 

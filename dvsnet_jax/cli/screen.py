@@ -22,6 +22,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     from dvsnet_jax.inference.segment_source import Summary
 
+_AUDITED, _APART = 20, 5.0
+"""Regions from which on, and points by which, expected and true agreement say that a video is of another kind."""
 _SHOWN = 5  # skipped frames told one by one
 
 
@@ -150,6 +152,24 @@ def tell_untrusted(name: str, untrusted: int, frames: int, advice: str) -> None:
             f"dvsnet: {name}: {untrusted} of {frames} frames have regions that cannot be trusted: a network gave what "
             "is no number (NaN) for them. They were segmented anew, or are void (255) where segmenting gave none; "
             f"{advice}"
+        )
+
+
+def tell_audit(name: str, summary: Summary) -> None:
+    """How well warping would have done where it was not let, beside what was expected; nothing where no step audits."""
+    count = len(summary.audited)
+    if not count:
+        return
+    expected, true = (sum(values) / count for values in zip(*summary.audited, strict=True))
+    tell(
+        f"{name}: audit of {count} regions segmented anew: warping would have had {true:.1f}% of the labels right, "
+        f"expected were {expected:.1f}%"
+    )
+    if count >= _AUDITED and abs(expected - true) > _APART:
+        tell(
+            f"dvsnet: {name}: the two are {abs(expected - true):.1f} points apart: this video is not like those that "
+            "the decision network was trained on, and its limits and promises (--keep) may not hold; fit it to this "
+            "kind of video: dvsnet accelerate"
         )
 
 

@@ -68,6 +68,11 @@ class Settings:
     input_size: OptionalSize = None
     """Resize frames to this first, as the original does with 1024x2048; labels come out at that size."""
 
+    @property
+    def chooses_policy(self) -> bool:
+        """Whether one of these options is about the policy."""
+        return self.dynamic or any(getattr(self, name) is not None for name in ("policy", *_NUMBER_OF.values()))
+
     def apply(self, config: DVSNetConfig) -> DVSNetConfig:
         """The configuration with these options in it; `UsageError` where they contradict each other or it."""
         given = {

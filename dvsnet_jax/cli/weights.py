@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import option
+from dvsnet_jax.cli.screen import tell
 
 if TYPE_CHECKING:
     from dvsnet_jax.cli.motion import MotionName
     from dvsnet_jax.config import DVSNetConfig
 
+_SPEC = "NETWORK"
+OwnSegmentation = Annotated[
+    str | None,
+    option(
+        _SPEC,
+        help="A network of your own, with the --weights that 'dvsnet accelerate' wrote around it: hf:ORG/NAME or a "
+        "folder in Hugging Face's layout, torchvision:NAME:WEIGHTS, or FILE.py:FUNCTION. Only the last needs "
+        "naming; the weights hold the others.",
+    ),
+]
+NewSegmentation = Annotated[
+    str | None,
+    option(
+        _SPEC,
+        help="A network of your own: hf:ORG/NAME or a folder in Hugging Face's layout (config.json, safetensors), "
+        "torchvision:NAME:WEIGHTS, or FILE.py:FUNCTION, a function that takes nothing and returns "
+        "(SegmentationFunction, parameters) or (PyTorch module, ImageInput).",
+    ),
+]
+
 
 def load_weights(
-    weights: str | None, decision_from: str | None, motion: MotionName = "paper"
+    weights: str | None, decision_from: str | None, motion: MotionName = "paper", segmentation: str | None = None
 ) -> tuple[Any, DVSNetConfig]:
     """Parameters and their configuration from one of our checkpoints or a TensorFlow checkpoint, on the fly;
     without `weights` those that come with the package for this source of motion.
 
-    Raises `InputError` for what is missing, damaged or does not fit.
+    `segmentation` names the network that the weights were trained around. Raises `InputError` for what is missing,
+    damaged or does not fit.
     """
-    from dvsnet_jax import checkpoints
+    if segmentation is not None and weights is None:
+        raise UsageError("--segmentation needs --weights, those that 'dvsnet accelerate' wrote around this network")
 
+    from dvsnet_jax import checkpoints
+    from dvsnet_jax.config import OwnSegmentationConfig
+    from dvsnet_jax.errors import InputError
+
+    if segmentation is not None and weights is not None:
+        params, config = checkpoints.load_around(weights, segmentation)
+        tell_resized(config)
+        return params, config
     if weights is None:
         if decision_from is not None:
             raise UsageError("--decision-from goes with --weights, a TensorFlow checkpoint without a decision network")
@@ -32,17 +64,39 @@ def load_weights(
             f"--decision-from {decision_from}: {weights} is no TensorFlow checkpoint, and has a decision network of "
             "its own; leave --decision-from out"
         )
-    return checkpoints.load(weights)
+    params, config = checkpoints.load(weights)
+    if isinstance(config.segmentation, OwnSegmentationConfig):
+        source = config.segmentation.source or "FILE.py:FUNCTION"
+        raise InputError(
+            f"{weights}: was trained around a network of your own, which a Python file makes; no weights have code "
+            f"run by themselves, so name it: --segmentation {source}"
+        )
+    tell_resized(config)
+    return params, config
 
 
-def load_seeded(weights: str | None, motion: MotionName = "paper") -> tuple[Any, DVSNetConfig]:
+def tell_resized(config: DVSNetConfig) -> None:
+    """Says so where each region is resized for the segmentation network."""
+    function = getattr(config.segmentation, "function", None)
+    inputs = getattr(function, "inputs", None)
+    if inputs is not None and inputs.size is not None:
+        height, width = inputs.size
+        tell(
+            f"dvsnet: {function} takes images of {height}×{width} alone, so each region is resized to that; choose "
+            "--regions that are near it"
+        )
+
+
+def load_seeded(
+    weights: str | None, motion: MotionName = "paper", segmentation: str | None = None
+) -> tuple[Any, DVSNetConfig]:
     """For measurements of time: those of `weights` or `bundled`; without, the paper's networks with weights made by a
     rule, or with carried motion in place of the flow network."""
     from dvsnet_jax import CarriedMotionConfig, DVSNetConfig, LocalDecisionConfig, checkpoints
 
-    if weights is None:
+    if weights is None and segmentation is None:
         config = DVSNetConfig.cityscapes()
         if motion != "paper":
             config = config.replace(flow=CarriedMotionConfig(scale_width=16), decision=LocalDecisionConfig())
         return checkpoints.seeded_params(config), config
-    return load_weights(None if weights == "bundled" else weights, None, motion)
+    return load_weights(None if weights == "bundled" else weights, None, motion, segmentation)

@@ -53,7 +53,7 @@ def export_program(
       streams: how many videos step together; None leaves it open, which a network of your own must support
         (`jax.export`'s symbolic shapes: no Python code may branch on the number of regions).
       precision: the segmentation network's, as `networks.prepare` has it.
-      classes: their names; Cityscapes' if there are 19.
+      classes: their names; if not given those that your own network has, or Cityscapes' if there are 19.
 
     Returns the manifest. Raises `InputError` for sizes that the configuration cannot take, a custom call that one of
     the platforms cannot run, a policy that looks at this machine's clock, and a file that cannot be written.
@@ -61,7 +61,7 @@ def export_program(
     check_platforms(platforms)
     _check_policy(config.policy)
     check_replaceable(path)
-    names = _class_names(classes, config.num_classes)
+    names = _class_names(classes or getattr(config.segmentation, "classes", None), config.num_classes)
     params = networks.prepare(params, config, precision=precision)
     try:
         grid = region_grid(config, height, width)

@@ -16,7 +16,7 @@ from jaxtyping import Bool, UInt8
 
 from dvsnet_jax import visualize
 from dvsnet_jax.errors import do_all
-from dvsnet_jax.frame_result import FrameResult
+from dvsnet_jax.frame_result import AuditedResult, FrameResult
 from dvsnet_jax.inference.pacing import Pace, Pacer
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.motion.attached import Plan
@@ -52,6 +52,8 @@ class Summary:
     """What became of the frame rate asked for, where the policy is `FrameRate`."""
     motion: Plan | None = None
     """Where the motion came from, and why from there; None where the step finds it by itself."""
+    audited: list[tuple[float, float]] = field(default_factory=list)
+    """Expected and true agreement, percent, of every region that was segmented anew, where the step audits."""
     unknown: int = 0
     """Frames past the first whose motion was not known, as at a cut: every region of them was segmented."""
 
@@ -81,7 +83,7 @@ class Delivery:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def take(self, frame: Frame, result: FrameResult, dispatched: float, known: bool) -> None:
+    def take(self, frame: Frame, result: FrameResult | AuditedResult, dispatched: float, known: bool) -> None:
         """Has a frame's files written, and waits where too many are on their way. `known` is whether its motion was.
         Raises what went wrong in them."""
         for array in result:
@@ -123,8 +125,13 @@ class Delivery:
         self._summary.regions += delivered.segmented.size
         self._summary.segmented += int(delivered.segmented.sum())
         self._summary.untrusted += delivered.untrusted
+        self._summary.audited += [
+            (region["score"], region["agreement"])
+            for region in delivered.record["regions"]
+            if region["score"] is not None and region.get("agreement") is not None
+        ]
 
-    def _deliver(self, frame: Frame, result: FrameResult, dispatched: float, known: bool) -> _Delivered:
+    def _deliver(self, frame: Frame, result: FrameResult | AuditedResult, dispatched: float, known: bool) -> _Delivered:
         jax.block_until_ready(result)
         ready = time.perf_counter()
         seconds = ready - max(dispatched, self._ready)
@@ -153,19 +160,24 @@ class Delivery:
         return visualize.beside(image, right)
 
 
-def _record(frame: Frame, result: FrameResult, plan: Plan | None, known: bool) -> dict[str, Any]:
+def _record(frame: Frame, result: FrameResult | AuditedResult, plan: Plan | None, known: bool) -> dict[str, Any]:
     """A line of routes.jsonl. JSON has no NaN: a score that is no number is null, as on the first frame; `untrusted`
-    tells the two apart. So is the motion's source, where this frame's motion is not known."""
+    tells the two apart. So is the motion's source, where this frame's motion is not known, and the agreement of a
+    region that was not segmented anew."""
     by_region = (result.scores, result.targets, result.segmented, result.untrusted)
     numbers = zip(*(np.asarray(values)[0].tolist() for values in by_region), strict=True)
+    regions: list[dict[str, Any]] = [
+        {"score": _finite(score), "target": _finite(target), "segmented": segmented, "untrusted": untrusted}
+        for score, target, segmented, untrusted in numbers
+    ]
+    if isinstance(result, AuditedResult):
+        for region, agreement in zip(regions, np.asarray(result.agreement)[0].tolist(), strict=True):
+            region["agreement"] = _finite(agreement)
     return {
         "frame": frame.index,
         "name": frame.name,
         **({"motion": plan.kind if known else None} if plan else {}),
-        "regions": [
-            {"score": _finite(score), "target": _finite(target), "segmented": segmented, "untrusted": untrusted}
-            for score, target, segmented, untrusted in numbers
-        ],
+        "regions": regions,
     }
 
 

@@ -54,14 +54,16 @@ class Segmenter:
     """Parameters with their configuration, and the compiled frame step for every frame size met so far.
 
     `params` are as trained or loaded; they are prepared for inference here (`networks.prepare`, with `precision`), and
-    `self.params` is what the step takes.
+    `self.params` is what the step takes. `audit` is `segment_frame`'s.
     """
 
-    def __init__(self, params: Params, config: DVSNetConfig, *, precision: Precision = "float32") -> None:
+    def __init__(
+        self, params: Params, config: DVSNetConfig, *, precision: Precision = "float32", audit: bool = False
+    ) -> None:
         from dvsnet_jax.networks import prepare  # here: an exported program runs without the networks
 
         self.params = prepare(params, config, precision=precision)
-        self.config = config
+        self.config, self._audit = config, audit
         self._compiled: dict[tuple[int, int], Any] = {}
 
     @property
@@ -88,7 +90,9 @@ class Segmenter:
         state = init_state(self.params, frames, config=self.config)
         motion = for_step(None, height, width) if self.takes_motion else None
         if (height, width) not in self._compiled:
-            lowered = segment_frame.lower(self.params, state, frames, None, motion, config=self.config)
+            lowered = segment_frame.lower(
+                self.params, state, frames, None, motion, config=self.config, audit=self._audit
+            )
             self._compiled[height, width] = lowered.compile()
         return state, partial(self._step, self._compiled[height, width])
 

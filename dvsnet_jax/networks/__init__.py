@@ -17,6 +17,7 @@ from dvsnet_jax.networks.local_decision import LocalDecisionNetwork as LocalDeci
 from dvsnet_jax.networks.preparation import Params as Params
 from dvsnet_jax.networks.preparation import Precision as Precision
 from dvsnet_jax.networks.preparation import prepare as prepare
+from dvsnet_jax.networks.pytorch.module import from_torch as from_torch
 from dvsnet_jax.networks.segmentation import abstract_params as abstract_params
 from dvsnet_jax.networks.segmentation import init_params as init_params
 from dvsnet_jax.networks.segmentation import is_head as is_head

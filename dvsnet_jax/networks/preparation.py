@@ -28,6 +28,7 @@ from dvsnet_jax.config import (
 )
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.layers import BatchNorm
+from dvsnet_jax.protocols import SegmentationFunction
 
 Layers = Mapping[str, Mapping[str, Any]]
 AnyArray = Array | np.ndarray
@@ -56,9 +57,10 @@ def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "flo
     - On an NVIDIA GPU convolution kernels of these networks lie in memory with their outputs first, as cuDNN reads
       them: otherwise each step would begin by transposing sixty of them.
 
-    A network of the user's own is placed, and its arrays are left as they are, with either precision. What is prepared
-    already is only placed. Under `jax.eval_shape` shapes come out. Raises ValueError for a `precision` that is neither
-    of the two.
+    A network of the user's own is placed, and its arrays are left as they are, with either precision; where it says
+    that it takes any (`SegmentationFunction.any_precision`, as `from_torch`'s do), they become bfloat16 with that.
+    What is prepared already is only placed. Under `jax.eval_shape` shapes come out. Raises ValueError for a `precision`
+    that is neither of the two.
     """
     if precision not in ("float32", "bfloat16"):
         raise ValueError(f"precision is {precision!r}; it is 'float32' or 'bfloat16'")
@@ -73,6 +75,8 @@ def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "flo
         with jax.default_matmul_precision("highest"):
             folded = layers if is_prepared(layers) else _folded(layers, network)
         prepared["segmentation"] = jax.tree.map(lambda leaf: jnp.asarray(leaf, precision), folded)
+    if precision == "bfloat16" and isinstance(network, SegmentationFunction) and network.any_precision:
+        prepared["segmentation"] = jax.tree.map(_halved, prepared["segmentation"])
     return {name: jax.tree.map(_placed if name in ours else jnp.asarray, tree) for name, tree in prepared.items()}
 
 
@@ -87,6 +91,11 @@ def _placed(leaf: Any) -> Any:
     if jax.default_backend() != "gpu" or array.ndim != 4 or isinstance(array, jax.core.Tracer):
         return array
     return jax.device_put(array, Format(Layout((3, 0, 1, 2)), array.sharding))
+
+
+def _halved(leaf: Any) -> Any:
+    """Floating point as bfloat16; counts and indices stay."""
+    return jnp.asarray(leaf, jnp.bfloat16) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
 
 def _on_host(leaf: Any) -> Any:

@@ -16,9 +16,10 @@ from recipes import TRAIN, recipe, varied_params
 from tiny import TINY, video
 from tiny_files import write_images
 
-from dvsnet_jax import LocalDecisionConfig, checkpoints
+from dvsnet_jax import AccumulatedLoss, LocalDecisionConfig, checkpoints
 from dvsnet_jax.datasets.augment import flow as flow_augmentation
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.policies.promise import limit_for, read_table
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.protocols import SegmentationFunction
 from dvsnet_jax.training import accelerate as acceleration
@@ -221,14 +222,17 @@ def test_accelerate_without_labels_for_a_network_of_ours_and_one_of_the_users(we
     spec = f"{tmp_path / 'own.py'}:make"
     assert (
         recipe("accelerate")(
-            accelerate(weights, frames, tmp_path / "own", "--segmentation", spec, "--decision", "local")
+            accelerate(weights, frames, tmp_path / "own", "--segmentation", spec, "--decision", "local", "--keep", 0.01)
         )
         == 0
     )
     place = tmp_path / "own" / "weights"
+    told = " ".join(capsys.readouterr().err.split())
+    assert "too few to state a confidence" in told and "times fewer multiply-adds" in told
+    limit = limit_for(read_table(place), 0.01)
     network = SegmentationFunction(function=lambda params, images: images[:, ::8, ::8] @ params, num_classes=4)
     params, config = checkpoints.load_accelerator(place, network, np.eye(3, 4))
-    assert config.decision == LocalDecisionConfig()
+    assert config.decision == LocalDecisionConfig() and limit and config.policy == AccumulatedLoss(limit.limit)
     assert config.segmentation is network and set(params) == {"segmentation", "flow", "decision"}
     with pytest.raises(InputError, match="4 classes"):
         checkpoints.load_accelerator(place, SegmentationFunction(function=network.function, num_classes=5), None)

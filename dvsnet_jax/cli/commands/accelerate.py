@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.keeping import keeping
 from dvsnet_jax.cli.motion import Motion, carried
 from dvsnet_jax.cli.option_types import (
     Count,
@@ -22,11 +24,14 @@ from dvsnet_jax.cli.option_types import (
     option,
 )
 from dvsnet_jax.cli.run_options import GOES_ON, RunOptions, join_processes, need
-from dvsnet_jax.cli.screen import print_record, step_progress
+from dvsnet_jax.cli.screen import print_record, step_progress, tell
+from dvsnet_jax.cli.weights import NewSegmentation, tell_resized
 
 if TYPE_CHECKING:
+    from dvsnet_jax.checkpoints import OwnNetwork
     from dvsnet_jax.config import DVSNetConfig
     from dvsnet_jax.datasets.clips import Clip
+    from dvsnet_jax.evaluation.policies.promise import KeepTable
     from dvsnet_jax.networks import Params
     from dvsnet_jax.training.accelerate import Acceleration
 
@@ -51,8 +56,7 @@ class Accelerate:
     """Folder of the run."""
     restore_from: Annotated[str | None, option("PATH")] = None
     """A checkpoint of DVSNet; the bundled weights if not given."""
-    segmentation: Annotated[str | None, option("FILE.py:FUNCTION")] = None
-    """A network of your own: a function that takes nothing and returns (SegmentationFunction, parameters)."""
+    segmentation: NewSegmentation = None
     motion: Motion = "auto"
     hold_out: Names = ()
     """Beginnings of clips' names that are not trained on."""
@@ -82,6 +86,10 @@ class Accelerate:
     """The decision network's learning rate."""
     dropout: OptionalShare = None
     """The decision network's; 0.5 for the paper's and none for a local one if not given."""
+    keep: OptionalShare = None
+    """Of the pixels those that are to be what the network itself would have said, such as 0.98: the policy's limit is
+    chosen for that on the clips held out, and what each limit keeps is written beside the weights, for 'dvsnet segment
+    --keep'."""
     in_memory: bool = False
     """Read each frame once and keep it (a video's are kept in any case, up to 1 GB)."""
     seed: int = 0
@@ -97,16 +105,21 @@ class Accelerate:
             )
         join_processes(self.run_options.distributed)
 
-        from dvsnet_jax import DecisionConfig, LocalDecisionConfig, checkpoints
+        from dvsnet_jax import DecisionConfig, LocalDecisionConfig, SegmentationFunction, checkpoints
+        from dvsnet_jax.evaluation.policies.promise import write_table
         from dvsnet_jax.training.accelerate import accelerate
         from dvsnet_jax.training.decision.report import table
-        from dvsnet_jax.training.own_network import in_place_of, make_network
+        from dvsnet_jax.training.own_network import in_place_of
         from dvsnet_jax.training.parallel import by_first, is_first
 
         params, config = self._begin()
         config = carried(self.motion, config)
-        if self.segmentation:
-            params, config = in_place_of(*make_network(self.segmentation), params, config)
+        network = checkpoints.open_network(self.segmentation) if self.segmentation else None
+        if network is None and isinstance(config.segmentation, SegmentationFunction):
+            raise UsageError(f"{self.restore_from} keeps a network of your own; name it too: --segmentation NETWORK")
+        if network:
+            params, config = in_place_of(network.function, network.params, params, config)
+            tell_resized(config)
         carries = config.carries_motion
         if self.decision == "paper" and carries:
             raise UsageError("--decision paper reads a flow network's features; add --motion paper")
@@ -121,12 +134,50 @@ class Accelerate:
                 on_step=lambda done, at: show(done, f"right {at['right']:.3f}, copied {at['copied']:.3f}"),
                 on_epoch=print_record,
             )  # fmt: skip
-        save = checkpoints.save_accelerator if self.segmentation else checkpoints.save
-        by_first(lambda: save(self.save_dir / "weights", made.params, config))
+        place = self.save_dir / "weights"
+        kept = None
+        if self.keep is not None:
+            kept = by_first(lambda: self._keep_table(made.params, config, held))
+            if kept is not None:
+                config = self._keeping(config, kept)
+        save = partial(checkpoints.save_accelerator, network=network) if network else checkpoints.save
+        beside = partial(write_table, table=kept) if kept else lambda folder: None
+        by_first(lambda: save(place, made.params, config, beside=beside))
         if is_first():
             print(table(made.rows))
-            print(f"{self.save_dir / 'weights'}: DVSNet around this segmentation network")
+            print(f"{place}: DVSNet around this segmentation network{self._how(network)}")
         return 0
+
+    def _keep_table(self, params: Params, config: DVSNetConfig, held: list[Clip]) -> KeepTable:
+        """What limits keep on the clips held out."""
+        from dvsnet_jax.evaluation.policies.promise import keep_table
+        from dvsnet_jax.networks import prepare
+
+        print("stage: what is kept", flush=True)
+        with step_progress("frames", sum(map(len, held))) as show:
+            return keep_table(
+                prepare(params, config), config, held, motion="encoder" if self.motion == "encoder" else "dis",
+                progress=lambda done: show(done, ""),
+            )  # fmt: skip
+
+    def _keeping(self, config: DVSNetConfig, table: KeepTable) -> DVSNetConfig:
+        """With the limit that --keep asks for; where none keeps as much, that is told and the weights are written."""
+        from dvsnet_jax.errors import InputError
+
+        assert self.keep is not None
+        try:
+            return keeping(config, table, self.keep, weights=str(self.save_dir / "weights"))
+        except InputError as error:
+            tell(f"dvsnet: {error}; the policy stays {config.policy}")
+            return config
+
+    def _how(self, network: OwnNetwork | None) -> str:
+        """How the weights are used, where a network was named."""
+        if network is None:
+            return ""
+        if network.stored.source == self.segmentation and self.segmentation and ".py:" in self.segmentation:
+            return f"; use them with --segmentation {self.segmentation}"
+        return ", which they hold; dvsnet segment --weights takes them as they are"
 
     def _begin(self) -> tuple[Params, DVSNetConfig]:
         """The weights to begin from, of the kind that --motion asks for."""

@@ -16,7 +16,7 @@ from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import OptionalPath, option
 from dvsnet_jax.cli.screen import clip_progress, tell, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
-from dvsnet_jax.cli.weights import load_weights
+from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax.config import DVSNetConfig
@@ -49,6 +49,7 @@ class Evaluate:
     """Beginnings of clips' names; the others are left out."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """Checkpoint folder, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
+    segmentation: OwnSegmentation = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
     motion: Motion = "auto"
@@ -95,7 +96,7 @@ class Evaluate:
         folder = make_folder(self.out)
         if not self.no_consistency:
             opencv("temporal consistency (--no-consistency leaves it out)")
-        params, config = load_weights(self.weights, self.decision_from, self.motion)
+        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
         motion = found_by(self.motion) or "dis"
         config = self.settings.apply(carried(self.motion, config))
         check_policy(config)
@@ -123,7 +124,7 @@ class Evaluate:
         return "camvid" if camvid == {True} else "own"
 
     def _claim(self, folder: Path, params: Any, config: DVSNetConfig, motion: Kind) -> None:
-        from dvsnet_jax.config_json import to_json
+        from dvsnet_jax.config_json import storable, to_json
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.training.run_folder import SETTINGS, claim, fingerprint
 
@@ -139,7 +140,7 @@ class Evaluate:
             {
                 "data": self.data, "protocol": self.protocol, "only": self.only, "every_frame": self.every_frame,
                 "consistency": not self.no_consistency, "weights": fingerprint(params),
-                "precision": self.precision, "config": to_json(config),
+                "precision": self.precision, "config": to_json(storable(config)),
                 **({"motion": motion} if config.takes_motion else {}),
             },
         )  # fmt: skip
@@ -159,7 +160,7 @@ class Evaluate:
         from dvsnet_jax.training.run_folder import write_json
 
         numbers = reports.results(found, params, config)
-        names = reports.class_names(config.num_classes, classes)
+        names = reports.class_names(config, classes)
         tables = [reports.headline(numbers), reports.class_table(numbers, names), reports.clip_table(found)]
         text = "\n\n".join(markdown_table(table) for table in tables if table.rows)
         facts = (

@@ -12,7 +12,7 @@ from dvsnet_jax.cli.motion import carried
 from dvsnet_jax.cli.option_types import OptionalPath, OptionalSize, option, pair
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.settings import Settings
-from dvsnet_jax.cli.weights import load_weights
+from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class Export:
     """Of the segmentation network; bfloat16 is for GPU and TPU."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """Checkpoint folder, or a TensorFlow checkpoint of the original; those that come with the package if not given."""
+    segmentation: OwnSegmentation = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
     motion: Literal["auto", "network", "paper"] = "auto"
@@ -52,7 +53,7 @@ class Export:
 
         from dvsnet_jax.export import export_program
 
-        params, config = load_weights(self.weights, self.decision_from, self.motion)
+        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
         config = carried(self.motion, config)
         manifest = export_program(
             self.out,

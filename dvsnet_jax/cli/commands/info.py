@@ -12,17 +12,19 @@ from rich.table import Table
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import option, pair
 from dvsnet_jax.cli.settings import Settings
+from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
     """List the networks with their parameters and multiply-adds.
 
-    They follow from the configuration alone: nothing is loaded.
+    They follow from the configuration alone: nothing is loaded, but for a network of your own.
     """
 
     weights: Annotated[str | None, option("DIR")] = None
     """A checkpoint whose networks to list; else the Cityscapes preset's."""
+    segmentation: OwnSegmentation = None
     size: Annotated[str, tyro.conf.arg(metavar="HEIGHTxWIDTH")] = "1024x2048"
     """Of the frames."""
     pair_size: Annotated[str, tyro.conf.arg(metavar="HEIGHTxWIDTH")] = "384x512"
@@ -37,15 +39,18 @@ class Info:
 
         from dvsnet_jax import checkpoints
         from dvsnet_jax.benchmarks.multiply_adds import NetworkCost, costs, flow_cost
-        from dvsnet_jax.config import DeepLabV2Config, DVSNetConfig
+        from dvsnet_jax.config import DeepLabV2Config, DVSNetConfig, OwnSegmentationConfig
         from dvsnet_jax.flownet_config import FLOW_NETWORKS, FlowNet2Config
         from dvsnet_jax.video import region_grid
 
         stored = DVSNetConfig.cityscapes() if self.weights is None else checkpoints.load_config(self.weights)
+        params = None
+        if isinstance(stored.segmentation, OwnSegmentationConfig):
+            params, stored = load_weights(self.weights, None, segmentation=self.segmentation)
         config = self.settings.apply(stored)
         try:
             grid = region_grid(config, *size)
-            listed = costs(config, *size)
+            listed = costs(config, *size, params=params)
         except ValueError as error:
             raise UsageError(str(error)) from error
         rows, columns = config.regions

@@ -16,7 +16,7 @@ from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, Positives, option
 from dvsnet_jax.cli.run_options import need
 from dvsnet_jax.cli.screen import tell
-from dvsnet_jax.cli.weights import load_weights
+from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax.config import DVSNetConfig
@@ -48,8 +48,7 @@ class ComparePolicies:
     """Beginnings of frames' names that are taken."""
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint's folder; the bundled weights if not given."""
-    segmentation: Annotated[str | None, option("FILE.py:FUNCTION")] = None
-    """A network of your own, with the --weights that 'dvsnet accelerate' wrote around it."""
+    segmentation: OwnSegmentation = None
     motion: Motion = "auto"
     protocol: Literal["every", "snippets"] = "every"
     """Which frames count: all that have labels, or as in the paper the last of frames 1 to 20."""
@@ -82,8 +81,6 @@ class ComparePolicies:
         need("--policies", self.policies, "learned loss")
         if self.motion == "codec":
             raise UsageError("--motion codec: labelled frames are images, which have no vectors; take dis or encoder")
-        if self.segmentation and not self.weights:
-            raise UsageError("--segmentation needs --weights, those that 'dvsnet accelerate' wrote around this network")
 
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.media.json_lines import JsonLinesWriter
@@ -97,14 +94,9 @@ class ComparePolicies:
         return 0
 
     def _restored(self) -> tuple[Params, DVSNetConfig]:
-        from dvsnet_jax import checkpoints, networks
-        from dvsnet_jax.training.own_network import make_network
+        from dvsnet_jax import networks
 
-        need("--policies", self.policies, "learned loss")
-        if self.segmentation and self.weights:
-            params, config = checkpoints.load_accelerator(self.weights, *make_network(self.segmentation))
-        else:
-            params, config = load_weights(self.weights, None, self.motion)
+        params, config = load_weights(self.weights, None, self.motion, self.segmentation)
         config = carried(self.motion, config)
         return networks.prepare(params, config), config
 

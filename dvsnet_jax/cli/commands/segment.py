@@ -13,19 +13,21 @@ import tyro
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
+from dvsnet_jax.cli.keeping import keeping
 from dvsnet_jax.cli.motion import Motion, carried, found_by
-from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, option
+from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, OptionalShare, option
 from dvsnet_jax.cli.screen import (
     closing_table,
     progress_bar,
     tell,
+    tell_audit,
     tell_motion,
     tell_pace,
     tell_skipped,
     tell_untrusted,
 )
 from dvsnet_jax.cli.settings import Settings
-from dvsnet_jax.cli.weights import load_weights
+from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax.inference.segment_source import FrameStep, Summary
@@ -72,8 +74,15 @@ class Segment:
     """A video file, a folder of images, a list of images (.txt), images, a stream (rtsp://…) or a camera."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """Checkpoint folder, or a TensorFlow checkpoint of the original."""
+    segmentation: OwnSegmentation = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
+    keep: OptionalShare = None
+    """Of the pixels those that are to be what the segmentation network itself would say, such as 0.98, by the table
+    that 'dvsnet accelerate --keep' wrote with the weights. Segments as few regions as do."""
+    audit: bool = False
+    """Have each region that is segmented anew tell how well warping would have done, in routes.jsonl and at the end,
+    beside what was expected; for one more warp a frame. --keep does so by itself."""
     program: OptionalPath = None
     """A program that 'dvsnet export' wrote, in place of --weights and of everything that is settled in it."""
     motion: Motion = "auto"
@@ -98,11 +107,17 @@ class Segment:
         if self.num_steps is not None and self.num_steps < 1:
             raise UsageError(f"--num-steps is {self.num_steps}, but it counts frames: 1 or more")
 
-        settled = (self.weights, self.decision_from, self.precision, self.settings)
-        if self.program is not None and settled != (None, None, "float32", Settings()):
+        settings = self.settings
+        if self.keep is not None and (self.weights is None or settings.chooses_policy):
+            raise UsageError(
+                "--keep chooses the policy's limit by the table of --weights, those that 'dvsnet accelerate --keep' "
+                "wrote; add them, and leave out --policy and its numbers"
+            )
+        settled = (self.weights, self.segmentation, self.decision_from, self.precision, self.audit, self.settings)
+        if self.program is not None and settled != (None, None, None, "float32", False, Settings()):
             raise UsageError(
                 "--program holds its weights, and its policy, precision and sizes are settled; leave out --weights, "
-                "--decision-from, --policy and the like, or export another with 'dvsnet export'"
+                "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
             )
 
         from dvsnet_jax.media.output_folder import check_products
@@ -133,9 +148,13 @@ class Segment:
 
         from dvsnet_jax.inference.segment_source import Segmenter
 
-        params, config = load_weights(self.weights, self.decision_from, self.motion)
+        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
         config = self.settings.apply(carried(self.motion, config))
-        return Segmenter(params, config, precision=self.precision)
+        if self.keep is not None and self.weights is not None:
+            from dvsnet_jax.evaluation.policies.promise import read_table
+
+            config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
+        return Segmenter(params, config, precision=self.precision, audit=self.audit or self.keep is not None)
 
 
 def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
@@ -209,6 +228,7 @@ def segment_all(
             for name, summary in done:
                 tell_pace(name, summary)
                 tell_motion(name, summary)
+                tell_audit(name, summary)
                 tell_untrusted(name, summary.untrusted, summary.frames, '"untrusted" in routes.jsonl says which')
             tell(f"written to {outputs.out}")
     wrong = _together(failed, len(sources))

@@ -10,12 +10,12 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.datasets import camvid, cityscapes
 from dvsnet_jax.evaluation.clips.labelled import LabelledClip
 from dvsnet_jax.evaluation.policies.measurement import Measured, SegmentedClip
 from dvsnet_jax.evaluation.policies.simulation import DYNAMIC, POLICIES, Run, simulate, threshold
 from dvsnet_jax.evaluation.policies.sweep import EVERY, FIRST, TITLES, Sweep
 from dvsnet_jax.evaluation.policies.tables import headline, setting_text
+from dvsnet_jax.evaluation.reports.evaluation import class_names
 from dvsnet_jax.evaluation.reports.page import Clip, Curve, Frame, Point, Report
 from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.media.images import resize_image
@@ -47,8 +47,7 @@ def policy_report(
     runs = [simulate(params, clip.frames, policy, at, clip.draws, config=config) for clip in video]
     learned = np.concatenate([-run.urgency.learned.ravel() for run in runs])
     agreement = np.concatenate([-run.urgency.oracle.ravel() for run in runs])
-    known: tuple[str, ...] = cityscapes.CLASSES if config.num_classes == 19 else ()
-    names = camvid.CLASSES if classes == "camvid" else known or tuple(map(str, range(config.num_classes)))
+    names = class_names(config, classes)
     shown = f"{TITLES.get(chosen.policy, chosen.policy)}, {setting_text(chosen)}, {chosen.share:.0%} of regions"
     light, heavy = result.multiply_adds
     return Report(

@@ -10,7 +10,7 @@ step, so that a sweep over both compiles once for each frame size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -200,6 +200,41 @@ def simulate(
     labels, routes, urgencies = jax.device_get((labels, routes, urgencies))
     over_time = np.stack(urgencies, 1) if urgencies else np.zeros((len(POLICIES), 0, regions), np.float32)
     return Run(np.stack(labels), np.stack(routes), Urgency(*over_time))
+
+
+def side_by_side(
+    params: networks.Params,
+    frames: Iterable[SegmentedFrame],
+    policy: str,
+    thresholds: Sequence[float],
+    *,
+    config: DVSNetConfig,
+) -> Iterator[tuple[SegmentedFrame, list[tuple[np.ndarray, np.ndarray]]]]:
+    """`simulate` with several thresholds at once, frame by frame, so that none need be kept: each frame with its labels
+    and the regions that were segmented, for every threshold. A policy that goes by draws is not for this."""
+    chosen = jnp.int32(POLICIES.index(policy))
+    before: SegmentedFrame | None = None
+    runs: list[_Keys] = []
+    for frame in frames:
+        regions = len(frame.images)
+        nothing = jnp.zeros(regions, jnp.float32)
+        results: list[Any] = []
+        if before is None:
+            grid = region_grid(config, *frame.merged.shape)
+            carried = still(regions, grid) if config.carries_motion else None
+            first = _Keys(frame.images, frame.scores, nothing + 1, nothing, DYNAMIC.init(regions), carried=carried)
+            runs = [first] * len(thresholds)
+            results = [(frame.merged, np.ones(regions, bool))] * len(thresholds)
+        else:
+            previous = before.images if config.searches_motion else None
+            for number, threshold in enumerate(thresholds):
+                runs[number], merged, segment, _ = _step(
+                    params, runs[number], frame, previous, nothing, chosen, jnp.float32(threshold),
+                    config=config, warping="scores",
+                )  # fmt: skip
+                results.append((merged, segment))
+        yield frame, [(np.asarray(labels), np.asarray(segment)) for labels, segment in results]
+        before = frame
 
 
 def _labels_to_warp(frame: SegmentedFrame, warping: str) -> tuple[Array | None, Array | None]:

@@ -31,11 +31,17 @@ _BY_SCORE = (ExpectedConfidence, DynamicTarget, AccumulatedLoss, Budget)
 """Policies whose targets are percents of expected confidence."""
 
 
-def class_names(num_classes: int, classes: Counting) -> tuple[str, ...]:
+def class_names(config: DVSNetConfig, classes: Counting) -> tuple[str, ...]:
     """What the classes that are counted are called."""
     if classes == "camvid":
         return camvid.CLASSES
-    return cityscapes.CLASSES if num_classes == 19 else tuple(map(str, range(num_classes)))
+    return known_names(config) or tuple(map(str, range(config.num_classes)))
+
+
+def known_names(config: DVSNetConfig) -> tuple[str, ...]:
+    """The segmentation network's classes by name: its own, or Cityscapes' 19; empty where they have none."""
+    own = getattr(config.segmentation, "classes", None)
+    return own or (cityscapes.CLASSES if config.num_classes == 19 else ())
 
 
 def results(evaluation: Evaluation, params: networks.Params, config: DVSNetConfig) -> dict[str, Any]:
@@ -152,7 +158,7 @@ def evaluation_report(
         title=title,
         facts=(*facts, ("Frames", counts), *failed),
         headline=headline(found),
-        classes=class_names(config.num_classes, classes),
+        classes=class_names(config, classes),
         class_ious=tuple((name, tuple(metrics["class_ious"])) for name, metrics in ways if metrics),
         calibration=tuple(bins(np.asarray(total.predicted), np.asarray(total.agreement))) if total.predicted else (),
         clips=tuple(
@@ -163,7 +169,7 @@ def evaluation_report(
                     folder, clip, config.num_classes, classes, isinstance(config.policy, _BY_SCORE), motion
                 ),
                 palette=label_palette(config.num_classes),
-                classes=cityscapes.CLASSES if config.num_classes == 19 else (),
+                classes=known_names(config),
             )
             for clip in clips
             if clip.name in done and kept(folder, clip.name)

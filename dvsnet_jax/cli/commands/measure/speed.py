@@ -14,7 +14,7 @@ from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, Counts, OptionalCount, OptionalPath, option, pair
 from dvsnet_jax.cli.run_options import need
 from dvsnet_jax.cli.screen import tell
-from dvsnet_jax.cli.weights import load_seeded
+from dvsnet_jax.cli.weights import OwnSegmentation, load_seeded
 
 if TYPE_CHECKING:
     from dvsnet_jax.benchmarks.frame_step import Form
@@ -45,6 +45,7 @@ class Speed:
     """Of the regions; the weights' if not given."""
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint's folder, or bundled; seeded ones of the paper's networks if not given."""
+    segmentation: OwnSegmentation = None
     motion: Literal["auto", "paper"] = "paper"
     """Without --weights or with bundled ones: with the paper's flow network, or (auto) with carried motion in its
     place, which the host finds."""
@@ -92,7 +93,7 @@ class Speed:
         return 0
 
     def _weights(self) -> tuple[Params, DVSNetConfig]:
-        params, config = load_seeded(self.weights, self.motion)
+        params, config = load_seeded(self.weights, self.motion, self.segmentation)
         return params, config if self.overlap is None else config.replace(overlap=self.overlap)
 
     def _frame_step(self, size: tuple[int, int], forms: list[Form]) -> list[Any]:

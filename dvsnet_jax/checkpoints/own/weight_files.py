@@ -1,0 +1,55 @@
+"""Weights of PyTorch networks in files: safetensors, and torch's own read as arrays alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dvsnet_jax.checkpoints.foreign.torch_files import as_arrays, read_torch
+from dvsnet_jax.errors import InputError
+
+WEIGHTS = "model.safetensors"
+
+
+def read_weights(path: str | Path) -> dict[str, jax.Array]:
+    """Arrays by name from a `.safetensors` file. Raises InputError where it is missing, damaged or something else."""
+    try:
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise InputError("reading safetensors needs a library: pip install 'dvsnet-jax[torch]'") from error
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file; expected weights in safetensors")
+    try:
+        return {name: jnp.asarray(array) for name, array in load_file(path).items()}
+    except Exception as error:  # its own SafetensorError, OSError, KeyError for a type that numpy lacks
+        raise InputError(f"{path}: is no safetensors file, or a damaged one ({_line(error)}); save it again") from error
+
+
+def write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Arrays by name as a `.safetensors` file. Raises OSError."""
+    from safetensors.numpy import save_file
+
+    save_file({name: np.ascontiguousarray(np.asarray(array)) for name, array in arrays.items()}, path)
+
+
+def read_state_dict(path: str | Path) -> dict[str, Any]:
+    """A state_dict as torch tensors, from safetensors or from a file of `torch.save`, alone or below "model" or
+    "state_dict". Nothing is unpickled but arrays and plain values. Raises InputError."""
+    import torch
+
+    if str(path).endswith(".safetensors"):
+        arrays: Mapping[str, Any] = {name: np.asarray(array) for name, array in read_weights(path).items()}
+    else:
+        content = read_torch(path)
+        arrays = as_arrays(next((content[key] for key in ("model", "state_dict") if key in content), content),
+                           source=str(path))  # fmt: skip
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
+def _line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

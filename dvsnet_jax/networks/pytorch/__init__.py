@@ -1,0 +1,1 @@
+"""PyTorch modules as segmentation networks, by way of torchax."""

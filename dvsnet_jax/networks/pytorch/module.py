@@ -1,0 +1,174 @@
+"""A `torch.nn.Module` as a segmentation network of the frame step.
+
+network, params = networks.from_torch(module, ImageInput.imagenet())
+config = DVSNetConfig(segmentation=network)
+params = {"segmentation": params, "flow": …, "decision": …}
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from dvsnet_jax import preprocessing
+from dvsnet_jax.config import ImageInput
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.networks.pytorch.importing import environment
+from dvsnet_jax.networks.pytorch.outputs import class_scores, on_grid, stride_of
+from dvsnet_jax.protocols import SegmentationFunction
+
+_TRIED = (256, 320)
+"""Height and width of the image that a network is tried with."""
+_SMALL = 64
+"""Numbers in a buffer that code may branch on (EoMT's `attn_mask_probs`)."""
+
+
+def from_torch(
+    module: Any, inputs: ImageInput, *, classes: Sequence[str] | None = None, stride: int | None = None
+) -> tuple[SegmentationFunction, dict[str, Array]]:
+    """A PyTorch network as `SegmentationFunction` and its parameters, a dict by torch's names. Needs the extra `torch`.
+
+    The module is called with one tensor, float32 [n, 3, h, w], and what it may give is in `outputs.class_scores`. It
+    is copied and set to evaluation, so that the one given may be trained further. Its code runs whenever the frame step
+    is traced, never while that runs: no branch may depend on the image.
+
+    Args:
+      module: the network, with its weights.
+      inputs: how it wants its images; transformers' preprocessor_config.json or the network's training says it.
+      classes: their names; those of the module's `config.id2label` (transformers) if not given.
+      stride: pixels from one score to the next that the frame step warps, 2, 4, 8 or 16: fewer are truer to the
+        network's own enlargement and cost more. If not given, half the network's own (`outputs.stride_of`).
+
+    Raises InputError where torch or torchax is missing, a weight is no finite number, the network cannot be traced, or
+    what it gives is no scores of 2 to 255 classes, as many as there are names.
+    """
+    env = environment()
+    import torch
+
+    if stride not in (None, 2, 4, 8, 16):
+        raise InputError(f"stride is {stride}; it is 2, 4, 8 or 16, or None")
+    if not isinstance(module, torch.nn.Module):
+        raise InputError(f"expected a torch.nn.Module, but this is a {type(module).__name__}")
+    name = type(module).__name__
+    module = copy.deepcopy(module).eval().requires_grad_(False)
+    arrays = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    _check_numbers(module, name)
+    names = tuple(classes) if classes is not None else _names(module)
+    function = partial(_call, module, env)
+    height, width = inputs.size or [-(-side // inputs.multiple) * inputs.multiple for side in _TRIED]
+    image = jax.ShapeDtypeStruct((1, 3, height, width), jnp.float32)
+    # First as it is; if code branches on a tensor, with its small buffers left as constants.
+    small = {key for key, value in module.named_buffers() if value.ndim <= 1 and value.numel() <= _SMALL}
+    small = {key for key in small if not key.endswith(("running_mean", "running_var"))}
+    try:
+        found = _traced(function, arrays, image)
+    except jax.errors.JAXTypeError as first:
+        arrays = {key: value for key, value in arrays.items() if key not in small}
+        try:
+            found = _traced(function, arrays, image)
+        except Exception:
+            raise InputError(
+                f"{name} branches on what is in a tensor, which one compiled program cannot ({_line(first)}); take the "
+                "branch out, or settle it beforehand"
+            ) from first
+    except Exception as error:
+        raise InputError(
+            f"{name} fails on an image of 3×{height}×{width}: {_line(error)}; where it takes images of one size or of "
+            "a multiple alone, say so: ImageInput(size=…) or ImageInput(multiple=…)"
+        ) from error
+    count = found.shape[1]
+    if not 2 <= count <= 255:
+        raise InputError(f"{name} gives scores of {count} classes, but labels are uint8 and 255 is void: 2 to 255")
+    if names is not None and len(names) != count:
+        raise InputError(f"{name} gives scores of {count} classes, but {len(names)} are named")
+    params = {key: jnp.asarray(value) for key, value in env.t2j_copy(arrays).items()}
+    scores = _Scores(function, inputs, name, stride)
+    own = SegmentationFunction(function=scores, num_classes=count, classes=names, any_precision=True)
+    return own, params
+
+
+class _Scores:
+    """`protocols.ScoresOfImages` of a module; compared by identity, as a function is."""
+
+    def __init__(self, function: Callable[..., Any], inputs: ImageInput, name: str, stride: int | None) -> None:
+        self.function, self.inputs, self.name, self.stride = function, inputs, name, stride
+
+    def __call__(self, params: Any, images: Float[Array, "n h w 3"]) -> Float[Array, "n h2 w2 classes"]:
+        count, height, width, _ = images.shape
+        if not isinstance(count, int):  # left open (export), which torch's code cannot take: traced for one, and mapped
+            return jax.vmap(lambda image: self(params, image[None])[0])(images)
+        wanted = jnp.moveaxis(preprocessing.as_wanted(images, self.inputs), -1, 1)
+        try:
+            scores = self.function(params, wanted)
+        except Exception as error:
+            raise InputError(
+                f"{self.name} fails on regions of {height}×{width}: {_line(error)}; where it takes images of one size "
+                "or of a multiple alone, say so: ImageInput(size=…) or ImageInput(multiple=…)"
+            ) from error
+        stride = self.stride or stride_of(scores.shape[2:], (height, width))
+        return on_grid(scores, (height // stride, width // stride), (height, width))
+
+    def __repr__(self) -> str:
+        return f"{self.name} (PyTorch)"
+
+
+def _call(module: Any, env: Any, params: Any, images: Any) -> Any:
+    """The module's scores of JAX arrays, in whatever precision the parameters have."""
+    import torch
+
+    floats = [leaf.dtype for leaf in params.values() if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    images = images.astype(floats[0]) if floats else images
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # int64, which JAX has as int32; torch's on its own meshgrid; …
+        tensors, image = env.j2t_iso((params, images))
+        with env:
+            output = torch.func.functional_call(module, tensors, (image,))
+        return class_scores(_arrays(output, env))
+
+
+def _traced(function: Callable[..., Any], arrays: dict[str, Any], image: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    params = {key: jax.ShapeDtypeStruct(value.shape, _dtype(value)) for key, value in arrays.items()}
+    return jax.eval_shape(function, params, image)
+
+
+def _arrays(output: Any, env: Any) -> Any:
+    """An output with its tensors as JAX arrays; an object of a class that torch knows no tree of becomes a dict."""
+    fields = getattr(output, "__dict__", None)
+    if fields and not isinstance(output, dict) and not hasattr(output, "shape"):
+        output = {key: value for key, value in fields.items() if value is not None}
+    if isinstance(output, dict):
+        output = dict(output)
+    return env.t2j_iso(output)
+
+
+def _names(module: Any) -> tuple[str, ...] | None:
+    """transformers' names of the classes; None where there are none, or those that it makes up ("LABEL_0")."""
+    named = getattr(getattr(module, "config", None), "id2label", None)
+    if not isinstance(named, dict) or not named or all(str(name).startswith("LABEL_") for name in named.values()):
+        return None
+    return tuple(str(named[key]) for key in sorted(named, key=int))
+
+
+def _check_numbers(module: Any, name: str) -> None:
+    """Parameters must be finite; buffers may hold infinities, as masks do."""
+    wrong = [key for key, value in module.named_parameters() if not bool(value.isfinite().all())]
+    wrong += [key for key, value in module.named_buffers() if value.is_floating_point() and bool(value.isnan().any())]
+    if wrong:
+        shown = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise InputError(f"{name}: {len(wrong)} of its weights are no finite numbers ({shown}); train or load it again")
+
+
+def _dtype(value: Any) -> np.dtype:
+    return jax.dtypes.canonicalize_dtype(str(value.dtype).removeprefix("torch."))
+
+
+def _line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

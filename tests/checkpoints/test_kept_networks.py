@@ -1,0 +1,273 @@
+"""Networks of the user's own: named, kept beside the weights trained around them, and used from there."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from importlib.util import find_spec
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import CARRIED, video
+
+from dvsnet_jax import ImageInput, checkpoints, networks
+from dvsnet_jax.checkpoints.own import hugging_face
+from dvsnet_jax.cli import main
+from dvsnet_jax.config import OwnSegmentationConfig
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.program import load_program
+
+PROCESSOR = {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4], "rescale_factor": 1 / 255}
+NAMES = {0: "road", 1: "car", 2: "sky"}
+MAKE = """
+import torch
+from dvsnet_jax import ImageInput
+def make():
+    torch.manual_seed(SEED)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3, stride=4, padding=1))
+    return network, ImageInput.imagenet(), ("road", "car", "sky")
+"""
+
+
+@pytest.fixture(scope="module")
+def transformers():
+    if not (find_spec("torchax") and find_spec("transformers")):
+        pytest.skip("needs the extra torch")
+    from dvsnet_jax.networks.pytorch.importing import environment
+
+    environment()
+    import transformers
+
+    return transformers
+
+
+@pytest.fixture(scope="module")
+def folder(transformers, tmp_path_factory):
+    """A small SegFormer in Hugging Face's layout."""
+    import torch
+
+    torch.manual_seed(0)
+    config = transformers.SegformerConfig(
+        hidden_sizes=[4, 4, 8, 8], depths=[1, 1, 1, 1], num_attention_heads=[1, 1, 2, 2], decoder_hidden_size=8,
+        id2label=NAMES,
+    )  # fmt: skip
+    network = transformers.SegformerForSemanticSegmentation(config)
+    network.decode_head.classifier.weight.data *= 50
+    place = tmp_path_factory.mktemp("hf") / "segformer"
+    network.save_pretrained(place)
+    (place / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    return place
+
+
+def accelerated(place, network):
+    """A checkpoint around a network, fresh but for it."""
+    config = CARRIED.replace(segmentation=network.function)
+    params = {**networks.init_params(jax.random.key(0), config), "segmentation": network.params}
+    checkpoints.save_accelerator(place, params, config, network)
+    return params, config
+
+
+def frames(place, count=4):
+    place.mkdir()
+    for index, frame in enumerate(video(count)):
+        Image.fromarray(frame[0]).save(place / f"{index}.png")
+    return str(place)
+
+
+def scores_of(params, config):
+    return networks.segmentation_scores(params, video(1)[0], config)
+
+
+def test_a_folder_of_hugging_face_is_kept_whole_and_used_in_every_command(folder, tmp_path, capsys):
+    network = checkpoints.open_network(str(folder))
+    assert network.function.classes == ("road", "car", "sky")
+    assert network.stored.inputs == ImageInput(mean=(0.4, 0.5, 0.6), deviation=(0.2, 0.3, 0.4))
+    params, config = accelerated(tmp_path / "weights", network)
+    assert sorted(file.name for file in (tmp_path / "weights" / "segmentation").iterdir()) == (
+        ["config.json", "model.safetensors", "preprocessor_config.json"]
+    )
+    again, loaded = checkpoints.load(tmp_path / "weights")
+    np.testing.assert_array_equal(scores_of(again, loaded), scores_of(params, config))
+
+    weights, clip = str(tmp_path / "weights"), frames(tmp_path / "clip")
+    assert main(["segment", clip, "--weights", weights, "--out", str(tmp_path / "out"), "--no-overlay"]) == 0
+    assert main(["info", "--weights", weights, "--size", "64x96"]) == 0
+    assert "road" not in capsys.readouterr().err
+    program = str(tmp_path / "step.dvsnet")
+    assert main(["export", program, "--weights", weights, "--size", "64x96", "--platforms", "cpu"]) == 0
+    assert [each["name"] for each in load_program(program).manifest["classes"]] == ["road", "car", "sky"]
+    run = ["segment", clip, "--program", program, "--out", str(tmp_path / "run"), "--no-overlay"]
+    assert main(run) == 0
+    for file in sorted((tmp_path / "out" / "labels").iterdir()):
+        assert file.read_bytes() == (tmp_path / "run" / "labels" / file.name).read_bytes()
+    # Damage is found as anywhere in a checkpoint.
+    (tmp_path / "weights" / "segmentation" / "config.json").write_text("{}")
+    assert main(["segment", clip, "--weights", weights, "--out", str(tmp_path / "no")]) == 1
+    assert "segmentation/config.json is not as saved" in capsys.readouterr().err
+
+
+def test_a_network_of_one_size_is_told_of(transformers, tmp_path, capsys):
+    config = transformers.EomtConfig(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=64, patch_size=16, num_blocks=1,
+        num_queries=4, id2label=NAMES, num_upscale_blocks=1,
+    )  # fmt: skip
+    transformers.EomtForUniversalSegmentation(config).save_pretrained(tmp_path / "eomt")
+    (tmp_path / "eomt" / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    network = checkpoints.open_network(str(tmp_path / "eomt"))
+    assert network.stored.inputs.size == (64, 64) and network.function.num_classes == 3
+    accelerated(tmp_path / "weights", network)
+    capsys.readouterr()
+    command = ["segment", frames(tmp_path / "clip", 1), "--weights", str(tmp_path / "weights"), "--no-overlay"]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert "takes images of 64×64 alone, so each region is resized" in capsys.readouterr().err
+
+
+def test_a_module_of_a_python_file_is_named_again_and_has_the_weights_that_were_kept(transformers, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    file.write_text(MAKE.replace("SEED", "1"))
+    spec = f"{file}:make"
+    network = checkpoints.open_network(spec)
+    params, config = accelerated(tmp_path / "weights", network)
+    file.write_text(MAKE.replace("SEED", "2"))  # it would make others now
+    again, loaded = checkpoints.load_around(tmp_path / "weights", spec)
+    np.testing.assert_array_equal(scores_of(again, loaded), scores_of(params, config))
+    clip, weights = frames(tmp_path / "clip", 2), str(tmp_path / "weights")
+    run = ["segment", clip, "--weights", weights, "--out", str(tmp_path / "out"), "--no-overlay"]
+    assert main(run) == 1
+    assert f"name it: --segmentation {spec}" in capsys.readouterr().err
+    assert main([*run, "--segmentation", spec]) == 0
+    file.write_text(MAKE.replace("SEED", "1").replace("3, 3, 3,", "3, 3, 5,"))
+    with pytest.raises(InputError, match=r"weights of another network than .* 1 are missing.*\(0.weight\)"):
+        checkpoints.load_around(tmp_path / "weights", spec)
+
+
+def test_torchvisions_networks_by_name(transformers, tmp_path):
+    try:
+        from torchvision.models import segmentation
+    except Exception as error:
+        pytest.skip(f"torchvision: {error}")
+    import torch
+
+    torch.manual_seed(0)
+    module = segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=5)
+    torch.save({"model": module.state_dict()}, tmp_path / "weights.pth")
+    network = checkpoints.open_network(f"torchvision:lraspp_mobilenet_v3_large:{tmp_path / 'weights.pth'}")
+    assert network.function.num_classes == 5 and network.function.classes is None
+    params, config = accelerated(tmp_path / "kept", network)
+    (tmp_path / "weights.pth").unlink()
+    again, loaded = checkpoints.load(tmp_path / "kept")
+    np.testing.assert_array_equal(scores_of(again, loaded), scores_of(params, config))
+    with pytest.raises(InputError, match=r"does not fit fcn_resnet50|is no state_dict of fcn_resnet50"):
+        checkpoints.open_network(f"torchvision:fcn_resnet50:{tmp_path / 'kept' / 'segmentation' / 'model.safetensors'}")
+
+
+@pytest.mark.parametrize(
+    "files, said",
+    [
+        ({}, "has no config.json, so it is no folder in Hugging Face's layout"),
+        ({"config.json": "{"}, "cannot be read as JSON"),
+        ({"config.json": "[1]"}, "expected a JSON object"),
+        ({"config.json": "{}", "pytorch_model.bin": b"x"}, "only pytorch_model.bin, a pickle, which is not loaded"),
+        ({"config.json": "{}", "model.safetensors": b"x"}, "has no preprocessor_config.json"),
+        (
+            {"config.json": "{}", "model.safetensors": b"x", "preprocessor_config.json": '{"image_mean": [1]}'},
+            "expected image_mean and image_std",
+        ),
+    ],
+)
+def test_a_wrong_folder_is_told_in_one_line(files, said, tmp_path):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=said) as told:
+        checkpoints.open_network(str(tmp_path))
+    assert "\n" not in str(told.value)
+
+
+def test_damaged_and_foreign_weights_are_told_in_one_line(folder, transformers, tmp_path):
+    import shutil
+
+    def changed(name, content):
+        place = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(folder, place)
+        (place / name).write_bytes(content)
+        return str(place)
+
+    other = transformers.SegformerConfig(hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], id2label=NAMES)
+    for place, said in (
+        (changed("model.safetensors", b"\x00" * 64), "is no segmentation network of transformers, or a damaged one"),
+        (changed("model.safetensors", pickle.dumps({"weight": 1})), "or a damaged one"),
+        (changed("config.json", b'{"model_type": "bert"}'), "is no segmentation network of transformers"),
+        (changed("config.json", b'{"model_type": "nothing"}'), "is no segmentation network of transformers"),
+        (changed("config.json", other.to_json_string().encode()), "lack .* weights of the network"),
+    ):
+        with pytest.raises(InputError, match=said) as told:
+            checkpoints.open_network(place)
+        assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "spec, said",
+    [
+        ("hf:one", "expected hf:ORG/NAME"),
+        ("hf:../etc/passwd", "expected hf:ORG/NAME"),
+        ("torchvision:unet:w.pth", "NAME is one of deeplabv3_mobilenet_v3_large"),
+        ("torchvision:fcn_resnet50", "expected torchvision:NAME:WEIGHTS"),
+        ("missing.py:make", r"expected FILE\.py:FUNCTION"),
+        ("segformer", r"expected FILE\.py:FUNCTION"),
+    ],
+)
+def test_a_spec_that_names_nothing_is_told_in_one_line(spec, said):
+    with pytest.raises(InputError, match=said) as told:
+        checkpoints.open_network(spec)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "body, said",
+    [
+        ("return None", "it returned NoneType"),
+        ("return (1, 2)", r"it returned \(int, int\)"),
+        ("return Module()", "a PyTorch module alone does not say how it wants its images"),
+        ("raise KeyError('gone')", "it fails: KeyError: 'gone'"),
+    ],
+)
+def test_a_function_that_makes_nothing_is_told_in_one_line(body, said, tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(f"class Module:\n    state_dict = None\ndef make():\n    {body}\n")
+    with pytest.raises(InputError, match=said) as told:
+        checkpoints.open_network(f"{file}:make")
+    assert "\n" not in str(told.value)
+
+
+def test_what_processors_say(tmp_path):
+    def read(name="preprocessor_config.json", **said):
+        for file in tmp_path.iterdir():
+            file.unlink()
+        (tmp_path / name).write_text(json.dumps(said))
+        return hugging_face.image_input(tmp_path)
+
+    mean, std = [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]
+    assert read(image_mean=mean, image_std=std) == ImageInput(mean=tuple(mean), deviation=tuple(std))
+    assert read(do_normalize=False, do_rescale=False) == ImageInput(mean=(0, 0, 0), scale=1)
+    flipped = read(do_normalize=False, rescale_factor=0.5, do_flip_channel_order=True)
+    assert flipped == ImageInput(mean=(0, 0, 0), scale=0.5, order="bgr")
+    nested = read("processor_config.json", image_processor={"image_mean": mean, "image_std": std})
+    assert nested == ImageInput(mean=tuple(mean), deviation=tuple(std))
+
+
+def test_without_its_libraries_a_kept_network_says_what_to_install(tmp_path, monkeypatch):
+    import sys
+
+    own = OwnSegmentationConfig(num_classes=3, source="hf:a/b", inputs=ImageInput.imagenet())
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    from dvsnet_jax.checkpoints.own.network import kept_network
+    from dvsnet_jax.networks.pytorch.importing import environment
+
+    environment.cache_clear()
+    with pytest.raises(InputError, match=r"pip install 'dvsnet-jax\[torch\]'"):
+        kept_network(tmp_path, own)
+    assert kept_network(tmp_path / "nothing", own) is None
