@@ -42,9 +42,10 @@ class Evaluate:
     """
 
     data: Annotated[tyro.conf.Positional[tuple[str, ...]], option("DATA …", help=_DATA)] = ()
-    protocol: Literal["all", "snippets"] = "all"
-    """all: every frame and every label counts. snippets: the paper's, frames 1 to 20 of each Cityscapes snippet; the
-    first is the key frame and costs nothing, the last alone has labels."""
+    protocol: Literal["all", "vspw", "snippets"] = "all"
+    """all: every frame and every label counts. vspw: the same, and the row of VSPW's tables besides, as its programs
+    count: mIoU, weighted IoU, TC (with another flow than RAFT's), VC8, VC16. snippets: the paper's, frames 1 to 20 of
+    each Cityscapes snippet; the first is the key frame and costs nothing, the last alone has labels."""
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
     """Beginnings of clips' names; the others are left out."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
@@ -85,7 +86,7 @@ class Evaluate:
         if self.distributed:
             jax.distributed.initialize()
 
-        from dvsnet_jax.datasets.flow.dis import find_flow
+        from dvsnet_jax.datasets.flow.dis import dense_flow, find_flow
         from dvsnet_jax.evaluation.clips.sources import evaluated_clips
         from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
         from dvsnet_jax.media.opencv import opencv
@@ -107,7 +108,8 @@ class Evaluate:
         with _told_how_to_go_on(), clip_progress(len(clips), shown=first) as (on_frame, on_clip):
             found = evaluate(
                 params, clips, config=config, folder=folder, streams=self.streams, classes=classes,
-                first_counts=self.protocol == "all", find_flow=None if self.no_consistency else find_flow,
+                first_counts=self.protocol != "snippets", find_flow=None if self.no_consistency else find_flow,
+                dense_flow=dense_flow if self.protocol == "vspw" and not self.no_consistency else None,
                 every_frame=self.every_frame, stepping=self.step, motion=motion,
                 keep={clip.name for clip in (clips if self.keep_labels else clips[: self.show])},
                 on_frame=on_frame, on_clip=on_clip,
@@ -160,7 +162,11 @@ class Evaluate:
 
         numbers = reports.results(found, params, config)
         names = reports.class_names(config.num_classes, classes)
-        tables = [reports.headline(numbers), reports.class_table(numbers, names), reports.clip_table(found)]
+        tables = [
+            *([reports.vspw_table(numbers, str(config.policy))] if self.protocol == "vspw" else []),
+            reports.headline(numbers), reports.class_table(numbers, names), reports.clip_table(found),
+            reports.worst_table(numbers),
+        ]  # fmt: skip
         text = "\n\n".join(markdown_table(table) for table in tables if table.rows)
         facts = (
             ("Data", " ".join(self.data)), ("Protocol", self.protocol), ("Weights", self.weights or "bundled"),

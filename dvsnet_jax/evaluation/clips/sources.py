@@ -2,6 +2,7 @@
 
 - `all`: every frame of every clip counts, and so do all labels there are. A clip's first frame is segmented whole, and
   that is in its share.
+- `vspw`: the same frames, all with labels, for a row of VSPW's tables.
 - `snippets`: the paper's (section 4.1), frames 1 to 20 of each Cityscapes snippet. The first is the key frame, whose
   cost does not count; of the others the last has labels, and mIoU is over these alone.
 """
@@ -25,7 +26,7 @@ from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.motion.field import Motion, for_step
 from dvsnet_jax.ops.carried_motion import fit_motion
 
-Protocol = Literal["all", "snippets"]
+Protocol = Literal["all", "vspw", "snippets"]
 FORMS = (
     "clips:CLIPS[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT or street:COUNT:SEED[:HxW], then @SCALE"
 )
