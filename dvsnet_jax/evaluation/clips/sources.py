@@ -18,6 +18,7 @@ import numpy as np
 
 from dvsnet_jax.datasets.clip_folders import FolderClip, folder_clips
 from dvsnet_jax.datasets.clips import named_clips
+from dvsnet_jax.datasets.readers import named
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.errors import InputError
@@ -28,10 +29,11 @@ from dvsnet_jax.ops.carried_motion import fit_motion
 
 Protocol = Literal["all", "vspw", "snippets"]
 FORMS = (
-    "clips:CLIPS[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT or street:COUNT:SEED[:HxW], then @SCALE"
+    f"clips:CLIPS[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, {named.FORMS} or "
+    "street:COUNT:SEED[:HxW], then @SCALE"
 )
 
-_KINDS = ("clips", "frames", "video", "cityscapes", "camvid", "street")
+_KINDS = ("clips", "frames", "video", "cityscapes", "camvid", "street", *named.KINDS)
 
 
 class NamedClip(NamedTuple):
@@ -63,7 +65,7 @@ def evaluated_clips(
         elif kind in ("clips", "frames"):
             found += _folders(spec, only, num_classes)
         else:
-            found += [NamedClip(name, clip) for name, clip in named_clips([spec], only=only)]
+            found += [NamedClip(name, clip) for name, clip in named_clips([spec], only=only, num_classes=num_classes)]
     taken: set[str] = set()
     unique = []
     for name, frames in found:
