@@ -50,8 +50,9 @@ CLASSES = (
 _TO_CITYSCAPES = {
     "road": "road", "crosswalk": "road", "path": "sidewalk", "building": "building", "house": "building",
     "wall": "wall", "handrail_or_fence": "fence", "pole": "pole", "traffic_light": "traffic light",
-    "tree": "vegetation", "flower": "vegetation", "other_plant": "vegetation", "grass": "terrain", "sky": "sky", "person": "person",
-    "car": "car", "truck": "truck", "bus": "bus", "train": "train", "motorcycle": "motorcycle", "bicycle": "bicycle",
+    "tree": "vegetation", "flower": "vegetation", "other_plant": "vegetation", "grass": "terrain", "sky": "sky",
+    "person": "person", "car": "car", "truck": "truck", "bus": "bus", "train": "train", "motorcycle": "motorcycle",
+    "bicycle": "bicycle",
 }  # fmt: skip
 
 OWN_IDS = (VOID, *range(len(CLASSES)))
