@@ -42,6 +42,7 @@ ONLY_IN = {
     "tyro": {"cli"},
     "grain": {"datasets"},
     "cv2": {"media"},
+    "h5py": {"media"},
 }
 
 
