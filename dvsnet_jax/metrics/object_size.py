@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from scipy import ndimage
+from scipy import sparse
+from scipy.sparse import csgraph
 
 SIZES = ("small", "medium", "large")
 BOUNDS = (0.001, 0.01)
@@ -45,14 +46,18 @@ def size_counts(
 
 def size_of_objects(labels: UInt8[np.ndarray, "h w"], num_classes: int) -> UInt8[np.ndarray, "h w"]:
     """Of each pixel the size of the object it is in: 0, 1 or 2 for `SIZES`; void, which is none, has 0."""
-    sizes = np.zeros(labels.shape, np.uint8)
-    bounds = np.asarray(BOUNDS) * labels.size
-    for which in np.flatnonzero(np.bincount(labels.ravel(), minlength=256)[:num_classes]):
-        mask = labels == which
-        objects, count = ndimage.label(mask)
-        of_object = np.searchsorted(bounds, np.bincount(objects.ravel(), minlength=count + 1), side="right")
-        sizes[mask] = of_object.astype(np.uint8)[objects[mask]]
-    return sizes
+    # Runs of one label in a row, joined where they touch in the next row: a graph of a tenth of the pixels or less.
+    starts = np.ones(labels.shape, bool)
+    starts[:, 1:] = labels[:, 1:] != labels[:, :-1]
+    runs = np.cumsum(starts).reshape(labels.shape) - 1
+    touch = (labels[1:] == labels[:-1]) & (starts[1:] | starts[:-1])
+    above, below = runs[:-1][touch], runs[1:][touch]
+    lengths = np.bincount(runs.ravel())
+    edges = sparse.coo_array((np.ones(len(above), bool), (above, below)), (len(lengths), len(lengths)))
+    _, objects = csgraph.connected_components(edges, directed=False)
+    pixels = np.bincount(objects, weights=lengths)
+    sizes = np.searchsorted(np.asarray(BOUNDS) * labels.size, pixels, side="right").astype(np.uint8)[objects][runs]
+    return np.where(labels < num_classes, sizes, np.uint8(0))
 
 
 def size_ious(counts: Int[np.ndarray, "sizes classes 3"]) -> Float[np.ndarray, "sizes"]:

@@ -12,7 +12,7 @@ from dvsnet_jax.datasets.clips import clip_set, named_clips
 from dvsnet_jax.datasets.codings import read_ids
 from dvsnet_jax.datasets.labelled_sets import labelled_set
 from dvsnet_jax.datasets.readers import idd, kitti_step, vistas, vspw
-from dvsnet_jax.datasets.readers.named import KINDS, clips_of
+from dvsnet_jax.datasets.readers.named import KINDS, clips_of, own_classes
 from dvsnet_jax.datasets.samples import LabelledFile
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.labelled import labelled_clips
@@ -94,6 +94,11 @@ def test_class_maps_name_classes_that_are_there():
     assert len(idd.CLASSES) == 26
     assert {CITYSCAPES[label] for label in vspw.TRAIN_IDS if label != VOID} == {*CITYSCAPES} - {"traffic sign", "rider"}
     assert {CITYSCAPES[label] for label in vistas.TRAIN_IDS if label != VOID} == {*CITYSCAPES}
+
+
+def test_classes_have_names_in_tables():
+    assert own_classes(["vspw", "vspw"], 124) == vspw.CLASSES
+    assert own_classes(["vspw"], 19) is own_classes(["vspw", "idd"], 26) is own_classes(["camvid"], 124) is None
 
 
 def test_idd_is_read_by_the_coding_that_names_tell(tmp_path):

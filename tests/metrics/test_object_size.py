@@ -71,6 +71,14 @@ def test_a_lost_pole_is_nothing_over_all_and_everything_among_the_small():
     assert small == 0.0 and np.isnan(medium) and large == pytest.approx((4991 / 5000 + 1) / 2)
 
 
+def test_where_sizes_begin():
+    labels = np.zeros((100, 100), np.uint8)
+    for which, length in enumerate((9, 10, 99, 100), 1):
+        labels[2 * which, :length] = which
+    sizes = size_of_objects(labels, 5)
+    assert [int(sizes[2 * which, 0]) for which in range(1, 5)] == [0, 1, 1, 2]
+
+
 def test_nothing_true_has_no_number():
     void = np.full((5, 5), 255, np.uint8)
     assert np.isnan(size_ious(size_counts(np.zeros_like(void), void, 3))).all()

@@ -155,6 +155,7 @@ class Evaluate:
 
         import jax
 
+        from dvsnet_jax.datasets.readers.named import own_classes
         from dvsnet_jax.evaluation.reports import evaluation as reports
         from dvsnet_jax.evaluation.reports.page import write_report
         from dvsnet_jax.markdown import markdown_table
@@ -162,7 +163,8 @@ class Evaluate:
         from dvsnet_jax.training.run_folder import write_json
 
         numbers = reports.results(found, params, config)
-        names = reports.class_names(config.num_classes, classes)
+        kinds = [spec.partition(":")[0] for spec in self.data]
+        names = own_classes(kinds, config.num_classes) or reports.class_names(config.num_classes, classes)
         tables = [
             *([reports.vspw_table(numbers, str(config.policy))] if self.protocol == "vspw" else []),
             reports.headline(numbers), reports.class_table(numbers, names), reports.clip_table(found),
@@ -182,6 +184,7 @@ class Evaluate:
             config=config,
             folder=folder,
             classes=classes,
+            names=names,
             title="Evaluation",
             facts=facts,
             motion=motion if config.takes_motion else None,

@@ -10,7 +10,7 @@ idd:ROOT:SPLIT             train or val; pictures
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dvsnet_jax.datasets.readers import bdd100k, cityscapes_vps, idd, kitti_step, vistas, vspw
 from dvsnet_jax.datasets.samples import LabelledFile
@@ -28,6 +28,16 @@ _PICTURES: dict[str, Callable[..., Clips]] = {
 VIDEOS = frozenset(_VIDEOS)
 KINDS = VIDEOS | frozenset(_PICTURES)
 FORMS = f"{'|'.join((*_VIDEOS, *_PICTURES))}:ROOT:SPLIT"
+
+
+_OWN_CLASSES = {"vspw": vspw.CLASSES, "vistas": vistas.CLASSES, "idd": idd.CLASSES}
+
+
+def own_classes(kinds: Iterable[str], num_classes: int) -> tuple[str, ...] | None:
+    """Names of the classes that data of these kinds are read in, where all are of one kind that has as many."""
+    found = {_OWN_CLASSES.get(kind, ()) for kind in kinds}
+    names = found.pop() if len(found) == 1 else ()
+    return names if len(names) == num_classes else None
 
 
 def clips_of(kind: str, rest: str, *, num_classes: int = 19) -> Clips:

@@ -171,11 +171,12 @@ def evaluation_report(
     folder: Path,
     classes: Counting,
     title: str,
+    names: Sequence[str] | None = None,
     facts: Sequence[tuple[str, str]] = (),
     motion: Kind | None = None,
 ) -> Report:
     """The report, with a player for the clips whose labels are kept in `folder`, which shows the motion too that was
-    carried, if one was."""
+    carried, if one was. `names` are those of the classes that are counted; of Cityscapes' or CamVid's if not given."""
     total = pooled(evaluation.records)
     failed = [(f"Failed: {name}", error) for name, error in evaluation.failures.items()]
     ways = (("DVSNet", found["dvsnet"]), ("every frame", found["every_frame"]))
@@ -185,7 +186,7 @@ def evaluation_report(
         title=title,
         facts=(*facts, ("Frames", counts), *failed),
         headline=headline(found),
-        classes=class_names(config.num_classes, classes),
+        classes=tuple(names or class_names(config.num_classes, classes)),
         class_ious=tuple((name, tuple(metrics["class_ious"])) for name, metrics in ways if metrics),
         calibration=tuple(bins(np.asarray(total.predicted), np.asarray(total.agreement))) if total.predicted else (),
         clips=tuple(
