@@ -100,6 +100,10 @@ class LabelledWay:
                     self.published[name] = add_counts([before, found])
         self._before = labels
 
+    def forget(self) -> None:
+        """The next frame does not follow on those before."""
+        self._before = None
+
     def counts(self) -> LabelCounts:
         """What was counted until now."""
         return LabelCounts(

@@ -44,6 +44,11 @@ def class_names(num_classes: int, classes: Counting) -> tuple[str, ...]:
     return cityscapes.CLASSES if num_classes == 19 else tuple(map(str, range(num_classes)))
 
 
+def counted_as(kind: str, num_classes: int) -> Counting:
+    """How data of a kind is counted: CamVid in its own 11 classes where labels are of Cityscapes' 19."""
+    return "camvid" if kind == "camvid" and num_classes == 19 else "own"
+
+
 def results(evaluation: Evaluation, params: networks.Params, config: DVSNetConfig) -> dict[str, Any]:
     """All metrics by name, JSON values: shares 0..1, None for what was not measured or cannot be said.
 
@@ -73,8 +78,8 @@ def results(evaluation: Evaluation, params: networks.Params, config: DVSNetConfi
         "multiply_adds": light + share * heavy if share is not None else None,
         "multiply_adds_every_frame": light + heavy,
         "ms_per_frame": 1000 * total.seconds / total.timed if total.timed else None,
-        "dvsnet": _metrics(total.dvsnet),
-        "every_frame": _metrics(total.every_frame) if total.every_frame else None,
+        "dvsnet": label_metrics(total.dvsnet),
+        "every_frame": label_metrics(total.every_frame) if total.every_frame else None,
         "agreement": total.same / total.pixels if total.pixels else None,
         "decision_mae": None,
         "decision_rank_correlation": None,
@@ -91,23 +96,8 @@ def headline(found: dict[str, Any]) -> Table:
     """The metrics, one a row; a second column has those of every frame segmented, if that was asked for."""
     ours, theirs = found["dvsnet"], found["every_frame"]
 
-    def percents(name: str) -> list[str]:
-        return [_percent(each[name]) for each in (ours, theirs) if each]
-
     rows = [
-        ("mIoU, over the classes that occur", *percents("mean_iou")),
-        ("mIoU, over all classes", *percents("mean_iou_all")),
-        ("pixel accuracy", *percents("accuracy")),
-        ("boundary F-score", *percents("boundary_f")),
-        *((f"IoU of {size} objects", *percents(f"iou_{size}")) for size in SIZES),
-        ("SQ, the semantic half of STQ", *percents("segmentation_quality")),
-        ("temporal consistency", *percents("temporal_consistency")),
-        *((f"VC{length}: steady and right", *percents(f"vc{length}_corrected")) for length in LENGTHS),
-        *((f"VEC{length}", *percents(f"vec{length}")) for length in LENGTHS),
-        *((f"VC{length} as VSPW's program has it", *percents(f"vc{length}")) for length in LENGTHS),
-        *([("TC as VSPW's program has it, flow by dense inverse search", *percents("tc")),
-           ("TC as ETC's program has it, flow by dense inverse search", *percents("tc_etc"))]
-          if ours["tc"] is not None else []),
+        *_label_rows(ours, *([theirs] if theirs else [])),
         ("regions segmented", _percent(found["share"]), *(["100.0%"] if theirs else [])),
         ("G multiply-adds a frame", _giga(found["multiply_adds"]),
          *([_giga(found["multiply_adds_every_frame"])] if theirs else [])),
@@ -121,6 +111,32 @@ def headline(found: dict[str, Any]) -> Table:
             ("its rank correlation with the true one", _plain(found["decision_rank_correlation"], ".3f"), "–"),
         ]
     return Table(("", "DVSNet", *(["every frame"] if theirs else [])), tuple(rows))
+
+
+def label_table(metrics: dict[str, Any]) -> Table:
+    """The measures of labels alone, one a row."""
+    return Table(("", "labels"), tuple(_label_rows(metrics)))
+
+
+def _label_rows(*ways: dict[str, Any]) -> list[tuple[str, ...]]:
+    def percents(name: str) -> list[str]:
+        return [_percent(each[name]) for each in ways]
+
+    return [
+        ("mIoU, over the classes that occur", *percents("mean_iou")),
+        ("mIoU, over all classes", *percents("mean_iou_all")),
+        ("pixel accuracy", *percents("accuracy")),
+        ("boundary F-score", *percents("boundary_f")),
+        *((f"IoU of {size} objects", *percents(f"iou_{size}")) for size in SIZES),
+        ("SQ, the semantic half of STQ", *percents("segmentation_quality")),
+        ("temporal consistency", *percents("temporal_consistency")),
+        *((f"VC{length}: steady and right", *percents(f"vc{length}_corrected")) for length in LENGTHS),
+        *((f"VEC{length}", *percents(f"vec{length}")) for length in LENGTHS),
+        *((f"VC{length} as VSPW's program has it", *percents(f"vc{length}")) for length in LENGTHS),
+        *([("TC as VSPW's program has it, flow by dense inverse search", *percents("tc")),
+           ("TC as ETC's program has it, flow by dense inverse search", *percents("tc_etc"))]
+          if ways[0]["tc"] is not None else []),
+    ]  # fmt: skip
 
 
 def vspw_table(found: dict[str, Any], name: str) -> Table:
@@ -138,15 +154,15 @@ def worst_table(found: dict[str, Any]) -> Table:
     return Table(("worst frames: clip", "frame, from 0", "mIoU"), tuple(rows))
 
 
-def class_table(found: dict[str, Any], names: Sequence[str]) -> Table:
-    """IoU of each class that occurs."""
+def class_table(found: dict[str, Any], names: Sequence[str], way: str = "DVSNet") -> Table:
+    """IoU of each class that occurs; `way` heads the column."""
     ours, theirs = found["dvsnet"]["class_ious"], (found["every_frame"] or {}).get("class_ious")
     rows = [
         (name, _percent(ours[index]), *([_percent(theirs[index])] if theirs else []))
         for index, name in enumerate(names)
         if ours[index] is not None or (theirs and theirs[index] is not None)
     ]
-    return Table(("IoU", "DVSNet", *(["every frame"] if theirs else [])), tuple(rows))
+    return Table(("IoU", way, *(["every frame"] if theirs else [])), tuple(rows))
 
 
 def clip_table(evaluation: Evaluation) -> Table:
@@ -205,7 +221,8 @@ def evaluation_report(
     )
 
 
-def _metrics(counts: LabelCounts) -> dict[str, Any]:
+def label_metrics(counts: LabelCounts) -> dict[str, Any]:
+    """The measures of labels by name, as in `results`."""
     matrix, carried = truth_matrix(counts), np.asarray(counts.carried)
     labelled = bool(matrix.sum())
     return {
