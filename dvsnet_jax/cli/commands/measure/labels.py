@@ -13,7 +13,7 @@ from dvsnet_jax.cli.screen import step_progress
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureLabels:
-    """Measure label files of any program by all measures of 'dvsnet evaluate'.
+    """Measure label files of any program as evaluate does its own.
 
     Prints markdown tables: the row of VSPW's tables, every measure, IoU by class. With ids of things, for KITTI-STEP,
     STQ whole.
