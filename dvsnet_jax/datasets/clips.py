@@ -5,6 +5,7 @@
     cityscapes:ROOT:SPLIT[:LABELS]     the 30-frame snippets of leftImg8bit_sequence; LABELS as in labelled_sets
     camvid:ROOT:SPLIT                  runs of consecutive frames
     street:COUNT:SEED[:HEIGHTxWIDTH]   procedural drives of 10 frames, 256x512
+    vspw, kitti-step, cityscapes-vps, bdd100k, vistas, idd, each :ROOT:SPLIT    (datasets/readers/named.py)
 
 After any of them @0.5 makes frames half as high and wide.
 """
@@ -21,6 +22,7 @@ import numpy as np
 
 from dvsnet_jax.datasets import camvid, cityscapes, folders
 from dvsnet_jax.datasets.labelled_sets import Scaled
+from dvsnet_jax.datasets.readers import named
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.datasets.street.scene import StreetScene
@@ -28,7 +30,8 @@ from dvsnet_jax.datasets.unlabelled import UnlabelledClip
 from dvsnet_jax.errors import InputError
 
 FORMS = (
-    "video:FILE, frames:FOLDER[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT or street:COUNT:SEED[:HxW]"
+    "video:FILE, frames:FOLDER[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, "
+    f"{named.FORMS} or street:COUNT:SEED[:HxW]"
 )
 
 Clip = Sequence[LabelledImage]
@@ -111,15 +114,15 @@ def clip_sets(specs: Iterable[str], *, hold_out: Collection[str] = (), only: Col
 
 
 def named_clips(
-    specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = ()
+    specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = (), num_classes: int = 19
 ) -> list[tuple[str, Clip]]:
-    """The same with the clips' names."""
-    named = {spec: _named(spec) for spec in specs}
+    """The same with the clips' names. A data set of as many classes of its own is read in these."""
+    found = {spec: _named(spec, num_classes) for spec in specs}
     for wanted in hold_out:
-        if not any(name.startswith(wanted) for clips in named.values() for name, _ in clips):
-            raise InputError(f"{wanted}: to be held out, but no clip of {', '.join(named)} is called so; correct it")
+        if not any(name.startswith(wanted) for clips in found.values() for name, _ in clips):
+            raise InputError(f"{wanted}: to be held out, but no clip of {', '.join(found)} is called so; correct it")
     kept: Named = []
-    for spec, clips in named.items():
+    for spec, clips in found.items():
         some = [
             (name, clip) for name, clip in clips
             if not name.startswith(tuple(hold_out) or "\0") and name.startswith(tuple(only) or "")
@@ -130,9 +133,12 @@ def named_clips(
     return kept
 
 
-def _named(spec: str) -> Named:
+def _named(spec: str, num_classes: int) -> Named:
     kind, rest, scale = parse(spec, FORMS)
     try:
+        if kind in named.KINDS:
+            clips = named.clips_of(kind, rest, num_classes=num_classes)
+            return _scaled([(name, PartlyLabelled(files)) for name, files in clips], scale)
         return _READERS[kind](rest, scale)
     except InputError:
         raise
@@ -231,11 +237,11 @@ def _cityscapes(rest: str, scale: float) -> Named:
             LabelledFile(frame.name, frame.path, cityscapes.label_path(root, frame, kind), cityscapes.TRAIN_IDS)  # type: ignore[arg-type]
             for frame in snippet.frames
         ]  # fmt: skip
-        named.append((snippet.name, _PartlyLabelled(files)))
+        named.append((snippet.name, PartlyLabelled(files)))
     return _scaled(named, scale)
 
 
-class _PartlyLabelled(LabelledFiles):
+class PartlyLabelled(LabelledFiles):
     """Files whose labels may be missing: all void then."""
 
     def __getitem__(self, index: int) -> LabelledImage:  # type: ignore[override]  # no slices

@@ -4,6 +4,8 @@ Two layouts of flow pairs are known by their names, in one folder:
 
     pair0_img1.png  pair0_img2.png  pair0_flow.flo         any name before _img1, _img2, _flow
     00001_img1.ppm  00001_img2.ppm  00001_flow.flo         FlyingChairs (the same rule)
+
+The flow may be a file of any kind that `media.flow_files.read_flow` reads.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from dvsnet_jax.datasets.samples import LabelledFile, check_files, folder_of
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.flow_files import read_flow
+from dvsnet_jax.media.flow_files import KNOWN, read_flow
 from dvsnet_jax.media.images import is_image_name, read_image
 
 _MARK = "_img1"
@@ -67,7 +69,8 @@ class FlowFile(NamedTuple):
 
     def read(self) -> FlowPair:
         """Reads the three files; raises `InputError` where one cannot be read or the sizes differ."""
-        first, second, flow = read_image(self.first), read_image(self.second), read_flow(self.flow)
+        first, second = read_image(self.first), read_image(self.second)
+        flow = read_flow(self.flow, (first.shape[0], first.shape[1]))
         for path, array in ((self.second, second), (self.flow, flow)):
             if array.shape[:2] != first.shape[:2]:
                 raise InputError(
@@ -95,7 +98,7 @@ class FlowFiles(Sequence[FlowPair]):
 
 
 def list_flow_pairs(folder: str | os.PathLike[str]) -> list[FlowFile]:
-    """The flow pairs of a folder in order of their names; the flow is .flo, or KITTI's .png if there is no .flo.
+    """The flow pairs of a folder in order of their names; the flow is .flo, or the first other kind that is there.
 
     Raises `InputError` for a missing folder, one without a pair, and a pair that lacks its second picture or flow.
     """
@@ -106,9 +109,8 @@ def list_flow_pairs(folder: str | os.PathLike[str]) -> list[FlowFile]:
     pairs = []
     for first in firsts:
         name = first.stem.removesuffix(_MARK)
-        flow = root / f"{name}_flow.flo"
-        if not flow.exists() and (packed := flow.with_suffix(".png")).exists():
-            flow = packed
+        kinds = [root / f"{name}_flow{suffix}" for suffix in KNOWN]
+        flow = next((path for path in kinds if path.exists()), kinds[0])
         pairs.append(FlowFile(name, first, first.with_name(f"{name}_img2{first.suffix}"), flow))
     check_files((path for pair in pairs for path in (pair.second, pair.flow)), "each pair's _img2 and _flow.flo")
     return pairs

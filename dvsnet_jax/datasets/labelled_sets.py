@@ -7,6 +7,7 @@
                                        these, -zurich,-ulm, or nothing; clean voids rims that are labelled wrong
     folder:FRAMES:LABELS               your own: label PNGs with train ids, 255 void
     street:COUNT:SEED[:HEIGHTxWIDTH]   procedural street scenes, 256x512
+    vspw, kitti-step, cityscapes-vps, bdd100k, vistas, idd, each :ROOT:SPLIT    (datasets/readers/named.py)
 
 After any of them @0.5 makes pictures half as high and wide, before anything else is done with them. A set named twice
 counts twice. Where several are taken together, %30 at the very end says that 30 % of all samples are of this set,
@@ -24,6 +25,7 @@ from jaxtyping import Int
 
 from dvsnet_jax.datasets import camvid, cityscapes, cityscapes256, folders
 from dvsnet_jax.datasets.combined import Concatenated, Mixed, Remembered
+from dvsnet_jax.datasets.readers import named
 from dvsnet_jax.datasets.samples import LabelledFile, LabelledFiles, LabelledImage
 from dvsnet_jax.datasets.specs import parse, split_share
 from dvsnet_jax.datasets.street.sources import StreetFrames
@@ -34,7 +36,7 @@ Number = TypeVar("Number", int, float)
 
 FORMS = (
     "camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], cityscapes256:ROOT:SPLIT[:CITIES[:clean]], "
-    "folder:FRAMES:LABELS or street:COUNT:SEED[:HxW], then @SCALE"
+    f"{named.FORMS}, folder:FRAMES:LABELS or street:COUNT:SEED[:HxW], then @SCALE"
 )
 
 
@@ -161,6 +163,9 @@ def _files(kind: str, words: list[str], spec: str, num_classes: int) -> list[Lab
         return cityscapes256.list_labelled(root, split, cities=cities)
     if kind == "folder" and len(words) == 2:
         return folders.list_labelled(*words, num_classes=num_classes)
+    if kind in named.KINDS and len(words) >= 2:
+        clips = named.clips_of(kind, ":".join(words), num_classes=num_classes)
+        return [file for _, files in clips for file in files if file.labels.is_file()]
     raise InputError(f"{spec!r} names no data set; expected {FORMS}")
 
 

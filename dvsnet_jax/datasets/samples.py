@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from dvsnet_jax.datasets.codings import hint_for, read_ids
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.images import read_image, read_labels
+from dvsnet_jax.media.images import read_image
 
 VOID = 255
 
@@ -37,10 +38,12 @@ class LabelledFile(NamedTuple):
     labels: Path
     train_ids: tuple[int, ...]
     """Train id of each stored id: `train_ids[stored]`; 255 void. A stored 255 is void in every data set."""
+    channel: int | None = None
+    """The one of a colour image's channels that holds the ids (0 is red); None for an image of one channel."""
 
     def read(self) -> LabelledImage:
         """Reads both files; raises `InputError` as `read_train_ids` does and where their sizes differ."""
-        image, labels = read_image(self.image), read_train_ids(self.labels, self.train_ids)
+        image, labels = read_image(self.image), read_train_ids(self.labels, self.train_ids, self.channel)
         if image.shape[:2] != labels.shape:
             raise InputError(
                 f"{self.labels}: is {labels.shape[1]} × {labels.shape[0]}, but {self.image.name} is "
@@ -62,24 +65,27 @@ class LabelledFiles(Sequence[LabelledImage]):
         return self.files[index].read()
 
     def __iter__(self) -> Iterator[LabelledImage]:
-        return (file.read() for file in self.files)
+        return (self[index] for index in range(len(self)))  # as subclasses read
 
 
-def read_train_ids(path: Path, train_ids: Sequence[int]) -> UInt8[np.ndarray, "h w"]:
-    """A label file as train ids: `train_ids[stored id]`, and 255 stays 255.
+def read_train_ids(path: Path, train_ids: Sequence[int], channel: int | None = None) -> UInt8[np.ndarray, "h w"]:
+    """A label file as train ids: `train_ids[stored id]`, and 255 stays 255; with `channel` as `LabelledFile` has it.
 
-    Raises `InputError` for a file that cannot be read, is no single-channel label image, or holds an id that
-    `train_ids` does not have.
+    Raises `InputError` for a file that cannot be read, is no such label image (and says of which kind it is), or holds
+    an id that `train_ids` does not have.
     """
-    stored = read_labels(path)
+    stored = read_ids(path, channel)
     table = np.full(256, VOID, np.uint8)
     table[: len(train_ids)] = train_ids
     found = np.flatnonzero(np.bincount(stored.ravel(), minlength=256))
     strange = found[(found >= len(train_ids)) & (found != VOID)]
     if strange.size:
+        hint = hint_for(found.tolist(), len(train_ids)) or (
+            "check that these are its ids, neither colours nor another data set's"
+        )
         raise InputError(
             f"{path}: holds label {', '.join(map(str, strange[:5]))}, expected 0 to {len(train_ids) - 1} or 255 (void)"
-            "; check that these are its ids, neither colours nor another data set's"
+            f"; {hint}"
         )
     return table[stored]
 

@@ -14,7 +14,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.kept_labels import LabelKeeper
 from dvsnet_jax.evaluation.clips.log import ClipLog
-from dvsnet_jax.evaluation.clips.scores import ClipRecord, ClipScores
+from dvsnet_jax.evaluation.clips.scores import ClipRecord, ClipScores, DenseFlow
 from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.processes import gather, own_part
@@ -55,6 +55,7 @@ def evaluate(
     classes: Counting = "own",
     first_counts: bool = True,
     find_flow: FindFlow | None = None,
+    dense_flow: DenseFlow | None = None,
     every_frame: bool = False,
     keep: Collection[str] = (),
     devices: Sequence[Any] | None = None,
@@ -77,7 +78,7 @@ def evaluate(
     log = ClipLog(folder, process=jax.process_index())
     before = {name for names in gather(sorted(log.records)) for name in names}
     left = own_part([clip for clip in clips if clip.name not in before])
-    run = _Run(left, log, folder, config, classes, first_counts, find_flow, keep, on_frame, on_clip)
+    run = _Run(left, log, folder, config, classes, first_counts, find_flow, dense_flow, keep, on_frame, on_clip)
     events = stream_clips(
         params, [clip.frames for clip in left], config=config, streams=streams, devices=devices,
         every_frame=every_frame, first_counts=first_counts, stepping=stepping, motion=motion,
@@ -113,6 +114,7 @@ class _Run:
     classes: Counting
     first_counts: bool
     find_flow: FindFlow | None
+    dense_flow: DenseFlow | None
     keep: Collection[str]
     on_frame: Callable[[str], None]
     on_clip: Callable[[str, str | None], None]
@@ -126,7 +128,9 @@ class _Run:
         if name in self.failures:
             return
         if frame.number == 0:
-            self.scores[name] = ClipScores(name, self.config, self.classes, self.first_counts, self.find_flow)
+            self.scores[name] = ClipScores(
+                name, self.config, self.classes, self.first_counts, self.find_flow, self.dense_flow
+            )
             if name in self.keep:
                 self.keepers[name] = LabelKeeper(self.folder, name)
         try:

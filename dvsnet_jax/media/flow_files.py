@@ -1,4 +1,5 @@
-"""Optical flow on disk: Middlebury's .flo (exact float32) and KITTI's 16-bit PNG (1/64 pixel, with a valid mask).
+"""Optical flow on disk: Middlebury's .flo (exact float32), KITTI's 16-bit PNG (1/64 pixel, with a valid mask), and what
+other data sets have, of which `read_flow` tells the kind.
 
 In memory flow is `[h, w, 2]`: displacement (x, y) = (u, v) in pixels of its own grid, x to the right, y down. In what
 `read_flow` gives and `write_flow` takes NaN stands for "not known here", whichever the format.
@@ -6,39 +7,68 @@ In memory flow is `[h, w, 2]`: displacement (x, y) = (u, v) in pixels of its own
 
 from __future__ import annotations
 
-import os
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt16
 from numpy.typing import ArrayLike
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
-
-FilePath = str | os.PathLike[str]
+from dvsnet_jax.media.flow_arrays import (
+    UNKNOWN_ABOVE,
+    FilePath,
+    opened,
+    read_flo5,
+    read_npy,
+    read_npz,
+    read_pfm,
+)
 
 _MAGIC = struct.pack("<f", 202021.25)  # reads "PIEH"; a big-endian writer leaves "HEIP"
-_UNKNOWN_ABOVE = 1e9  # UNKNOWN_FLOW_THRESH and UNKNOWN_FLOW of Middlebury's flowIO.h
-_UNKNOWN = 1e10
+_UNKNOWN = 1e10  # UNKNOWN_FLOW of Middlebury's flowIO.h
+WRITTEN = {".flo": "Middlebury", ".png": "KITTI"}
+"""Suffixes of the files that are written, and whose format they are."""
+KNOWN = WRITTEN | {".pfm": "FlyingThings", ".flo5": "Spring", ".npz": "VIPER", ".npy": "TartanAir"}
+"""Suffixes of the files that are read."""
 _PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _PNG_COLOUR = {0: "grey", 2: "RGB", 3: "palette", 4: "grey + alpha", 6: "RGBA"}
 
 
-def read_flow(path: FilePath) -> Float[np.ndarray, "h w 2"]:
-    """Flow float32 `[h, w, 2]` in pixels from a .flo file or a KITTI .png, chosen by the suffix; NaN where unknown.
+def read_flow(path: FilePath, size: tuple[int, int] | None = None) -> Float[np.ndarray, "h w 2"]:
+    """Flow float32 `[h, w, 2]` in pixels from a file of any kind, chosen by the suffix; NaN where it is not known.
 
-    Raises `InputError` as `read_flo` and `read_kitti_flow` do, and for any other suffix.
+    | suffix | whose |
+    |---|---|
+    | .flo | Middlebury, Sintel, FlyingChairs |
+    | .png | KITTI, HD1K; TartanAir's version 2, told by its channels |
+    | .pfm | FlyingThings3D, Monkaa, Driving |
+    | .flo5 | Spring; with the pictures' `size`, (height, width), every second pixel of flow that is twice as large |
+    | .npz | VIPER |
+    | .npy | TartanAir, with its mask where that lies beside it |
+
+    Raises `InputError` as the readers of `flow_arrays` and those below do, and for any other suffix.
     """
-    if _suffix(path) == ".flo":
-        return read_flo(path)
-    flow, valid = read_kitti_flow(path)
+    suffix = _suffix(path, KNOWN)
+    if suffix == ".png":
+        return _png_flow(path)
+    flow = _READERS[suffix](path)
+    if suffix == ".flo5" and size is not None and flow.shape[:2] == (2 * size[0], 2 * size[1]):
+        return np.ascontiguousarray(flow[::2, ::2])  # as Spring's own loader does
+    return flow
+
+
+def _png_flow(path: FilePath) -> Float[np.ndarray, "h w 2"]:
+    channels = _read_png(path)
+    if _is_tartanairs(channels):
+        flow = (channels[..., [2, 1]].astype(np.float32) - 2**15) / 64
+        flow[channels[..., 0] != 0] = np.nan
+        return flow
+    flow, valid = _of_kitti(channels)
     flow[~valid] = np.nan
     return flow
 
@@ -48,7 +78,7 @@ def write_flow(path: FilePath, flow: ArrayLike) -> None:
 
     A .png rounds to 1/64 pixel. Raises `InputError` as `write_flo` and `write_kitti_flow` do, and for other suffixes.
     """
-    if _suffix(path) == ".flo":
+    if _suffix(path, WRITTEN) == ".flo":
         write_flo(path, flow)
     else:
         write_kitti_flow(path, flow, ~np.isnan(_checked(path, flow)).any(-1))
@@ -62,7 +92,7 @@ def read_flo(path: FilePath) -> Float[np.ndarray, "h w 2"]:
     Raises `InputError` for a file that is not there or not a .flo, and for a header that asks for more or fewer bytes
     than follow it. The size is held against the file's before any memory is taken for it.
     """
-    with _opened(path) as (file, held):
+    with opened(path) as (file, held):
         start = file.read(12)
         if start[:4] != _MAGIC:
             hint = {
@@ -85,7 +115,7 @@ def read_flo(path: FilePath) -> Float[np.ndarray, "h w 2"]:
             )
         flow = np.frombuffer(file.read(wanted - 12), "<f4").astype(np.float32).reshape(height, width, 2)
     # The negation catches NaN as well.
-    flow[~(np.abs(flow) <= _UNKNOWN_ABOVE).all(-1)] = np.nan
+    flow[~(np.abs(flow) <= UNKNOWN_ABOVE).all(-1)] = np.nan
     return flow
 
 
@@ -96,7 +126,7 @@ def write_flo(path: FilePath, flow: ArrayLike) -> None:
     for sizes above 1e9 and infinities, which a reader would take for "unknown", and where the file cannot be written.
     """
     flow = _checked(path, flow)
-    _refuse(path, (np.abs(flow) > _UNKNOWN_ABOVE).any(-1), "above 1e9, in a .flo the mark of unknown; set it to NaN")
+    _refuse(path, (np.abs(flow) > UNKNOWN_ABOVE).any(-1), "above 1e9, in a .flo the mark of unknown; set it to NaN")
     flow[np.isnan(flow).any(-1)] = _UNKNOWN
     with atomic_path(path) as temporary:
         temporary.write_bytes(_MAGIC + struct.pack("<ii", flow.shape[1], flow.shape[0]) + flow.astype("<f4").tobytes())
@@ -108,10 +138,31 @@ def read_kitti_flow(path: FilePath) -> tuple[Float[np.ndarray, "h w 2"], Bool[np
     The file is a 16-bit RGB PNG: u = (R - 2^15) / 64, v = (G - 2^15) / 64, valid = B > 0. Where it is not valid the
     flow is 0, as in KITTI's development kit.
 
-    Raises `InputError` for a file that is not there, another kind of PNG, one that is cut short, and any damage that
-    breaks a checksum. Rows that a faulty writer left out are not valid, as every pixel without data.
+    Raises `InputError` for a file that is not there, another kind of PNG, TartanAir's whose channels mean other things,
+    one that is cut short, and any damage that breaks a checksum. Rows that a faulty writer left out are not valid, as
+    every pixel without data.
     """
-    with _opened(path) as (file, held):
+    channels = _read_png(path)
+    if _is_tartanairs(channels):
+        raise InputError(f"{path}: is TartanAir's flow, a mask in red and u in blue, not KITTI's; read_flow reads it")
+    return _of_kitti(channels)
+
+
+def _of_kitti(channels: UInt16[np.ndarray, "h w 3"]) -> tuple[Float[np.ndarray, "h w 2"], Bool[np.ndarray, "h w"]]:
+    valid = channels[..., 2] > 0
+    flow = (channels[..., :2].astype(np.float32) - 2**15) / 64
+    flow[~valid] = 0
+    return flow, valid
+
+
+def _is_tartanairs(channels: UInt16[np.ndarray, "h w 3"]) -> bool:
+    """Whether red is a mask of 8 bits and blue more than KITTI's 0 and 1: TartanAir's version 2 was written by OpenCV,
+    whose first channel is blue, as u, v and mask (castacks/tartanairpy). As KITTI's it would be flow of -512 pixels."""
+    return bool(channels[..., 2].max() > 255 and channels[..., 0].max() <= 255)
+
+
+def _read_png(path: FilePath) -> UInt16[np.ndarray, "h w 3"]:
+    with opened(path) as (file, held):
         start = file.read(29)
         if start[:16] != _PNG_START or len(start) < 29:
             raise InputError(f"{path}: starts with {start[:8]!r}, but KITTI flow is a PNG file; check which file it is")
@@ -136,10 +187,7 @@ def read_kitti_flow(path: FilePath) -> tuple[Float[np.ndarray, "h w 2"], Bool[np
         ) from error
     if channels.shape != (height, width, 3):
         raise InputError(f"{path}: has {channels.shape[-1]} channels, expected 3; store it without transparency")
-    valid = channels[..., 2] > 0
-    flow = (channels[..., :2].astype(np.float32) - 2**15) / 64
-    flow[~valid] = 0
-    return flow, valid
+    return channels
 
 
 def write_kitti_flow(path: FilePath, flow: ArrayLike, valid: ArrayLike | None = None) -> None:
@@ -177,22 +225,12 @@ def write_kitti_flow(path: FilePath, flow: ArrayLike, valid: ArrayLike | None = 
         temporary.write_bytes(b"".join(bytes(packet) for packet in packets))
 
 
-def _suffix(path: FilePath) -> str:
+def _suffix(path: FilePath, known: Mapping[str, str]) -> str:
     suffix = Path(path).suffix.lower()
-    if suffix not in (".flo", ".png"):
-        raise InputError(f"{path}: ends in {suffix!r}, expected .flo (Middlebury) or .png (KITTI); rename it")
+    if suffix not in known:
+        kinds = [f"{each} ({whose})" for each, whose in known.items()]
+        raise InputError(f"{path}: ends in {suffix!r}, expected {', '.join(kinds[:-1])} or {kinds[-1]}; rename it")
     return suffix
-
-
-@contextmanager
-def _opened(path: FilePath) -> Iterator[tuple[BinaryIO, int]]:
-    """The file and its size in bytes."""
-    try:
-        with Path(path).open("rb") as file:
-            yield file, os.fstat(file.fileno()).st_size
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{path}: cannot be read ({reason}); check the name and that you may read it") from error
 
 
 def _checked(path: FilePath, flow: ArrayLike) -> Float[np.ndarray, "h w 2"]:
@@ -208,3 +246,6 @@ def _refuse(path: FilePath, wrong: Bool[np.ndarray, "h w"], why: str) -> None:
         row, column = np.unravel_index(np.argmax(wrong), wrong.shape)
         where = f"{wrong.sum()} of {wrong.size} pixels, first at row {row}, column {column}"
         raise InputError(f"{path}: at {where}, the flow is {why}")
+
+
+_READERS = {".flo": read_flo, ".pfm": read_pfm, ".flo5": read_flo5, ".npz": read_npz, ".npy": read_npy}

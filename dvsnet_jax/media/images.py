@@ -54,6 +54,15 @@ def read_labels(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width
     return np.array(_decode(path, _to_ids))
 
 
+def read_stored(path: str | os.PathLike[str]) -> np.ndarray:
+    """An image file's numbers as they are stored: `[h, w]` uint8 ids of grey and palette images, int32 of 16 bits and
+    float32, or `[h, w, channels]` uint8. For telling which kind of labels a file holds.
+
+    Raises `UnreadableFrame` for a file that is missing, truncated, corrupt or no image.
+    """
+    return np.array(_decode(path, _as_stored))
+
+
 def write_png(
     path: str | os.PathLike[str],
     image: UInt8[np.ndarray, "height width *channels"],
@@ -99,13 +108,21 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _as_stored(image: Image.Image) -> np.ndarray:
+    if image.mode in _SIXTEEN_BIT:
+        return np.asarray(image).astype(np.int32)
+    if image.mode in ("1", "CMYK", "YCbCr", "LAB", "HSV"):
+        image = image.convert("RGB")
+    return np.asarray(image)
+
+
 def _to_ids(image: Image.Image) -> Image.Image:
     if image.mode not in ("L", "P"):
         raise ValueError(f"it is a {image.mode} image, but labels are one 8-bit channel of ids")
     return image
 
 
-def _decode(path: str | os.PathLike[str], convert: object) -> Image.Image:
+def _decode(path: str | os.PathLike[str], convert: object) -> Image.Image | np.ndarray:
     try:
         with Image.open(path) as image:
             image.load()

@@ -36,12 +36,25 @@ def class_ious(matrix: Int[Array | np.ndarray, "c c"]) -> Float[np.ndarray, "c"]
     return np.divide(right, union, out=np.full_like(right, np.nan), where=union > 0)
 
 
-def mean_iou(matrix: Int[Array | np.ndarray, "c c"], *, absent: Literal["skip", "zero"] = "skip") -> float:
-    """Mean of the classes' IoU, 0..1. A class that is nowhere is skipped, or counts as 0 as in the original's tool."""
+def mean_iou(matrix: Int[Array | np.ndarray, "c c"], *, absent: Literal["skip", "zero", "untrue"] = "skip") -> float:
+    """Mean of the classes' IoU, 0..1.
+
+    A class that is nowhere is skipped, or counts as 0 as in the original's tool (`zero`). With `untrue` the mean is
+    over the classes that the truth has, as in VSPW's evaluator: what is predicted of others costs the true ones alone.
+    """
     ious = class_ious(matrix)
     if absent == "zero":
         return float(np.nan_to_num(ious).mean())
+    if absent == "untrue":
+        ious = ious[np.asarray(matrix).sum(1) > 0]
     return float(np.nanmean(ious)) if np.isfinite(ious).any() else float("nan")
+
+
+def frequency_weighted_iou(matrix: Int[Array | np.ndarray, "c c"]) -> float:
+    """Mean of the classes' IoU weighed by their true pixels, 0..1 (fwIoU, VSPW's weighted IoU); NaN without a pixel."""
+    pixels = np.asarray(matrix, np.float64).sum(1)
+    there = pixels > 0
+    return float((class_ious(matrix)[there] * pixels[there]).sum() / pixels.sum()) if there.any() else float("nan")
 
 
 def pixel_accuracy(matrix: Int[Array | np.ndarray, "c c"]) -> float:

@@ -70,6 +70,15 @@ def test_truth_prints_the_errors(run, folder):
     status, out, _ = run(*PAIR, "--truth", "truth.flo")
     assert status == 0
     assert "end-point error 5.000 px" in out and "Fl-all 100.00%" in out
+    # Spring's way: twice as large, where the pictures' own size is wanted.
+    truth = np.full((140, 200, 2), np.nan, np.float32)
+    truth[::2, ::2] = read_flow(folder / "truth.flo")
+    np.save(folder / "truth.npy", truth[::2, ::2])
+    assert run(*PAIR, "--truth", "truth.npy")[1] == out
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(folder / "truth.flo5", "w") as file:
+        file["flow"] = truth
+    assert run(*PAIR, "--truth", "truth.flo5")[1] == out
 
 
 def test_a_folder_as_video(run, folder):

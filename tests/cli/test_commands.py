@@ -127,7 +127,7 @@ SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
     ("arguments", "status", "told"),
     [
         (["train"], 2, "Expected one of {segmentation, flow-pairs, flow-supervised, flow-joint, decision-data"),
-        (["measure"], 2, "Expected one of {segmentation, flow, motion, speed"),
+        (["measure"], 2, "Expected one of {segmentation, labels, flow, motion, speed"),
         (["train", "segmentation"], 2, "Missing from dvsnet train segmentation: --save-dir"),
         (["train", "segmentation", *RUN], 2, "dvsnet: --data is missing; add it, such as --data folder:"),
         (["accelerate", *RUN], 2, "dvsnet: --data is missing; add it, such as --data video:drive.mp4"),

@@ -113,3 +113,30 @@ def test_real_flow_pairs(data):
     assert len(files) == 5
     pair = files[0].read()
     assert pair.first.shape == (384, 512, 3) and pair.valid.mean() > 0.9
+
+
+def test_flow_may_be_any_kind_of_file(tmp_path):
+    for name, suffix in (("a", "npy"), ("b", "npz"), ("c", "pfm")):
+        flow_pair(tmp_path, name)
+        (tmp_path / f"{name}_flow.flo").unlink()
+        flow = np.full((6, 8, 2), 2.5, np.float32)
+        path = tmp_path / f"{name}_flow.{suffix}"
+        if suffix == "npy":
+            np.save(path, flow)
+        elif suffix == "npz":
+            np.savez(path, u=flow[..., 0], v=flow[..., 1])
+        else:
+            path.write_bytes(b"PF\n8 6\n-1.0\n" + np.full((6, 8, 3), 2.5, "<f4").tobytes())
+    pairs = [*folders.FlowFiles(folders.list_flow_pairs(tmp_path))]
+    assert len(pairs) == 3 and all((pair.flow == 2.5).all() and pair.valid.all() for pair in pairs)
+
+
+def test_springs_flow_is_read_at_its_pictures_size(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    flow_pair(tmp_path, "a")
+    (tmp_path / "a_flow.flo").unlink()
+    flow = np.arange(12 * 16 * 2, dtype=np.float32).reshape(12, 16, 2)
+    with h5py.File(tmp_path / "a_flow.flo5", "w") as file:
+        file["flow"] = flow
+    (pair,) = folders.FlowFiles(folders.list_flow_pairs(tmp_path))
+    np.testing.assert_array_equal(pair.flow, flow[::2, ::2])

@@ -23,8 +23,9 @@ from dvsnet_jax.cli import main
 from dvsnet_jax.datasets.clip_folders import folder_clips
 from dvsnet_jax.datasets.samples import VOID, LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.clips.label_counts import truth_matrix
 from dvsnet_jax.evaluation.clips.log import ClipLog
-from dvsnet_jax.evaluation.clips.scores import ClipRecord, pooled, truth_matrix
+from dvsnet_jax.evaluation.clips.scores import ClipRecord, pooled
 from dvsnet_jax.evaluation.clips.sources import NamedClip, evaluated_clips
 from dvsnet_jax.evaluation.evaluate import evaluate
 from dvsnet_jax.inference.streams import ClipEnd, stream_clips

@@ -341,3 +341,162 @@ def test_real_flow_survives_both_formats(data, tmp_path):
     assert (tmp_path / "a.flo").read_bytes() == path.read_bytes()
     write_flow(tmp_path / "a.png", flow)
     assert np.abs(read_flow(tmp_path / "a.png") - flow).max() <= 1 / 128
+
+
+# Other data sets' files
+
+
+def pfm_bytes(flow: np.ndarray, *, order: str = "<", kind: bytes = b"PF", scale: str = "1.0") -> bytes:
+    """By the description of the format, rows from the bottom up; FlyingThings' third channel is zero."""
+    height, width = flow.shape[:2]
+    rows = np.concatenate([flow, np.zeros((height, width, 1), np.float32)], -1)[::-1]
+    sign = "-" if order == "<" else ""
+    header = kind + f"\n{width} {height}\n{sign}{scale}\n".encode()
+    return header + rows.astype(f"{order}f4").tobytes()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("scale", ["1.0", "0.0039"])
+def test_pfm_is_upside_down_and_its_sign_is_the_byte_order(tmp_path, order, scale):
+    flow = some_flow()
+    (tmp_path / "a.pfm").write_bytes(pfm_bytes(flow, order=order, scale=scale))
+    back = read_flow(tmp_path / "a.pfm")
+    assert back.dtype == np.float32 and back.flags.writeable
+    np.testing.assert_array_equal(back, flow)
+
+
+def test_pfm_of_another_program(tmp_path):
+    """OpenCV's arrays are blue, green, red; files are red, green, blue."""
+    cv2 = pytest.importorskip("cv2")
+    flow = some_flow()
+    picture = np.concatenate([np.zeros((*flow.shape[:2], 1), np.float32), flow[..., ::-1]], -1)
+    assert cv2.imwrite(str(tmp_path / "a.pfm"), picture)
+    np.testing.assert_array_equal(read_flow(tmp_path / "a.pfm"), flow)
+
+
+def test_what_no_pfm_of_flow_is_is_refused(tmp_path):
+    whole, path = pfm_bytes(some_flow()), tmp_path / "a.pfm"
+    for content, message in (
+        (b"\x89PNG\r\n", "a .pfm starts with PF"),
+        (pfm_bytes(some_flow(), kind=b"Pf"), "has one channel, as disparity has"),
+        (whole[:-1], "7 × 5 pixels of three channels need"),
+        (whole + b"x", "7 × 5 pixels of three channels need"),
+        (b"PF\n99999999 99999999\n-1.0\n" + bytes(80), "99999999 × 99999999 pixels"),
+        (b"PF\n0 0\n-1.0\n", "0 × 0 pixels"),
+    ):
+        path.write_bytes(content)
+        assert message in refused(read_flow, path)
+    assert "cannot be read (No such file" in refused(read_flow, tmp_path / "b.pfm")
+
+
+def test_unknown_is_nan_in_every_format(tmp_path):
+    flow = some_flow(3, 4)
+    flow[0, 0, 1], flow[1, 2, 0], flow[2, 3] = np.nan, np.inf, 2e9
+    (tmp_path / "a.pfm").write_bytes(pfm_bytes(flow))
+    np.save(tmp_path / "a.npy", flow)
+    np.savez_compressed(tmp_path / "a.npz", u=flow[..., 0], v=flow[..., 1])
+    for name in ("a.pfm", "a.npy", "a.npz"):
+        back = read_flow(tmp_path / name)
+        unknown = np.isnan(back).all(-1)
+        assert [place.tolist() for place in unknown.nonzero()] == [[0, 1, 2], [0, 2, 3]], name
+        np.testing.assert_array_equal(back[~unknown], flow[~unknown])
+
+
+def test_vipers_and_other_npz(tmp_path):
+    flow = some_flow().astype(np.float16)
+    np.savez(tmp_path / "a.npz", u=flow[..., 0], v=flow[..., 1])
+    np.savez(tmp_path / "b.npz", flow=flow)
+    for name in ("a.npz", "b.npz"):
+        np.testing.assert_array_equal(read_flow(tmp_path / name), flow.astype(np.float32))
+    np.savez(tmp_path / "c.npz", depth=flow)
+    assert "holds depth, expected u and v, or flow" in refused(read_flow, tmp_path / "c.npz")
+    np.savez(tmp_path / "d.npz", u=flow[..., 0], v=flow[:2, :, 1])
+    assert "u is [5, 7] and v [2, 7]" in refused(read_flow, tmp_path / "d.npz")
+
+
+def test_tartanairs_mask_lies_beside_its_flow(tmp_path):
+    flow, mask = some_flow(), np.zeros((5, 7), np.uint8)
+    mask[0, 0], mask[1, 1], mask[2, 2] = 1, 10, 100
+    np.save(tmp_path / "000000_000001_flow.npy", flow)
+    np.testing.assert_array_equal(read_flow(tmp_path / "000000_000001_flow.npy"), flow)
+    np.save(tmp_path / "000000_000001_mask.npy", mask)
+    back = read_flow(tmp_path / "000000_000001_flow.npy")
+    assert (np.isnan(back).all(-1) == (mask > 0)).all()
+    np.testing.assert_array_equal(back[mask == 0], flow[mask == 0])
+    np.save(tmp_path / "000000_000001_mask.npy", mask[:3])
+    assert "000000_000001_mask.npy: is [3, 7], expected [5, 7]" in refused(
+        read_flow, tmp_path / "000000_000001_flow.npy"
+    )
+
+
+class Evil:
+    def __reduce__(self):
+        return Path.touch, (Path("pickled"),)
+
+
+def test_arrays_are_never_unpickled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    evil = np.array([[[Evil(), Evil()]]], object)
+    np.save("a.npy", evil, allow_pickle=True)
+    np.savez("a.npz", u=evil, v=evil)
+    for name in ("a.npy", "a.npz"):
+        assert "is no file of numpy's arrays, or damaged" in refused(read_flow, Path(name))
+    assert left_in(tmp_path) == ["a.npy", "a.npz"]
+
+
+def test_damaged_arrays_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", some_flow())
+    whole = (tmp_path / "a.npy").read_bytes()
+    for content in (b"", whole[:40], whole[:-8], b"text"):
+        (tmp_path / "a.npy").write_bytes(content)
+        assert "is no file of numpy's arrays, or damaged" in refused(read_flow, tmp_path / "a.npy")
+    np.savez_compressed(tmp_path / "a.npz", u=some_flow()[..., 0], v=some_flow()[..., 1])
+    (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-30])
+    assert "is no file of numpy's arrays, or damaged" in refused(read_flow, tmp_path / "a.npz")
+    np.save(tmp_path / "a.npy", np.zeros((2, 5, 7), np.float32))
+    assert "holds float32 [2, 5, 7], expected real numbers [height, width, 2]" in refused(read_flow, tmp_path / "a.npy")
+
+
+def test_springs_flow_is_twice_as_large_as_its_pictures(tmp_path):
+    """Every second pixel, in pixels of the pictures as they are, as Spring's loader gives it."""
+    h5py = pytest.importorskip("h5py")
+    flow = some_flow(10, 14)
+    flow[2, 4] = np.nan
+    with h5py.File(tmp_path / "a.flo5", "w") as file:
+        file.create_dataset("flow", data=flow, compression="gzip", compression_opts=9)
+    np.testing.assert_array_equal(read_flow(tmp_path / "a.flo5"), flow)
+    np.testing.assert_array_equal(read_flow(tmp_path / "a.flo5", (5, 7)), flow[::2, ::2])
+    np.testing.assert_array_equal(read_flow(tmp_path / "a.flo5", (10, 14)), flow)
+    write_flo(tmp_path / "a.flo", some_flow(10, 14))
+    assert read_flow(tmp_path / "a.flo", (5, 7)).shape == (10, 14, 2)  # no other kind is made smaller
+    with h5py.File(tmp_path / "b.flo5", "w") as file:
+        file.create_dataset("disparity", data=flow[..., 0])
+    assert "holds disparity, expected flow" in refused(read_flow, tmp_path / "b.flo5")
+    (tmp_path / "c.flo5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(20))
+    assert "is no HDF5 file, or damaged" in refused(read_flow, tmp_path / "c.flo5")
+
+
+def test_without_h5py_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    assert "needs h5py; pip install 'dvsnet-jax[spring]'" in refused(read_flow, tmp_path / "a.flo5")
+
+
+def test_tartanairs_second_version_is_told_from_kittis(tmp_path):
+    """OpenCV wrote u, v and the mask as blue, green and red. Read as KITTI's, all flow would be 512 pixels long."""
+    flow = np.round(some_flow(4, 6) * 64) / 64
+    mask = np.zeros((4, 6), np.uint16)
+    mask[1, 2], mask[3, 3] = 1, 200
+    channels = np.concatenate([mask[..., None], (flow[..., ::-1] * 64 + 2**15).astype(np.uint16)], -1)
+    (tmp_path / "a_flow.png").write_bytes(png_bytes(channels))
+    back = read_flow(tmp_path / "a_flow.png")
+    assert (np.isnan(back).all(-1) == (mask > 0)).all()
+    np.testing.assert_array_equal(back[mask == 0], flow[mask == 0])
+    assert "is TartanAir's flow" in refused(read_kitti_flow, tmp_path / "a_flow.png")
+
+
+def test_a_suffix_that_is_none_of_them(tmp_path):
+    message = refused(read_flow, tmp_path / "a.txt")
+    assert (
+        "expected .flo (Middlebury), .png (KITTI), .pfm (FlyingThings), .flo5 (Spring), .npz (VIPER) or .npy" in message
+    )
+    assert "expected .flo (Middlebury) or .png (KITTI)" in refused(write_flow, tmp_path / "a.pfm", some_flow())

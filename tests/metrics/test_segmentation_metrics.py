@@ -9,7 +9,13 @@ import pytest
 
 from dvsnet_jax.datasets.cityscapes import CLASSES, TRAIN_IDS
 from dvsnet_jax.media.images import write_png
-from dvsnet_jax.metrics.segmentation import class_ious, confusion_matrix, mean_iou, pixel_accuracy
+from dvsnet_jax.metrics.segmentation import (
+    class_ious,
+    confusion_matrix,
+    frequency_weighted_iou,
+    mean_iou,
+    pixel_accuracy,
+)
 
 
 def picture(*rows):
@@ -106,3 +112,13 @@ def test_the_originals_metric(goldens, case):
         matrix = matrix + np.asarray(confusion_matrix(labels, truth, classes))
         assert mean_iou(matrix, absent="zero") == pytest.approx(expected, abs=1e-6)
     np.testing.assert_array_equal(matrix, arrays[f"{case}_cm"])
+
+
+def test_vspws_means_are_over_true_classes_and_by_their_pixels():
+    """As VSPW's Evaluator does: a class that is predicted by mistake alone is not in the mean."""
+    matrix = np.array([[3, 1, 0, 0], [0, 4, 2, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+    assert mean_iou(matrix, absent="untrue") == pytest.approx((3 / 4 + 4 / 7) / 2)
+    assert mean_iou(matrix) == pytest.approx((3 / 4 + 4 / 7 + 0) / 3)
+    assert frequency_weighted_iou(matrix) == pytest.approx(3 / 4 * 0.4 + 4 / 7 * 0.6)
+    nothing = np.zeros((2, 2), int)
+    assert math.isnan(mean_iou(nothing, absent="untrue")) and math.isnan(frequency_weighted_iou(nothing))

@@ -46,6 +46,7 @@ ONLY_IN = {
     "tyro": {"cli"},
     "grain": {"datasets"},
     "cv2": {"media"},
+    "h5py": {"media"},
 }
 
 

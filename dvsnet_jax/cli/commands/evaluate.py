@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from dvsnet_jax.media.motion.attached import Kind
 
 _DATA = (
-    "cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, clips:CLIPS[:LABELS] (a folder of clips, each a folder of "
+    "cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, vspw:ROOT:SPLIT, and so kitti-step, cityscapes-vps, bdd100k, "
+    "vistas and idd, clips:CLIPS[:LABELS] (a folder of clips, each a folder of "
     "frames or a video; LABELS has a folder for each with label PNGs of any of its frames) or street:COUNT:SEED; "
     "@0.5 after it makes frames half as high and wide."
 )
@@ -42,9 +43,10 @@ class Evaluate:
     """
 
     data: Annotated[tyro.conf.Positional[tuple[str, ...]], option("DATA …", help=_DATA)] = ()
-    protocol: Literal["all", "snippets"] = "all"
-    """all: every frame and every label counts. snippets: the paper's, frames 1 to 20 of each Cityscapes snippet; the
-    first is the key frame and costs nothing, the last alone has labels."""
+    protocol: Literal["all", "vspw", "snippets"] = "all"
+    """all: every frame and every label counts. vspw: the same, and the row of VSPW's tables besides, as its programs
+    count: mIoU, weighted IoU, TC (with another flow than RAFT's), VC8, VC16. snippets: the paper's, frames 1 to 20 of
+    each Cityscapes snippet; the first is the key frame and costs nothing, the last alone has labels."""
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
     """Beginnings of clips' names; the others are left out."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
@@ -86,7 +88,7 @@ class Evaluate:
         if self.distributed:
             jax.distributed.initialize()
 
-        from dvsnet_jax.datasets.flow.dis import find_flow
+        from dvsnet_jax.datasets.flow.dis import dense_flow, find_flow
         from dvsnet_jax.evaluation.clips.sources import evaluated_clips
         from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
         from dvsnet_jax.media.opencv import opencv
@@ -108,7 +110,8 @@ class Evaluate:
         with _told_how_to_go_on(), clip_progress(len(clips), shown=first) as (on_frame, on_clip):
             found = evaluate(
                 params, clips, config=config, folder=folder, streams=self.streams, classes=classes,
-                first_counts=self.protocol == "all", find_flow=None if self.no_consistency else find_flow,
+                first_counts=self.protocol != "snippets", find_flow=None if self.no_consistency else find_flow,
+                dense_flow=dense_flow if self.protocol == "vspw" and not self.no_consistency else None,
                 every_frame=self.every_frame, stepping=self.step, motion=motion,
                 keep={clip.name for clip in (clips if self.keep_labels else clips[: self.show])},
                 on_frame=on_frame, on_clip=on_clip,
@@ -153,6 +156,7 @@ class Evaluate:
 
         import jax
 
+        from dvsnet_jax.datasets.readers.named import own_classes
         from dvsnet_jax.evaluation.reports import evaluation as reports
         from dvsnet_jax.evaluation.reports.page import write_report
         from dvsnet_jax.markdown import markdown_table
@@ -160,8 +164,13 @@ class Evaluate:
         from dvsnet_jax.training.run_folder import write_json
 
         numbers = reports.results(found, params, config)
-        names = reports.class_names(config, classes)
-        tables = [reports.headline(numbers), reports.class_table(numbers, names), reports.clip_table(found)]
+        kinds = [spec.partition(":")[0] for spec in self.data]
+        names = own_classes(kinds, config.num_classes) or reports.class_names(config, classes)
+        tables = [
+            *([reports.vspw_table(numbers, str(config.policy))] if self.protocol == "vspw" else []),
+            reports.headline(numbers), reports.class_table(numbers, names), reports.clip_table(found),
+            reports.worst_table(numbers),
+        ]  # fmt: skip
         text = "\n\n".join(markdown_table(table) for table in tables if table.rows)
         facts = (
             ("Data", " ".join(self.data)), ("Protocol", self.protocol), ("Weights", self.weights or "bundled"),
@@ -176,6 +185,7 @@ class Evaluate:
             config=config,
             folder=folder,
             classes=classes,
+            names=names,
             title="Evaluation",
             facts=facts,
             motion=motion if config.takes_motion else None,

@@ -42,7 +42,8 @@ class Flow:
     picture: OptionalPath = None
     """Draw the pair's flow here with Middlebury's colour wheel (PNG)."""
     truth: OptionalPath = None
-    """The pair's true flow, .flo or KITTI PNG: prints the end-point error and Fl-all."""
+    """The pair's true flow: prints the end-point error and Fl-all. .flo, KITTI's or HD1K's .png, .pfm (FlyingThings),
+    .flo5 (Spring), .npz (VIPER) or .npy (TartanAir)."""
     motion: Annotated[Literal["auto", "codec", "encoder", "dis"] | None, option("{auto,codec,encoder,dis}")] = None
     """For a video, in place of --weights: motion from each frame to the one before it, as 'dvsnet segment' finds it."""
     max_length: Annotated[float | None, option("PIXELS")] = None
@@ -74,7 +75,7 @@ class Flow:
                 f"{self.inputs[1]}: is {second.shape[0]}×{second.shape[1]}, but {self.inputs[0]} is "
                 f"{first.shape[0]}×{first.shape[1]}; the images of a pair have one size"
             )
-        truth = read_flow(self.truth) if self.truth else None
+        truth = read_flow(self.truth, (first.shape[0], first.shape[1])) if self.truth else None
         if truth is not None and truth.shape[:2] != first.shape[:2]:
             raise InputError(
                 f"{self.truth}: is {truth.shape[0]}×{truth.shape[1]}, but the images are "

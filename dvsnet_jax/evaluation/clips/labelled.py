@@ -15,8 +15,10 @@ import numpy as np
 
 from dvsnet_jax.datasets.cityscapes import LABELLED_FRAME
 from dvsnet_jax.datasets.clips import Part, in_a_row, named_clips
-from dvsnet_jax.datasets.labelled_sets import Scaled, labelled_set
+from dvsnet_jax.datasets.labelled_sets import FORMS, Scaled, labelled_set
+from dvsnet_jax.datasets.readers import named
 from dvsnet_jax.datasets.samples import VOID, LabelledFiles, LabelledImage
+from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.errors import InputError
 
 
@@ -36,6 +38,9 @@ def labelled_clips(
     `only` takes the frames whose names begin so (`aachen_000004`), `scale` resizes them. Raises InputError for a set
     that is no video (no file names, or no two frames in a row), for an `only` that no frame has, and as the readers do.
     """
+    kind, rest, own_scale = parse(spec, FORMS)
+    if kind in named.KINDS:
+        return _videos(spec, kind, rest, num_classes, only, scale * own_scale)
     source = labelled_set(spec, num_classes=num_classes)
     if isinstance(source, Scaled):
         scale *= source.scale
@@ -49,6 +54,22 @@ def labelled_clips(
     if not any(len(clip) > 1 for clip in clips):
         raise InputError(f"{spec}: no two of its {len(clips)} frames follow one another, expected labelled video")
     return [LabelledClip(clip[0].name, _resized(LabelledFiles(clip), scale)) for clip in clips]
+
+
+def _videos(
+    spec: str, kind: str, rest: str, num_classes: int, only: Collection[str], scale: float
+) -> list[LabelledClip]:
+    """Of a data set whose reader knows its videos: those of two labelled frames or more."""
+    if kind not in named.VIDEOS:
+        raise InputError(f"{spec}: its pictures do not follow one another, expected labelled video")
+    clips = []
+    for name, files in named.clips_of(kind, rest, num_classes=num_classes):
+        labelled = [file for file in files if file.labels.is_file()]
+        if name.startswith(tuple(only) or "") and len(labelled) > 1:
+            clips.append(LabelledClip(name, _resized(LabelledFiles(labelled), scale)))
+    if not clips:
+        raise InputError(f"{spec}: no video of two labelled frames is called {', '.join(only)}; correct the name")
+    return clips
 
 
 def snippets(spec: str, *, only: Collection[str] = (), scale: float = 1.0) -> list[LabelledClip]:

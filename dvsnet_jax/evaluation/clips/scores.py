@@ -6,45 +6,35 @@
     total = pooled([record, ...])
     print(total.mean_iou, total.share)
 
-Everything is a sum (confusion matrix, outline pixels, regions), so the metrics of all clips are those of their sums,
-whatever the order, the streams, the processes and the number of times that the evaluation was interrupted.
+Everything is a sum (confusion matrix, outline pixels, windows, regions), so the metrics of all clips are those of
+their sums, whatever the order, the streams, the processes and the number of times that the evaluation was interrupted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, UInt8
 
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.clips.label_counts import LabelCounts, LabelledWay, add_label_counts
 from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.segmentation import Counting, counting
 from dvsnet_jax.inference.streams import SegmentedFrame
 from dvsnet_jax.media.images import resize_image, resize_labels
-from dvsnet_jax.metrics.boundary import BoundaryCounts, boundary_counts, mean_boundary_f, pool_counts, tolerance_of
-from dvsnet_jax.metrics.segmentation import confusion_matrix
-from dvsnet_jax.metrics.temporal import consistency_counts
 from dvsnet_jax.ops.regions import RegionGrid
 from dvsnet_jax.video import region_grid
 
-Matrix = list[list[int]]
+_WORST = 10  # frames that are remembered, of a clip and of all
 
-
-@dataclass(frozen=True)
-class LabelCounts:
-    """What one way of labelling a clip's frames gave."""
-
-    confusion: Matrix
-    """True class (rows) by predicted class, all labelled frames together."""
-    outlines: Matrix
-    """The four fields of `boundary_metrics.BoundaryCounts`, of the labelled frames."""
-    carried: Matrix
-    """`temporal_metrics.consistency_counts` over all frames; zeros where no motion was asked for."""
+DenseFlow = Callable[[np.ndarray, np.ndarray], Float[np.ndarray, "h w 2"]]
+"""Flow from a picture to the next one, a number everywhere: `datasets.flow.dis.dense_flow`."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +69,8 @@ class ClipRecord:
     """And its pixels whose label is the one that segmenting it gives, percent."""
     untrusted: int = 0
     """Frames of which a region could not be trusted (`FrameResult.untrusted`)."""
+    worst: list[tuple[str, int, float]] = field(default_factory=list)
+    """The frames of lowest mean IoU, worst first: clip, number from 0, mean IoU 0..1."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -88,7 +80,7 @@ class ClipRecord:
         """The inverse. Raises KeyError or TypeError for a record of another form."""
         every = record["every_frame"]
         parts = {"dvsnet": LabelCounts(**record["dvsnet"]), "every_frame": LabelCounts(**every) if every else None}
-        return ClipRecord(**{**record, **parts})
+        return ClipRecord(**{**record, **parts, "worst": [tuple(frame) for frame in record.get("worst", ())]})
 
 
 @dataclass
@@ -102,6 +94,8 @@ class ClipScores:
     """Whether the first frame is in the share of regions segmented."""
     find_flow: FindFlow | None = None
     """For temporal consistency."""
+    dense_flow: DenseFlow | None = None
+    """For temporal consistency as papers' programs have it."""
     labelled: int = 0
     regions: int = 0
     segmented: int = 0
@@ -112,10 +106,12 @@ class ClipScores:
     predicted: list[float] = field(default_factory=list)
     agreement: list[float] = field(default_factory=list)
     untrusted: int = 0
+    worst: list[tuple[str, int, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._merged, self._count = counting(self.config.num_classes, self.classes)
-        self._ways = (_Way(self._count), _Way(self._count))
+        published = self.dense_flow is not None
+        self._ways = tuple(LabelledWay(self._count, published_tc=published) for _ in range(2))
         self._size: tuple[int, ...] = ()
         self._picture: np.ndarray | None = None
 
@@ -145,13 +141,21 @@ class ClipScores:
             self._compare(frame, region_grid(self.config, *frame.sample.image.shape[:2]))
         if known.size:
             self.labelled += 1
+            merged = self._merged(truth)
+            right, *_ = [
+                way.count_truth(self._merged(_at_size(found, truth.shape, frame.number)), merged) for way, found in ways
+            ]
+            if isfinite(right):
+                self.worst = _worst([*self.worst, (self.clip, frame.number, round(right, 6))])
+        else:
+            for way, _ in ways:
+                way.count_no_truth()
+        if self.find_flow or self.dense_flow:
+            picture, before = resize_image(frame.sample.image, (labels.shape[0], labels.shape[1])), self._picture
+            to_before = self.find_flow(picture, before) if self.find_flow and before is not None else None
+            from_before = self.dense_flow(before, picture) if self.dense_flow and before is not None else None
             for way, found in ways:
-                way.count_truth(self._merged(_at_size(found, truth.shape, frame.number)), self._merged(truth))
-        if self.find_flow:
-            picture = resize_image(frame.sample.image, (labels.shape[0], labels.shape[1]))
-            step = self.find_flow(picture, self._picture) if self._picture is not None else None
-            for way, found in ways:
-                way.count_steady(self._merged(found), step)
+                way.count_steady(self._merged(found), to_before, from_before)
             self._picture = picture
 
     def _compare(self, frame: SegmentedFrame, grid: RegionGrid) -> None:
@@ -171,34 +175,8 @@ class ClipScores:
         return ClipRecord(
             self.clip, frames, self.labelled, self._size[0], self._size[1], self.regions, self.segmented,
             self.timed, self.seconds, dvsnet, every if self.pixels else None, self.same, self.pixels, self.predicted,
-            self.agreement, self.untrusted,
+            self.agreement, self.untrusted, self.worst,
         )  # fmt: skip
-
-
-class _Way:
-    """Sums over one way of labelling."""
-
-    def __init__(self, count: int) -> None:
-        self.confusion, self.carried = np.zeros((2, count, count), np.int64)
-        self.outlines = BoundaryCounts(*np.zeros((4, count), np.int64))
-        self._before: np.ndarray | None = None
-
-    def count_truth(self, labels: UInt8[np.ndarray, "h w"], truth: UInt8[np.ndarray, "h w"]) -> None:
-        count = len(self.confusion)
-        self.confusion += np.asarray(confusion_matrix(labels, truth, count))
-        found = boundary_counts(labels, truth, count, tolerance=tolerance_of(*truth.shape))
-        self.outlines = pool_counts([self.outlines, found])
-
-    def count_steady(self, labels: UInt8[np.ndarray, "h w"], step: Any) -> None:
-        if step is not None:
-            count = len(self.carried)
-            found = consistency_counts(labels, self._before, step.flow, count, visible=step.valid)
-            self.carried += np.asarray(found)
-        self._before = labels
-
-    def counts(self) -> LabelCounts:
-        outlines = [np.asarray(each).tolist() for each in self.outlines]
-        return LabelCounts(self.confusion.tolist(), outlines, self.carried.tolist())
 
 
 def pooled(records: Iterable[ClipRecord], name: str = "all clips") -> ClipRecord:
@@ -210,25 +188,22 @@ def pooled(records: Iterable[ClipRecord], name: str = "all clips") -> ClipRecord
     def total(name: str) -> Any:
         return sum(getattr(part, name) for part in parts)
 
+    def total_of_lists(name: str) -> list[Any]:
+        return [each for part in parts for each in getattr(part, name)]
+
     whole = [part.every_frame for part in parts if part.every_frame]
     return ClipRecord(
         name, total("frames"), total("labelled"), parts[0].height, parts[0].width, total("regions"),
         total("segmented"), total("timed"), total("seconds"),
-        _sum(part.dvsnet for part in parts), _sum(whole) if whole else None, total("same"), total("pixels"),
-        [score for part in parts for score in part.predicted], [score for part in parts for score in part.agreement],
-        total("untrusted"),
+        add_label_counts(part.dvsnet for part in parts), add_label_counts(whole) if whole else None,
+        total("same"), total("pixels"),
+        total_of_lists("predicted"), total_of_lists("agreement"),
+        total("untrusted"), _worst(total_of_lists("worst")),
     )  # fmt: skip
 
 
-def boundary_score(counts: LabelCounts) -> float:
-    """Mean boundary F-score, 0..1, of outlines counted."""
-    fields: list[Any] = [np.asarray(each, np.int64) for each in counts.outlines]
-    return mean_boundary_f(BoundaryCounts(*fields))
-
-
-def _sum(parts: Iterable[LabelCounts]) -> LabelCounts:
-    stacked = zip(*((part.confusion, part.outlines, part.carried) for part in parts), strict=True)
-    return LabelCounts(*(np.sum(np.asarray(each, np.int64), 0).tolist() for each in stacked))
+def _worst(frames: list[tuple[str, int, float]]) -> list[tuple[str, int, float]]:
+    return sorted(frames, key=lambda frame: frame[2])[:_WORST]
 
 
 def _at_size(labels: UInt8[np.ndarray, "h w"], size: tuple[int, ...], index: int) -> UInt8[np.ndarray, "height width"]:
@@ -242,8 +217,3 @@ def _at_size(labels: UInt8[np.ndarray, "h w"], size: tuple[int, ...], index: int
             "labels of the frame's own proportions are needed"
         )
     return resize_labels(labels, (size[0], size[1]))
-
-
-def truth_matrix(counts: LabelCounts) -> Int[np.ndarray, "classes classes"]:
-    """The confusion matrix as numpy has it."""
-    return np.asarray(counts.confusion, np.int64)

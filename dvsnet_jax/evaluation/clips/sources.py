@@ -2,6 +2,7 @@
 
 - `all`: every frame of every clip counts, and so do all labels there are. A clip's first frame is segmented whole, and
   that is in its share.
+- `vspw`: the same frames, all with labels, for a row of VSPW's tables.
 - `snippets`: the paper's (section 4.1), frames 1 to 20 of each Cityscapes snippet. The first is the key frame, whose
   cost does not count; of the others the last has labels, and mIoU is over these alone.
 """
@@ -17,6 +18,7 @@ import numpy as np
 
 from dvsnet_jax.datasets.clip_folders import FolderClip, folder_clips
 from dvsnet_jax.datasets.clips import named_clips
+from dvsnet_jax.datasets.readers import named
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.errors import InputError
@@ -25,12 +27,13 @@ from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.motion.field import Motion, for_step
 from dvsnet_jax.ops.carried_motion import fit_motion
 
-Protocol = Literal["all", "snippets"]
+Protocol = Literal["all", "vspw", "snippets"]
 FORMS = (
-    "clips:CLIPS[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT or street:COUNT:SEED[:HxW], then @SCALE"
+    f"clips:CLIPS[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, {named.FORMS} or "
+    "street:COUNT:SEED[:HxW], then @SCALE"
 )
 
-_KINDS = ("clips", "frames", "video", "cityscapes", "camvid", "street")
+_KINDS = ("clips", "frames", "video", "cityscapes", "camvid", "street", *named.KINDS)
 
 
 class NamedClip(NamedTuple):
@@ -62,7 +65,7 @@ def evaluated_clips(
         elif kind in ("clips", "frames"):
             found += _folders(spec, only, num_classes)
         else:
-            found += [NamedClip(name, clip) for name, clip in named_clips([spec], only=only)]
+            found += [NamedClip(name, clip) for name, clip in named_clips([spec], only=only, num_classes=num_classes)]
     taken: set[str] = set()
     unique = []
     for name, frames in found:

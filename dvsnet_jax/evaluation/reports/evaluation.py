@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.multiply_adds import costs
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets import camvid, cityscapes
 from dvsnet_jax.evaluation.clips.kept_labels import KeptFrames, kept
-from dvsnet_jax.evaluation.clips.scores import LabelCounts, boundary_score, pooled, truth_matrix
+from dvsnet_jax.evaluation.clips.label_counts import LabelCounts, boundary_score, truth_matrix
+from dvsnet_jax.evaluation.clips.scores import pooled
 from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.evaluate import Evaluation
 from dvsnet_jax.evaluation.reports.page import Clip, Report
@@ -23,7 +25,11 @@ from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.markdown import Table
 from dvsnet_jax.media.motion.attached import Kind
 from dvsnet_jax.metrics.calibration import bins, mean_absolute_error, rank_correlation
-from dvsnet_jax.metrics.segmentation import class_ious, mean_iou, pixel_accuracy
+from dvsnet_jax.metrics.object_size import SIZES, size_ious
+from dvsnet_jax.metrics.published_tc import AreaCounts, etc_tc, vspw_tc
+from dvsnet_jax.metrics.segmentation import class_ious, frequency_weighted_iou, mean_iou, pixel_accuracy
+from dvsnet_jax.metrics.tracking import segmentation_quality
+from dvsnet_jax.metrics.windows import LENGTHS, WindowCounts, corrected_vc, vec, vspw_vc
 from dvsnet_jax.policies import AccumulatedLoss, Budget, DynamicTarget, ExpectedConfidence
 from dvsnet_jax.visualize import label_palette
 
@@ -44,11 +50,19 @@ def known_names(config: DVSNetConfig) -> tuple[str, ...]:
     return own or (cityscapes.CLASSES if config.num_classes == 19 else ())
 
 
+def counted_as(kind: str, num_classes: int) -> Counting:
+    """How data of a kind is counted: CamVid in its own 11 classes where labels are of Cityscapes' 19."""
+    return "camvid" if kind == "camvid" and num_classes == 19 else "own"
+
+
 def results(evaluation: Evaluation, params: networks.Params, config: DVSNetConfig) -> dict[str, Any]:
     """All metrics by name, JSON values: shares 0..1, None for what was not measured or cannot be said.
 
     `dvsnet` and (where it was asked for) `every_frame` have `mean_iou`, over the classes that occur, `mean_iou_all`,
-    over all classes with 0 for those that do not, `accuracy`, `boundary_f`, `temporal_consistency` and `class_ious`.
+    over all classes with 0 for those that do not, `mean_iou_true`, over those that the truth has, `weighted_iou`,
+    `accuracy`, `boundary_f`, `iou_small`, `iou_medium`, `iou_large`, `segmentation_quality` (SQ of STQ), `vc8`,
+    `vc16` and `tc` as VSPW's program has them, `tc_etc` as ETC's, `vc8_corrected`, `vc16_corrected`, `vec8`, `vec16`,
+    `temporal_consistency` and `class_ious`.
     """
     total = pooled(evaluation.records)
     frames: Counter[tuple[int, int]] = Counter()
@@ -70,11 +84,12 @@ def results(evaluation: Evaluation, params: networks.Params, config: DVSNetConfi
         "multiply_adds": light + share * heavy if share is not None else None,
         "multiply_adds_every_frame": light + heavy,
         "ms_per_frame": 1000 * total.seconds / total.timed if total.timed else None,
-        "dvsnet": _metrics(total.dvsnet),
-        "every_frame": _metrics(total.every_frame) if total.every_frame else None,
+        "dvsnet": label_metrics(total.dvsnet),
+        "every_frame": label_metrics(total.every_frame) if total.every_frame else None,
         "agreement": total.same / total.pixels if total.pixels else None,
         "decision_mae": None,
         "decision_rank_correlation": None,
+        "worst_frames": [{"clip": clip, "frame": frame, "mean_iou": iou} for clip, frame, iou in total.worst],
     }
     if total.predicted:
         predicted, true = np.asarray(total.predicted), np.asarray(total.agreement)
@@ -87,15 +102,8 @@ def headline(found: dict[str, Any]) -> Table:
     """The metrics, one a row; a second column has those of every frame segmented, if that was asked for."""
     ours, theirs = found["dvsnet"], found["every_frame"]
 
-    def percents(name: str) -> list[str]:
-        return [_percent(each[name]) for each in (ours, theirs) if each]
-
     rows = [
-        ("mIoU, over the classes that occur", *percents("mean_iou")),
-        ("mIoU, over all classes", *percents("mean_iou_all")),
-        ("pixel accuracy", *percents("accuracy")),
-        ("boundary F-score", *percents("boundary_f")),
-        ("temporal consistency", *percents("temporal_consistency")),
+        *_label_rows(ours, *([theirs] if theirs else [])),
         ("regions segmented", _percent(found["share"]), *(["100.0%"] if theirs else [])),
         ("G multiply-adds a frame", _giga(found["multiply_adds"]),
          *([_giga(found["multiply_adds_every_frame"])] if theirs else [])),
@@ -111,15 +119,56 @@ def headline(found: dict[str, Any]) -> Table:
     return Table(("", "DVSNet", *(["every frame"] if theirs else [])), tuple(rows))
 
 
-def class_table(found: dict[str, Any], names: Sequence[str]) -> Table:
-    """IoU of each class that occurs."""
+def label_table(metrics: dict[str, Any]) -> Table:
+    """The measures of labels alone, one a row."""
+    return Table(("", "labels"), tuple(_label_rows(metrics)))
+
+
+def _label_rows(*ways: dict[str, Any]) -> list[tuple[str, ...]]:
+    def percents(name: str) -> list[str]:
+        return [_percent(each[name]) for each in ways]
+
+    return [
+        ("mIoU, over the classes that occur", *percents("mean_iou")),
+        ("mIoU, over all classes", *percents("mean_iou_all")),
+        ("pixel accuracy", *percents("accuracy")),
+        ("boundary F-score", *percents("boundary_f")),
+        *((f"IoU of {size} objects", *percents(f"iou_{size}")) for size in SIZES),
+        ("SQ, the semantic half of STQ", *percents("segmentation_quality")),
+        ("temporal consistency", *percents("temporal_consistency")),
+        *((f"VC{length}: steady and right", *percents(f"vc{length}_corrected")) for length in LENGTHS),
+        *((f"VEC{length}", *percents(f"vec{length}")) for length in LENGTHS),
+        *((f"VC{length} as VSPW's program has it", *percents(f"vc{length}")) for length in LENGTHS),
+        *([("TC as VSPW's program has it, flow by dense inverse search", *percents("tc")),
+           ("TC as ETC's program has it, flow by dense inverse search", *percents("tc_etc"))]
+          if ways[0]["tc"] is not None else []),
+    ]  # fmt: skip
+
+
+def vspw_table(found: dict[str, Any], name: str) -> Table:
+    """The row of VSPW's tables, everything as its programs have it, but that flow by dense inverse search is in the
+    place of RAFT's. `name` is that of the method."""
+    columns = ("mean_iou_true", "weighted_iou", "tc", "vc8", "vc16")
+    ways = ((name, found["dvsnet"]), ("every frame", found["every_frame"]))
+    rows = [(way, *(_percent(metrics[column]) for column in columns)) for way, metrics in ways if metrics]
+    return Table(("by VSPW's programs", "mIoU", "weighted IoU", "TC (other flow)", "VC8", "VC16"), tuple(rows))
+
+
+def worst_table(found: dict[str, Any]) -> Table:
+    """The frames of lowest mean IoU, worst first."""
+    rows = [(each["clip"], str(each["frame"]), _percent(each["mean_iou"])) for each in found["worst_frames"]]
+    return Table(("worst frames: clip", "frame, from 0", "mIoU"), tuple(rows))
+
+
+def class_table(found: dict[str, Any], names: Sequence[str], way: str = "DVSNet") -> Table:
+    """IoU of each class that occurs; `way` heads the column."""
     ours, theirs = found["dvsnet"]["class_ious"], (found["every_frame"] or {}).get("class_ious")
     rows = [
         (name, _percent(ours[index]), *([_percent(theirs[index])] if theirs else []))
         for index, name in enumerate(names)
         if ours[index] is not None or (theirs and theirs[index] is not None)
     ]
-    return Table(("IoU", "DVSNet", *(["every frame"] if theirs else [])), tuple(rows))
+    return Table(("IoU", way, *(["every frame"] if theirs else [])), tuple(rows))
 
 
 def clip_table(evaluation: Evaluation) -> Table:
@@ -144,11 +193,12 @@ def evaluation_report(
     folder: Path,
     classes: Counting,
     title: str,
+    names: Sequence[str] | None = None,
     facts: Sequence[tuple[str, str]] = (),
     motion: Kind | None = None,
 ) -> Report:
     """The report, with a player for the clips whose labels are kept in `folder`, which shows the motion too that was
-    carried, if one was."""
+    carried, if one was. `names` are those of the classes that are counted; of Cityscapes' or CamVid's if not given."""
     total = pooled(evaluation.records)
     failed = [(f"Failed: {name}", error) for name, error in evaluation.failures.items()]
     ways = (("DVSNet", found["dvsnet"]), ("every frame", found["every_frame"]))
@@ -158,7 +208,7 @@ def evaluation_report(
         title=title,
         facts=(*facts, ("Frames", counts), *failed),
         headline=headline(found),
-        classes=class_names(config, classes),
+        classes=tuple(names or class_names(config, classes)),
         class_ious=tuple((name, tuple(metrics["class_ious"])) for name, metrics in ways if metrics),
         calibration=tuple(bins(np.asarray(total.predicted), np.asarray(total.agreement))) if total.predicted else (),
         clips=tuple(
@@ -177,21 +227,58 @@ def evaluation_report(
     )
 
 
-def _metrics(counts: LabelCounts) -> dict[str, Any]:
+def label_metrics(counts: LabelCounts) -> dict[str, Any]:
+    """The measures of labels by name, as in `results`."""
     matrix, carried = truth_matrix(counts), np.asarray(counts.carried)
     labelled = bool(matrix.sum())
     return {
         "mean_iou": _finite(mean_iou(matrix)),
         "mean_iou_all": mean_iou(matrix, absent="zero") if labelled else None,
         "accuracy": _finite(pixel_accuracy(matrix)),
+        "mean_iou_true": _finite(mean_iou(matrix, absent="untrue")),
+        "weighted_iou": _finite(frequency_weighted_iou(matrix)),
         "boundary_f": _finite(boundary_score(counts)),
+        **_by_size(counts),
+        "segmentation_quality": _quality(matrix, counts.void),
+        **_windows(counts),
+        **_published(counts),
         "temporal_consistency": _finite(mean_iou(carried)),
         "class_ious": [_finite(value) for value in class_ious(matrix).tolist()],
     }
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _by_size(counts: LabelCounts) -> dict[str, float | None]:
+    ious = [None] * len(SIZES) if counts.sizes is None else size_ious(np.asarray(counts.sizes)).tolist()
+    return {f"iou_{size}": _finite(value) for size, value in zip(SIZES, ious, strict=True)}
+
+
+def _quality(matrix: Int[np.ndarray, "classes classes"], void: list[int] | None) -> float | None:
+    if void is None:
+        return None
+    whole = np.pad(matrix, (0, 1))
+    whole[:-1, -1] = void
+    return _finite(segmentation_quality(whole))
+
+
+def _windows(counts: LabelCounts) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for length in LENGTHS:
+        windows = WindowCounts(*counts.windows[str(length)]) if counts.windows else WindowCounts()  # type: ignore[arg-type]
+        found[f"vc{length}"] = _finite(vspw_vc(windows))
+        found[f"vc{length}_corrected"] = _finite(corrected_vc(windows))
+        found[f"vec{length}"] = _finite(vec(windows))
+    return found
+
+
+def _published(counts: LabelCounts) -> dict[str, float | None]:
+    if counts.published is None:
+        return {"tc": None, "tc_etc": None}
+    vspw, etc = (AreaCounts(*np.asarray(counts.published[name])) for name in ("vspw", "etc"))
+    return {"tc": _finite(vspw_tc(vspw)), "tc_etc": _finite(etc_tc(etc))}
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:

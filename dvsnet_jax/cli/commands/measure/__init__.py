@@ -5,6 +5,7 @@ from __future__ import annotations
 from dvsnet_jax.cli.commands.measure.ablations import Ablations
 from dvsnet_jax.cli.commands.measure.feature_ablation import FeatureAblation
 from dvsnet_jax.cli.commands.measure.flow import MeasureFlow
+from dvsnet_jax.cli.commands.measure.labels import MeasureLabels
 from dvsnet_jax.cli.commands.measure.motion import MeasureMotion
 from dvsnet_jax.cli.commands.measure.portability import Portability
 from dvsnet_jax.cli.commands.measure.segmentation import MeasureSegmentation
@@ -16,6 +17,7 @@ MEASURE = Family(
     "Measure a network, the frame step's speed, an ablation.",
     {
         "segmentation": MeasureSegmentation,
+        "labels": MeasureLabels,
         "flow": MeasureFlow,
         "motion": MeasureMotion,
         "speed": Speed,

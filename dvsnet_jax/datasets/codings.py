@@ -1,0 +1,75 @@
+"""Label files in another coding than the one that is read: recognised and named, because scored they would be noise.
+
+Colours, instance ids of 16 bits, panoptic maps and label ids in place of train ids all are PNGs of the right size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.images import read_stored
+from dvsnet_jax.visualize import CITYSCAPES_COLORS
+
+_CITYSCAPES_LABEL_IDS = frozenset(range(34))
+
+
+def read_ids(path: Path, channel: int | None = None) -> UInt8[np.ndarray, "h w"]:
+    """The ids that a label file stores: of a single-channel image, or of one `channel` of a colour image (0 is red).
+
+    Raises `InputError`, which says what the file holds instead, for every other kind of image, and as
+    `media.images.read_stored` does.
+    """
+    stored = read_stored(path)
+    if channel is not None:
+        if stored.ndim != 3 or stored.dtype != np.uint8:
+            raise InputError(
+                f"{path}: has a single channel, expected a panoptic map: three of 8 bits, the class in "
+                f"{('red', 'green', 'blue')[channel]}; check that it is the data set's own file"
+            )
+        if _are_cityscapes_colours(stored):
+            raise InputError(f"{path}: holds Cityscapes' colours, expected a panoptic map with ids; give that one")
+        return np.ascontiguousarray(stored[..., channel])
+    if stored.ndim == 2 and stored.dtype == np.uint8:
+        return stored
+    raise InputError(f"{path}: {_other_kind(stored)}, but labels are one 8-bit channel of ids; give the file of those")
+
+
+def hint_for(ids: Collection[int], expected: int) -> str:
+    """What ids outside of 0 … `expected` - 1 (255 is void) look like; empty where there is no telling."""
+    found = set(ids)
+    if expected == 19 and found <= _CITYSCAPES_LABEL_IDS | {255} and max(found - {255}) > 22:
+        return "they look like Cityscapes' labelIds, where train ids (labelTrainIds) are expected"
+    if expected == 66 and max(found - {255}) < 124:
+        return "they look like version 2.0 of Mapillary Vistas, of which version 1.2 is read"
+    return ""
+
+
+def _other_kind(stored: np.ndarray) -> str:
+    if stored.ndim == 2:
+        if stored.dtype == np.float32:
+            return "is an image of floating-point numbers"
+        most = int(stored.max(initial=0))
+        if most > 255:
+            return f"is a 16-bit image with values up to {most}, which look like instance ids"
+        return "is a 16-bit image of small values"
+    if stored.shape[2] == 2:
+        return "is a grey image with transparency"
+    if stored.shape[2] == 4:
+        return "is an RGBA image, as bitmasks of instances are (BDD100K's ins_seg, pan_seg and seg_track)"
+    if (stored == stored[..., :1]).all():
+        return "is an RGB image of three equal channels, ids that were saved as a picture"
+    if _are_cityscapes_colours(stored):
+        return "is an RGB image of Cityscapes' colours"
+    return "is an RGB image, of colours or a panoptic map"
+
+
+def _are_cityscapes_colours(stored: np.ndarray) -> bool:
+    """Whether nearly all pixels are in the colours of the 19 classes or black."""
+    colours = np.array([(0, 0, 0), *CITYSCAPES_COLORS], np.int64) @ (1, 256, 65536)
+    known = np.isin(stored[..., :3].astype(np.int64) @ np.array([1, 256, 65536]), colours)
+    return bool(known.mean() > 0.9 and stored[..., :3].any(-1).mean() > 0.1)

@@ -1,0 +1,51 @@
+"""The readers by their names on a command line, each `KIND:ROOT:SPLIT`.
+
+vspw:ROOT:SPLIT            train or val
+kitti-step:ROOT:SPLIT      train or val
+cityscapes-vps:ROOT:SPLIT  train, val or test
+bdd100k:ROOT:SPLIT         train or val; pictures
+vistas:ROOT:SPLIT          training or validation; pictures
+idd:ROOT:SPLIT             train or val; pictures
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dvsnet_jax.datasets.readers import bdd100k, cityscapes_vps, idd, kitti_step, vistas, vspw
+from dvsnet_jax.datasets.samples import LabelledFile
+from dvsnet_jax.errors import InputError
+
+Clips = list[tuple[str, list[LabelledFile]]]
+
+_VIDEOS: dict[str, Callable[..., Clips]] = {
+    "vspw": vspw.list_clips, "kitti-step": kitti_step.list_clips, "cityscapes-vps": cityscapes_vps.list_clips,
+}  # fmt: skip
+_PICTURES: dict[str, Callable[..., Clips]] = {
+    "bdd100k": bdd100k.list_clips, "vistas": vistas.list_clips, "idd": idd.list_clips,
+}  # fmt: skip
+
+VIDEOS = frozenset(_VIDEOS)
+KINDS = VIDEOS | frozenset(_PICTURES)
+FORMS = f"{'|'.join((*_VIDEOS, *_PICTURES))}:ROOT:SPLIT"
+
+
+_OWN_CLASSES = {"vspw": vspw.CLASSES, "vistas": vistas.CLASSES, "idd": idd.CLASSES}
+
+
+def own_classes(kinds: Iterable[str], num_classes: int) -> tuple[str, ...] | None:
+    """Names of the classes that data of these kinds are read in, where all are of one kind that has as many."""
+    found = {_OWN_CLASSES.get(kind, ()) for kind in kinds}
+    names = found.pop() if len(found) == 1 else ()
+    return names if len(names) == num_classes else None
+
+
+def clips_of(kind: str, rest: str, *, num_classes: int = 19) -> Clips:
+    """The clips of `KIND:REST`, each with its frames in order; label files of some frames may not exist.
+
+    Raises `InputError` for a REST that is not ROOT:SPLIT, and as the readers do.
+    """
+    root, colon, split = rest.rpartition(":")
+    if not colon or not root or not split:
+        raise InputError(f"{kind}:{rest}: names no data set; expected {kind}:ROOT:SPLIT")
+    return (_VIDEOS | _PICTURES)[kind](root, split, num_classes=num_classes)

@@ -1,0 +1,255 @@
+"""Data sets of other papers: a tiny tree of each, its clips and labels, and what is missing or coded otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny_sets
+from PIL import Image
+
+from dvsnet_jax.datasets.cityscapes import CLASSES as CITYSCAPES
+from dvsnet_jax.datasets.clips import clip_set, named_clips
+from dvsnet_jax.datasets.codings import read_ids
+from dvsnet_jax.datasets.labelled_sets import labelled_set
+from dvsnet_jax.datasets.readers import idd, kitti_step, vistas, vspw
+from dvsnet_jax.datasets.readers.named import KINDS, clips_of, own_classes
+from dvsnet_jax.datasets.samples import LabelledFile
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.clips.labelled import labelled_clips
+from dvsnet_jax.visualize import CITYSCAPES_COLORS
+
+VOID = 255
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory):
+    return tiny_sets.write_all(tmp_path_factory.mktemp("sets"))
+
+
+def left_half(labels):
+    """The one train id of the left half; None where all is void. The right half is void in every tree."""
+    assert (labels[:, labels.shape[1] // 2 :] == VOID).all()
+    (found,) = np.unique(labels[:, : labels.shape[1] // 2])
+    return None if found == VOID else int(found)
+
+
+def test_every_set_has_a_tree(trees):
+    assert {spec.split(":")[0] for spec in trees} == KINDS
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_clips_frames_and_labels(trees, kind):
+    (spec,) = (spec for spec in trees if spec.startswith(f"{kind}:"))
+    clips = named_clips([spec])
+    assert {name: [left_half(frame.labels) for frame in clip] for name, clip in clips} == trees[spec]
+    assert [name for name, _ in clips] == [*trees[spec]]
+    assert all(frame.image.shape == (*tiny_sets.SIZE, 3) for _, clip in clips for frame in clip)
+
+    labelled = [label for frames in trees[spec].values() for label in frames if label is not None]
+    assert [left_half(frame.labels) for frame in labelled_set(spec)] == labelled
+    (half, *_) = clip_set(f"{spec}@0.5")
+    assert half[0].labels.shape == (32, 48)
+    names = [file.name for _, files in clips_of(*spec.split(":", 1)) for file in files]
+    assert len(set(names)) == len(names)
+
+
+def test_policies_take_the_videos_and_refuse_pictures(trees):
+    for spec, clips in trees.items():
+        videos = {
+            name: labels for name, frames in clips.items() if len(labels := [x for x in frames if x is not None]) > 1
+        }
+        if videos:
+            found = labelled_clips(spec)
+            assert {clip.name: [left_half(frame.labels) for frame in clip.frames] for clip in found} == videos
+        else:
+            with pytest.raises(InputError, match="do not follow one another, expected labelled video"):
+                labelled_clips(spec)
+    (spec,) = (spec for spec in trees if spec.startswith("vspw:"))
+    with pytest.raises(InputError, match="no video of two labelled frames is called nothing"):
+        labelled_clips(spec, only=["nothing"])
+
+
+def test_own_classes_where_a_network_has_as_many(trees):
+    root = {spec.split(":")[0]: spec.split(":")[1] for spec in trees}
+    (_, (first, *_)), *_ = vspw.list_clips(root["vspw"], "val", num_classes=124)
+    assert left_half(first.read().labels) == vspw.CLASSES.index("wall") == 0
+    (_, (first,)), *_ = vistas.list_clips(root["vistas"], "validation", num_classes=65)
+    assert left_half(first.read().labels) == vistas.CLASSES.index("Road") == 13
+    (_, (first,)), *_ = idd.list_clips(root["idd"], "val", num_classes=26)
+    labels = first.read().labels
+    assert np.unique(labels).tolist() == [idd.CLASSES.index("wall"), idd.CLASSES.index("billboard")]
+
+
+def test_class_maps_name_classes_that_are_there():
+    assert len(vspw.CLASSES) == 124 == len(set(vspw.CLASSES)) and len(vspw.TRAIN_IDS) == 125 == len(vspw.OWN_IDS)
+    assert vspw.CLASSES[18] == "road" and vspw.CLASSES[60] == "person" and vspw.CLASSES[123] == "train"
+    assert len(vistas.CLASSES) == 65 and len(vistas.TRAIN_IDS) == 66
+    assert [vistas.CLASSES.index(name) for name in ("Road", "Person", "Pole", "Car", "Ego Vehicle")] == [
+        13,
+        19,
+        45,
+        55,
+        64,
+    ]
+    assert len(idd.CLASSES) == 26
+    assert {CITYSCAPES[label] for label in vspw.TRAIN_IDS if label != VOID} == {*CITYSCAPES} - {"traffic sign", "rider"}
+    assert {CITYSCAPES[label] for label in vistas.TRAIN_IDS if label != VOID} == {*CITYSCAPES}
+
+
+def test_classes_have_names_in_tables():
+    assert own_classes(["vspw", "vspw"], 124) == vspw.CLASSES
+    assert own_classes(["vspw"], 19) is own_classes(["vspw", "idd"], 26) is own_classes(["camvid"], 124) is None
+
+
+def test_idd_is_read_by_the_coding_that_names_tell(tmp_path):
+    """IDD's table: id 5, non-drivable fallback, is terrain; id 17 is a train; id 4, rail track, nothing."""
+    tiny_sets.picture(tmp_path / "leftImg8bit/val/7/a_leftImg8bit.jpg", 0)
+    labels = tmp_path / "gtFine/val/7"
+    tiny_sets.ids(labels / "a_gtFine_labellevel3Ids.png", 12, 255)
+    tiny_sets.ids(labels / "a_gtFine_labelids.png", 17, 4)
+
+    def first():
+        return left_half(idd.list_clips(tmp_path, "val")[0][1][0].read().labels)
+
+    assert first() == CITYSCAPES.index("train")
+    tiny_sets.ids(labels / "a_gtFine_labelids.png", 5, 35)
+    assert first() == CITYSCAPES.index("terrain")
+    tiny_sets.ids(labels / "a_gtFine_labelcsTrainIds.png", 13, 255)
+    assert first() == CITYSCAPES.index("car")
+    (labels / "b_gtFine_labelcsTrainIds.png").write_bytes((labels / "a_gtFine_labelids.png").read_bytes())
+    with pytest.raises(InputError, match=r"7/b_leftImg8bit\.png: is missing"):
+        idd.list_clips(tmp_path, "val")
+
+
+def test_bdd100k_of_2018(tmp_path):
+    tiny_sets.picture(tmp_path / "seg/images/train/00a1.jpg", 0)
+    tiny_sets.ids(tmp_path / "seg/labels/train/00a1_train_id.png", 13, 255)
+    ((name, (file,)),) = clips_of("bdd100k", f"{tmp_path}:train")
+    assert name == "00a1" and left_half(file.read().labels) == 13
+
+
+def test_vistas_before_version_2(tmp_path):
+    tiny_sets.picture(tmp_path / "training/images/x.jpg", 0)
+    tiny_sets.ids(tmp_path / "training/labels/x.png", 55, 65, palette=True)
+    ((_, (file,)),) = clips_of("vistas", f"{tmp_path}:train")
+    assert left_half(file.read().labels) == CITYSCAPES.index("car")
+    (tmp_path / "training/labels").rename(tmp_path / "training/v2.0")
+    with pytest.raises(InputError, match=r"has only v2\.0/, whose classes are others"):
+        clips_of("vistas", f"{tmp_path}:training")
+
+
+def test_kitti_steps_ids_are_in_green_and_blue(trees):
+    (spec,) = (spec for spec in trees if spec.startswith("kitti-step:"))
+    labels, things = kitti_step.read_panoptic(clips_of(*spec.split(":", 1))[0][1][0].labels)
+    assert left_half(labels) == 0 and np.unique(things).tolist() == [0, 300]
+
+
+def test_cityscapes_vps_without_all_its_frames(tmp_path):
+    tiny_sets.cityscapes_vps(tmp_path)
+    for path in (tmp_path / "val/img_all").iterdir():
+        path.unlink()
+    ((_, files),) = clips_of("cityscapes-vps", f"{tmp_path}:val")
+    assert [left_half(file.read().labels) for file in files] == [0, 1, 2]
+    for path in (tmp_path / "val/labelmap").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"0005_0025_frankfurt_000000_001736_final_mask\.png: is missing, and 2 more"):
+        clips_of("cityscapes-vps", f"{tmp_path}:val")
+    (tmp_path / "val/labelmap").rmdir()
+    with pytest.raises(InputError, match=r"has cls/, which holds colours, .*create_panoptic_labels\.py"):
+        clips_of("cityscapes-vps", f"{tmp_path}:val")
+
+
+@pytest.mark.parametrize(
+    ("kind", "lost", "message"),
+    [
+        ("vspw", "val.txt", "the names of the videos"),
+        ("vspw", "data/9_-cJ7tFPIb8c/mask/00000001.png", "00000001.png: is missing, expected a mask for every frame"),
+        ("vspw", "data/9_-cJ7tFPIb8c/mask", "which its test split comes without"),
+        ("kitti-step", "panoptic_maps/val/0002/000001.png", "expected a panoptic map for every frame"),
+        ("kitti-step", "panoptic_maps/val", "panoptic maps, of train or val"),
+        ("kitti-step", "images/val/0006", "the frames of sequence 0006"),
+        ("cityscapes-vps", "val/img", "fetch_city_images.py"),
+        ("bdd100k", "labels/sem_seg/masks/val", "neither labels/sem_seg/masks/val nor seg/labels/val"),
+        ("bdd100k", "images/10k/val/7d06fefd-f7be05a6.jpg", "7d06fefd-f7be05a6.jpg: is missing"),
+        ("vistas", "validation/v1.2/labels", "has no labels, expected v1.2/labels"),
+        ("vistas", "validation/v1.2/labels/kp0_abc.png", "expected labels for every picture"),
+        ("idd", "leftImg8bit/val/119/903127_leftImg8bit.png", "903127_leftImg8bit.png: is missing"),
+        ("idd", "gtFine/val/*/*.png", "createLabels.py of AutoNUE/public-code makes them"),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path, kind, lost, message):
+    getattr(tiny_sets, kind.replace("-", "_"))(tmp_path)
+    (paths := [*tmp_path.glob(lost)]) or pytest.fail(f"{lost} is not in the tree")
+    for path in paths:
+        path.rename(tmp_path / f"lost-{path.parent.name}-{path.name}")
+    with pytest.raises(InputError, match=message):
+        clips_of(kind, f"{tmp_path}:val")
+
+
+def test_a_spec_of_another_form_is_refused():
+    with pytest.raises(InputError, match="vspw:folder: names no data set; expected vspw:ROOT:SPLIT"):
+        named_clips(["vspw:folder"])
+    with pytest.raises(InputError, match=r"expected camvid:ROOT:SPLIT.*vspw\|kitti-step"):
+        labelled_set("vspw:folder")
+
+
+# Labels in another coding
+
+
+def colours(path):
+    """What gtFine_color and colormaps are."""
+    picture = np.array(CITYSCAPES_COLORS, np.uint8)[np.arange(64 * 96).reshape(64, 96) // 400]
+    Image.fromarray(picture).save(path)
+
+
+def instances(path):
+    """Cityscapes' instanceIds: label id times 1000 and a number, in 16 bits."""
+    ids = np.full((64, 96), 26003, np.uint16)
+    ids[:32] = 7
+    Image.fromarray(ids).save(path)
+
+
+def bitmask(path):
+    Image.fromarray(np.zeros((64, 96, 4), np.uint8), "RGBA").save(path)
+
+
+def grey_as_rgb(path):
+    Image.fromarray(np.full((64, 96, 3), 7, np.uint8)).save(path)
+
+
+@pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated")
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (colours, "is an RGB image of Cityscapes' colours, but labels are one 8-bit channel of ids"),
+        (instances, "is a 16-bit image with values up to 26003, which look like instance ids"),
+        (bitmask, "is an RGBA image, as bitmasks of instances are"),
+        (grey_as_rgb, "is an RGB image of three equal channels"),
+        (lambda path: tiny_sets.panoptic(path, 0, 255, 5), "is an RGB image, of colours or a panoptic map"),
+        (lambda path: tiny_sets.ids(path, 26, 7), "labels 26.*look like Cityscapes' labelIds"),
+        (lambda path: tiny_sets.ids(path, 40, 7), "holds label 40.*neither colours nor another data set's"),
+    ],
+)
+def test_other_codings_are_named_and_not_scored(tmp_path, write, message):
+    tiny_sets.picture(tmp_path / "a.jpg", 0)
+    write(tmp_path / "a.png")
+    file = LabelledFile("a", tmp_path / "a.jpg", tmp_path / "a.png", tuple(range(19)))
+    with pytest.raises(InputError, match=message.replace("labels 26", "holds label 26")):
+        file.read()
+
+
+def test_a_panoptic_map_is_told_from_colours_and_from_ids(tmp_path):
+    colours(tmp_path / "a.png")
+    with pytest.raises(InputError, match="holds Cityscapes' colours, expected a panoptic map"):
+        read_ids(tmp_path / "a.png", 0)
+    tiny_sets.ids(tmp_path / "b.png", 3, 255)
+    with pytest.raises(InputError, match="has a single channel, expected a panoptic map"):
+        read_ids(tmp_path / "b.png", 0)
+
+
+def test_version_2_of_vistas_is_told_by_its_ids(tmp_path):
+    tiny_sets.vistas(tmp_path)
+    tiny_sets.ids(tmp_path / "validation/v1.2/labels/kp0_abc.png", 115, 20, palette=True)
+    (_, (file,)), _ = clips_of("vistas", f"{tmp_path}:val")
+    with pytest.raises(InputError, match=r"version 2\.0 of Mapillary Vistas"):
+        file.read()
