@@ -39,9 +39,15 @@ _BY_SCORE = (ExpectedConfidence, DynamicTarget, AccumulatedLoss, Budget)
 
 def class_names(config: DVSNetConfig, classes: Counting) -> tuple[str, ...]:
     """What the classes that are counted are called."""
+    own = () if classes == "camvid" else known_names(config)
+    return own or usual_names(config.num_classes, classes)
+
+
+def usual_names(num_classes: int, classes: Counting) -> tuple[str, ...]:
+    """CamVid's, Cityscapes' 19, or numbers."""
     if classes == "camvid":
         return camvid.CLASSES
-    return known_names(config) or tuple(map(str, range(config.num_classes)))
+    return cityscapes.CLASSES if num_classes == 19 else tuple(map(str, range(num_classes)))
 
 
 def known_names(config: DVSNetConfig) -> tuple[str, ...]:

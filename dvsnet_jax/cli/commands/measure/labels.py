@@ -51,7 +51,7 @@ class MeasureLabels:
             )  # fmt: skip
         metrics = reports.label_metrics(found.labels)
         numbers = {"dvsnet": metrics, "every_frame": None}
-        names = own_classes([kind], self.num_classes) or reports.class_names(self.num_classes, classes)
+        names = own_classes([kind], self.num_classes) or reports.usual_names(self.num_classes, classes)
         print(f"{self.data}: {found.clips} clips, {found.frames} frames, {found.labelled} with labels\n")
         print(markdown_table(reports.vspw_table(numbers, str(self.predicted))), end="\n\n")
         print(markdown_table(reports.label_table(metrics)), end="\n\n")
