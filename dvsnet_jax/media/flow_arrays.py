@@ -127,14 +127,13 @@ def opened(path: FilePath) -> Iterator[tuple[BinaryIO, int]]:
 @contextmanager
 def _arrays(path: FilePath) -> Iterator[Any]:
     """What numpy stored. Of a .npy nothing is in memory yet, so a header cannot ask for more than the file has."""
-    with opened(path):
-        pass
     try:
-        if Path(path).suffix.lower() == ".npy":
-            yield np.load(path, mmap_mode="r", allow_pickle=False)
-        else:
-            with np.load(path, allow_pickle=False) as archive:
-                yield archive
+        with opened(path) as (file, _):
+            if Path(path).suffix.lower() == ".npy":
+                yield np.load(path, mmap_mode="r", allow_pickle=False)
+            else:  # from an open file, as numpy leaves one that it opened itself open where that is damaged
+                with np.load(file, allow_pickle=False) as archive:
+                    yield archive
     except InputError:
         raise
     except (ValueError, OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from functools import cache
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from dvsnet_jax import (
 )
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.policies.simulation import segmented, simulate
-from dvsnet_jax.ops.warp_cues import CUES, warp_cues
+from dvsnet_jax.ops.warp_cues import CUES, key_cells, warp_cues
 from dvsnet_jax.training.decision.examples import pair_samples
 from dvsnet_jax.training.decision.network import DecisionTraining, batches, predict, squared_error, start, train_step
 from dvsnet_jax.training.restoring import fresh_decision
@@ -38,7 +38,9 @@ def local_params():
     return {**tiny_params(), "decision": jax.tree.map(lambda a: 3 * a, fresh)}
 
 
-jitted_cues = jax.jit(warp_cues, static_argnums=5)
+@partial(jax.jit, static_argnames="grid")
+def jitted_cues(current, key, scores, flow, scale, grid):
+    return warp_cues(current, key_cells(key, scores), flow, scale, grid)
 
 
 def pictures(n=2, seed=0):

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
 from typing import get_type_hints
 
 import jax.numpy as jnp
@@ -16,6 +21,7 @@ from jaxtyping import TypeCheckError
 import dvsnet_jax
 from dvsnet_jax.ops.warp import warp
 
+PACKAGE = Path(dvsnet_jax.__file__).parent
 checking = pytest.mark.skipif(
     not (shape_checks.WANTED and shape_checks.FOUND), reason="annotations are not checked in this run"
 )
@@ -82,3 +88,23 @@ def test_every_annotation_of_arrays_has_a_meaning():
             except Exception as error:
                 wrong[f"{name}({argument}: {hint})"] = repr(error)
     assert count > 600 and not wrong
+
+
+def test_every_name_is_defined():
+    """Neither ruff nor mypy is asked, to whom the dimensions in shape strings are names that nobody defines."""
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", "--output-format", "json"]
+    found = subprocess.run([*command, str(PACKAGE)], capture_output=True, text=True).stdout
+    undefined = {
+        f"{each['filename']}:{each['location']['row']} {each['message']}"
+        for each in json.loads(found)
+        if not _in_a_string(Path(each["filename"]), each["location"]["row"], each["location"]["column"] - 1)
+    }
+    assert not undefined
+
+
+def _in_a_string(path: Path, row: int, column: int) -> bool:
+    with path.open("rb") as file:
+        return any(
+            token.type == tokenize.STRING and token.start < (row, column) < token.end
+            for token in tokenize.tokenize(file.readline)
+        )

@@ -130,7 +130,14 @@ def _modules(distributions: set[str]) -> set[str]:
 def test_every_library_that_is_imported_is_declared():
     """In the dependencies, or in the extra that whoever asks for it is told to install."""
     of_torch = dict.fromkeys(("torchax", "transformers", "safetensors", "huggingface_hub"), "torch")
-    extras = {"tensorflow": "import", "torch": "import", "grain": "train", "torchvision": "torchvision", **of_torch}
+    extras = {
+        "tensorflow": "import",
+        "torch": "import",
+        "grain": "train",
+        "torchvision": "torchvision",
+        "h5py": "spring",
+        **of_torch,
+    }
     declared = _modules({Requirement(each).name for each in PROJECT["dependencies"]})
     wrong = set()
     for path in (ROOT / "dvsnet_jax").rglob("*.py"):

@@ -10,12 +10,13 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.datasets import camvid
 from dvsnet_jax.evaluation.clips.labelled import LabelledClip
 from dvsnet_jax.evaluation.policies.measurement import Measured, SegmentedClip
 from dvsnet_jax.evaluation.policies.simulation import DYNAMIC, POLICIES, Run, simulate, threshold
 from dvsnet_jax.evaluation.policies.sweep import EVERY, FIRST, TITLES, Sweep
 from dvsnet_jax.evaluation.policies.tables import headline, setting_text
-from dvsnet_jax.evaluation.reports.evaluation import class_names
+from dvsnet_jax.evaluation.reports.evaluation import class_names, known_names
 from dvsnet_jax.evaluation.reports.page import Clip, Curve, Frame, Point, Report
 from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.media.images import resize_image
@@ -73,7 +74,7 @@ def policy_report(
                 grid=config.regions,
                 frames=_Frames(clip, run, chosen, config.num_classes, classes),
                 palette=label_palette(config.num_classes),
-                classes=known,
+                classes=known_names(config),
             )
             for clip, run in zip(clips, runs, strict=True)
         ),

@@ -23,6 +23,7 @@ from dvsnet_jax.training.flow import joint
 from dvsnet_jax.training.flow.validation import agreement_at_gaps, check_regions
 from dvsnet_jax.training.parallel import local_batch, replicate
 from dvsnet_jax.training.run_folder import fingerprint
+from dvsnet_jax.training.state import TrainState
 
 CROPS = LabelledAugmentation(crop=(288, 368), scale=(0.6, 1.4))
 
