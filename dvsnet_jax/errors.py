@@ -17,6 +17,11 @@ class DamagedInput(UserWarning):
     """Part of what was given cannot be used, and the rest is: which part, and what becomes of it."""
 
 
+def first_line(error: BaseException) -> str:
+    """Of its message, or its kind where it has none: libraries' own errors in a message of one line."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
 def do_all(what: str, *parts: Callable[[], object]) -> None:
     """Calls each part, whatever is raised by those before it; then raises what went wrong, all of it.
 

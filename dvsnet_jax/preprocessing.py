@@ -28,7 +28,7 @@ def as_wanted(images: Shaped[Array, "n h w 3"], inputs: ImageInput) -> Float[Arr
     """RGB 0..255 → what a network of the user's own wants, resized (bilinear, smoothed where it shrinks) where it must
     be."""
     images = images.astype(jnp.float32)
-    height, width = inputs.size or [-(-side // inputs.multiple) * inputs.multiple for side in images.shape[1:3]]
+    height, width = inputs.fitted(*images.shape[1:3])
     if (height, width) != images.shape[1:3]:
         images = jax.image.resize(images, (images.shape[0], height, width, 3), "linear")
     images = images[..., ::-1] if inputs.order == "bgr" else images

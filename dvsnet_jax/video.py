@@ -151,9 +151,10 @@ def _step(
     with jax.named_scope("preprocess"):
         if config.input_size:
             frames = resize_legacy(frames, config.input_size)
+        frames = padded(frames, grid)
         small = split(frames, grid, every=2)  # `preprocessing.half` of the regions: [regions, rh/2, rw/2, 3]
         # The regions themselves, [n, rh, rw, 3], are cut out when they are segmented: most are not.
-        images = partial(cut_out, padded(frames, grid), grid) if config.routing == "compact" else split(frames, grid)
+        images = partial(cut_out, frames, grid) if config.routing == "compact" else split(frames, grid)
 
     with jax.named_scope("flow"):
         carried = None
@@ -221,7 +222,8 @@ def _step(
     answer: Result = result
     if audit:
         with jax.named_scope("audit"):
-            agreement = _agreement(state.key_scores, key_scores, flow)
+            agreement = _agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
+            agreement = jnp.where(have_scores(state.key_scores) & have_scores(key_scores), agreement, jnp.nan)
             agreement = jnp.where(segment & ~fresh & ~lost, agreement, jnp.nan)
             answer = AuditedResult(*result, agreement=agreement.reshape(per_stream))
     if carried is not None:
@@ -271,13 +273,10 @@ _traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it
 
 
 def _agreement(
-    before: Float[Array, "regions h w classes"], new: Float[Array, "regions h w classes"], flow: FlowOutput
+    warped: Float[Array, "regions h w classes"], new: Float[Array, "regions h w classes"]
 ) -> Float[Array, "regions"]:
-    """Percent of the grid of scores where key scores, carried along, have the label of the new ones."""
-    warped = warp_scores(before, flow.flow, flow.scale)
-    there = warp_scores(new, jnp.zeros_like(flow.flow), jnp.ones_like(flow.scale))
-    same = (warped.argmax(-1) == there.argmax(-1)).mean((1, 2))
-    return jnp.where(have_scores(before) & have_scores(new), 100 * same, jnp.nan)
+    """Percent of the grid of scores where both have the same label."""
+    return 100 * (warped.argmax(-1) == new.argmax(-1)).mean((1, 2))
 
 
 def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:

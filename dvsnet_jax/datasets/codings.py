@@ -24,7 +24,11 @@ def read_ids(path: Path, channel: int | None = None) -> UInt8[np.ndarray, "h w"]
     Raises `InputError`, which says what the file holds instead, for every other kind of image, and as
     `media.images.read_stored` does.
     """
-    stored = read_stored(path)
+    return ids_in(read_stored(path), path, channel)
+
+
+def ids_in(stored: np.ndarray, path: Path, channel: int | None = None) -> UInt8[np.ndarray, "h w"]:
+    """The same of what `media.images.read_stored` gave of that file."""
     if channel is not None:
         if stored.ndim != 3 or stored.dtype != np.uint8:
             raise InputError(

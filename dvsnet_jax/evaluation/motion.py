@@ -16,7 +16,7 @@ from jaxtyping import Array, UInt8
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.frame_motion import FrameMotion
+from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.markdown import Table
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.motion.attached import Kind, with_motion
@@ -69,14 +69,11 @@ class Segmented:
             for motion in motions
         ]
 
-        def flows(key: int) -> _Flows:
-            carried = still(1, self._grid)
-            for step in steps[key + 1 :]:
-                carried = carry_alone(carried, step, self._grid, (self._height, self._width))
-                yield carried.flow, None
+        def carry(carried: CarriedFlow, step: FrameMotion) -> CarriedFlow:
+            return carry_alone(carried, step, self._grid, (self._height, self._width))
 
         unknown = sum(motion is None for motion in motions[1:])
-        return Carried(way, self._agreement(flows, gaps, every), unknown=unknown)
+        return Carried(way, self._agreement(self._chained(steps[1:], carry), gaps, every), unknown=unknown)
 
     def copied(self, *, gaps: Sequence[int] = GAPS, every: int = 1) -> Carried:
         """Each key frame's labels as they are."""
@@ -85,16 +82,13 @@ class Segmented:
     def searched(self, *, gaps: Sequence[int] = GAPS, every: int = 1) -> Carried:
         """Motion that is searched for inside the step (`ops.motion_search`), which `--motion network` takes."""
         pairs = zip(self._small[1:], self._small[:-1], strict=True)
-        steps = [_search(current, previous) for current, previous in pairs]
-        unknown = sum(bool(jnp.isnan(flow).all()) for flow, _ in steps)
+        steps = [FrameMotion(*_search(current, previous)) for current, previous in pairs]
+        unknown = sum(bool(jnp.isnan(step.flow).all()) for step in steps)
 
-        def flows(key: int) -> _Flows:
-            carried = still(1, self._grid)
-            for flow, trust in steps[key:]:
-                carried = _carry(carried, jnp.nan_to_num(flow), trust)
-                yield carried.flow, None
+        def carry(carried: CarriedFlow, step: FrameMotion) -> CarriedFlow:
+            return _carry(carried, jnp.nan_to_num(step.flow), step.trust)
 
-        return Carried("network", self._agreement(flows, gaps, every), unknown=unknown)
+        return Carried("network", self._agreement(self._chained(steps, carry), gaps, every), unknown=unknown)
 
     def by_flow_network(
         self, params: networks.Params, config: DVSNetConfig, *, gaps: Sequence[int] = GAPS, every: int = 1
@@ -106,6 +100,19 @@ class Segmented:
                 yield _flow(params, self._small[current], self._small[key], config)
 
         return Carried("paper", self._agreement(flows, gaps, every))
+
+    def _chained(
+        self, steps: Sequence[FrameMotion], carry: Callable[[CarriedFlow, FrameMotion], CarriedFlow]
+    ) -> Callable[[int], _Flows]:
+        """Flow to a key frame along `steps`, the motion of every frame but the first."""
+
+        def flows(key: int) -> _Flows:
+            carried = still(1, self._grid)
+            for step in steps[key:]:
+                carried = carry(carried, step)
+                yield carried.flow, None
+
+        return flows
 
     def _agreement(self, flows: Callable[[int], _Flows], gaps: Sequence[int], every: int) -> dict[int, float]:
         same: dict[int, list[float]] = {gap: [] for gap in gaps}

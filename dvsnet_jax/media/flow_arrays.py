@@ -51,7 +51,7 @@ def read_pfm(path: FilePath) -> Float[np.ndarray, "h w 2"]:
             )
         file.seek(header.end())
         numbers = np.frombuffer(file.read(), "<f4" if scale < 0 else ">f4")
-    return _known(numbers.reshape(height, width, 3)[::-1, :, :2])
+    return known_flow(numbers.reshape(height, width, 3)[::-1, :, :2])
 
 
 def read_flo5(path: FilePath) -> Float[np.ndarray, "h w 2"]:
@@ -144,10 +144,10 @@ def _arrays(path: FilePath) -> Iterator[Any]:
 def _of_two_channels(path: FilePath, flow: np.ndarray) -> Float[np.ndarray, "h w 2"]:
     if flow.ndim != 3 or flow.shape[2] != 2 or flow.size == 0 or flow.dtype.kind not in "fiu":
         raise InputError(f"{path}: holds {flow.dtype} {list(flow.shape)}, expected real numbers [height, width, 2]")
-    return _known(flow)
+    return known_flow(flow)
 
 
-def _known(flow: np.ndarray) -> Float[np.ndarray, "h w 2"]:
+def known_flow(flow: np.ndarray) -> Float[np.ndarray, "h w 2"]:
     """A float32 copy, both components NaN where one of them is no flow."""
     flow = np.array(flow, np.float32)
     flow[~(np.abs(flow) <= UNKNOWN_ABOVE).all(-1)] = np.nan  # the negation catches NaN as well

@@ -22,6 +22,7 @@ from dvsnet_jax.media.atomic import atomic_path
 from dvsnet_jax.media.flow_arrays import (
     UNKNOWN_ABOVE,
     FilePath,
+    known_flow,
     opened,
     read_flo5,
     read_npy,
@@ -113,10 +114,8 @@ def read_flo(path: FilePath) -> Float[np.ndarray, "h w 2"]:
             raise InputError(
                 f"{path}: holds {held} bytes, but {width} × {height} pixels need {wanted}: it {fault}; copy it again"
             )
-        flow = np.frombuffer(file.read(wanted - 12), "<f4").astype(np.float32).reshape(height, width, 2)
-    # The negation catches NaN as well.
-    flow[~(np.abs(flow) <= UNKNOWN_ABOVE).all(-1)] = np.nan
-    return flow
+        flow = np.frombuffer(file.read(wanted - 12), "<f4").reshape(height, width, 2)
+    return known_flow(flow)
 
 
 def write_flo(path: FilePath, flow: ArrayLike) -> None:

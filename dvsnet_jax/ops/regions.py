@@ -119,8 +119,8 @@ def split(frames: Array, grid: RegionGrid, *, every: int = 1) -> Array:
 
 
 def padded(frames: Array, grid: RegionGrid) -> Array:
-    """Frames continued by their edge to what the grid's regions cover."""
-    below, right = grid.padded_height - grid.height, grid.padded_width - grid.width
+    """Frames continued by their edge to what the grid's regions cover; as they are if they were so before."""
+    below, right = grid.padded_height - frames.shape[1], grid.padded_width - frames.shape[2]
     return jnp.pad(frames, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge") if below or right else frames
 
 

@@ -44,7 +44,8 @@ def key_cells(key: Shaped[Array, "n h w 3"], scores: Float[Array, "n h2 w2 class
     size = (key.shape[1] // 4, key.shape[2] // 4)
     scores = resize_legacy(scores, size)
     values = materialized(jnp.concatenate([block_means(key, size), scores], axis=-1))
-    return KeyCells(values, _highest_probability(scores), scores.argmax(-1))
+    labels, probability, _ = _winners(scores)
+    return KeyCells(values, probability, labels)
 
 
 def warped_key(key: KeyCells, flow: Float[Array, "n h w 2"]) -> Float[Array, "n h w c"]:
@@ -104,11 +105,6 @@ def _winners(scores: Float[Array, "n h w classes"]) -> tuple[Array, Array, Array
         total += jnp.exp(plane - first)
     best = materialized(1 / total)
     return labels, best, best * jnp.exp(second - first)
-
-
-def _highest_probability(scores: Float[Array, "n h w classes"]) -> Float[Array, "n h w"]:
-    """The softmax's maximum, without the rest of it."""
-    return 1 / jnp.exp(scores - scores.max(-1, keepdims=True)).sum(-1)
 
 
 def block_means(images: Shaped[Array, "n h w 3"], size: tuple[int, int]) -> Float[Array, "n h//4 w//4 3"]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dvsnet_jax.config import ImageInput, OwnSegmentationConfig
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, first_line
 from dvsnet_jax.networks import from_torch
 from dvsnet_jax.protocols import SegmentationFunction
 
@@ -46,9 +46,10 @@ def downloaded(name: str) -> Path:
 
 
 def open_folder(
-    folder: Path, *, source: str, stored: OwnSegmentationConfig | None = None
-) -> tuple[SegmentationFunction, dict[str, Any], OwnSegmentationConfig, Callable[[Path], None]]:
-    """The network in a folder, as the fields of `OwnNetwork`. Raises InputError, in one line, for what is missing."""
+    folder: Path, *, stored: OwnSegmentationConfig | None = None
+) -> tuple[SegmentationFunction, dict[str, Any], ImageInput, Callable[[Path], None]]:
+    """The network in a folder, how it wants its images, and what writes its files, as `OwnNetwork` has them. Raises
+    InputError, in one line, for what is missing."""
     settings = _json(folder / CONFIG, f"{folder}: has no {CONFIG}, so it is no folder in Hugging Face's layout")
     if not any(folder.glob("*.safetensors")):
         pickled = [file.name for file in sorted(folder.iterdir()) if file.suffix in (".bin", ".pt", ".pth", ".ckpt")]
@@ -71,16 +72,13 @@ def open_folder(
         height, width = side if isinstance(side, list) else (side, side)
         inputs = replace(inputs, size=(height, width))
         network, params = from_torch(module, inputs)
-    stored = OwnSegmentationConfig(
-        num_classes=network.num_classes, classes=network.classes, source=source, inputs=inputs
-    )
 
     def write(place: Path) -> None:
         for pattern in _PATTERNS:
             for file in folder.glob(pattern):
                 shutil.copyfile(file, place / file.name)
 
-    return network, params, stored, write
+    return network, params, inputs, write
 
 
 def image_input(folder: Path) -> ImageInput:
@@ -156,8 +154,9 @@ def _module(folder: Path) -> Any:
                 )
             return module
     assert failed is not None
-    line = next(iter(str(failed).strip().splitlines()), "") or type(failed).__name__
-    raise InputError(f"{folder}: is no segmentation network of transformers, or a damaged one ({line[:200]})")
+    raise InputError(
+        f"{folder}: is no segmentation network of transformers, or a damaged one ({first_line(failed)[:200]})"
+    )
 
 
 @contextmanager

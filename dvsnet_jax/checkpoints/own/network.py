@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from dvsnet_jax.checkpoints.own import hugging_face, python_file, torchvision
 from dvsnet_jax.checkpoints.own.weight_files import WEIGHTS, read_weights
-from dvsnet_jax.config import OwnSegmentationConfig
+from dvsnet_jax.config import ImageInput, OwnSegmentationConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.protocols import SegmentationFunction
 
@@ -40,10 +40,23 @@ def open_network(spec: str) -> OwnNetwork:
     kind, _, rest = spec.partition(":")
     if kind == "hf" or Path(spec).is_dir():
         folder = hugging_face.downloaded(rest) if kind == "hf" else Path(spec)
-        return OwnNetwork(*hugging_face.open_folder(folder, source=spec))
+        return _own(spec, *hugging_face.open_folder(folder))
     if kind == "torchvision":
-        return OwnNetwork(*torchvision.open_named(rest, source=spec))
-    return OwnNetwork(*python_file.open_function(spec))
+        return _own(spec, *torchvision.open_named(rest, source=spec))
+    return _own(spec, *python_file.open_function(spec))
+
+
+def _own(
+    source: str,
+    function: SegmentationFunction,
+    params: Any,
+    inputs: ImageInput | None,
+    write: Callable[[Path], None] | None,
+) -> OwnNetwork:
+    stored = OwnSegmentationConfig(
+        num_classes=function.num_classes, classes=function.classes, source=source, inputs=inputs
+    )
+    return OwnNetwork(function, params, stored, write)
 
 
 def kept_network(folder: Path, stored: OwnSegmentationConfig) -> OwnNetwork | None:
@@ -53,10 +66,10 @@ def kept_network(folder: Path, stored: OwnSegmentationConfig) -> OwnNetwork | No
     if not folder.is_dir():
         return None
     if (folder / hugging_face.CONFIG).is_file():
-        return OwnNetwork(*hugging_face.open_folder(folder, source=source, stored=stored))
+        return _own(source, *hugging_face.open_folder(folder, stored=stored))
     if source.startswith("torchvision:"):
         name = source.split(":")[1]
-        return OwnNetwork(*torchvision.open_named(f"{name}:{folder / WEIGHTS}", source=source, stored=stored))
+        return _own(source, *torchvision.open_named(f"{name}:{folder / WEIGHTS}", source=source, stored=stored))
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dvsnet_jax.checkpoints.own.weight_files import WEIGHTS, write_weights
-from dvsnet_jax.config import ImageInput, OwnSegmentationConfig
+from dvsnet_jax.config import ImageInput
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.networks import from_torch
 from dvsnet_jax.protocols import SegmentationFunction
@@ -24,8 +24,8 @@ _EXPECTED = (
 
 def open_function(
     spec: str,
-) -> tuple[SegmentationFunction, Any, OwnSegmentationConfig, Callable[[Path], None] | None]:
-    """Runs the function, which takes nothing, and makes a network of what it returns; as the fields of `OwnNetwork`.
+) -> tuple[SegmentationFunction, Any, ImageInput | None, Callable[[Path], None] | None]:
+    """Runs the function, which takes nothing, and makes a network of what it returns; as `hugging_face.open_folder`.
 
     Raises InputError for a spec that names no function, for one that fails, and for one that returns anything else.
     """
@@ -59,11 +59,10 @@ def open_function(
     else:
         kinds = ", ".join(type(part).__name__ for part in made)
         raise InputError(f"--segmentation {spec}: {_EXPECTED}; it returned ({kinds})")
-    stored = OwnSegmentationConfig(num_classes=network.num_classes, classes=network.classes, source=spec, inputs=inputs)
 
     def write(folder: Path) -> None:
         write_weights(folder / WEIGHTS, params)
 
     flat = isinstance(params, dict) and all(hasattr(leaf, "dtype") and np.dtype(leaf.dtype).kind in "fiub"
                                             for leaf in params.values())  # fmt: skip
-    return network, params, stored, write if flat and inputs is not None else None
+    return network, params, inputs, write if flat and inputs is not None else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from dvsnet_jax.checkpoints.own.weight_files import WEIGHTS, read_state_dict, write_weights
 from dvsnet_jax.config import ImageInput, OwnSegmentationConfig
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, first_line
 from dvsnet_jax.networks import from_torch
 from dvsnet_jax.protocols import SegmentationFunction
 
@@ -24,8 +24,8 @@ _STRIDE = 4
 
 def open_named(
     rest: str, *, source: str, stored: OwnSegmentationConfig | None = None
-) -> tuple[SegmentationFunction, dict[str, Any], OwnSegmentationConfig, Callable[[Path], None]]:
-    """The network of `NAME:WEIGHTS`, as the fields of `OwnNetwork`. Images are as torchvision's own presets make them.
+) -> tuple[SegmentationFunction, dict[str, Any], ImageInput, Callable[[Path], None]]:
+    """The network of `NAME:WEIGHTS`, as `hugging_face.open_folder`. Images are as torchvision's own presets make them.
 
     WEIGHTS is a state_dict in safetensors or torch's format. Raises InputError.
     """
@@ -41,10 +41,9 @@ def open_named(
     try:
         from torchvision.models import segmentation
     except Exception as error:  # a torchvision that was not built for this torch fails with RuntimeError
-        line = next(iter(str(error).splitlines()), "")
         raise InputError(
-            f"--segmentation {source}: torchvision cannot be imported ({line}); install the one for this torch: "
-            "pip install 'dvsnet-jax[torch,torchvision]'"
+            f"--segmentation {source}: torchvision cannot be imported ({first_line(error)}); install the one for this "
+            "torch: pip install 'dvsnet-jax[torch,torchvision]'"
         ) from error
     state = read_state_dict(weights)
     state = {key: value for key, value in state.items() if not key.startswith("aux_classifier.")}  # for training
@@ -60,14 +59,11 @@ def open_named(
     inputs = ImageInput.imagenet()
     classes = stored.classes if stored else _voc(segmentation, last.shape[0])
     network, params = from_torch(module, inputs, classes=classes, stride=_STRIDE)
-    stored = OwnSegmentationConfig(
-        num_classes=network.num_classes, classes=network.classes, source=source, inputs=inputs
-    )
 
     def write(folder: Path) -> None:
         write_weights(folder / WEIGHTS, {key: value.numpy() for key, value in module.state_dict().items()})
 
-    return network, params, stored, write
+    return network, params, inputs, write
 
 
 def _voc(segmentation: Any, count: int) -> tuple[str, ...] | None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dvsnet_jax.checkpoints.foreign.torch_files import as_arrays, read_torch
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, first_line
 
 WEIGHTS = "model.safetensors"
 
@@ -27,7 +27,9 @@ def read_weights(path: str | Path) -> dict[str, jax.Array]:
     try:
         return {name: jnp.asarray(array) for name, array in load_file(path).items()}
     except Exception as error:  # its own SafetensorError, OSError, KeyError for a type that numpy lacks
-        raise InputError(f"{path}: is no safetensors file, or a damaged one ({_line(error)}); save it again") from error
+        raise InputError(
+            f"{path}: is no safetensors file, or a damaged one ({first_line(error)}); save it again"
+        ) from error
 
 
 def write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
@@ -49,7 +51,3 @@ def read_state_dict(path: str | Path) -> dict[str, Any]:
         arrays = as_arrays(next((content[key] for key in ("model", "state_dict") if key in content), content),
                            source=str(path))  # fmt: skip
     return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-
-
-def _line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__

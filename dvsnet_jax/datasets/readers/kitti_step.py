@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from dvsnet_jax.datasets.cityscapes import CLASSES
-from dvsnet_jax.datasets.codings import read_ids
+from dvsnet_jax.datasets.codings import ids_in
 from dvsnet_jax.datasets.samples import LabelledFile, check_files, folder_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import is_image_name, read_stored
@@ -56,6 +56,6 @@ def list_clips(
 
 def read_panoptic(path: Path) -> tuple[UInt8[np.ndarray, "h w"], Int[np.ndarray, "h w"]]:
     """Classes and ids of a panoptic map, for `metrics.tracking`. Raises `InputError` for another kind of file."""
-    labels = read_ids(path, _RED)
-    stored = read_stored(path).astype(np.int64)
-    return labels, stored[..., 1] * 256 + stored[..., 2]
+    stored = read_stored(path)
+    labels = ids_in(stored, path, _RED)
+    return labels, stored[..., 1] * np.int64(256) + stored[..., 2]

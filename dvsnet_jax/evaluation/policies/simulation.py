@@ -181,13 +181,8 @@ def simulate(
     network reads what it was trained on.
     """
     chosen, at = jnp.int32(POLICIES.index(policy)), jnp.float32(threshold)
-    first, grid = clip[0], region_grid(config, *clip[0].merged.shape)
-    regions = len(first.images)
-    nothing = jnp.zeros(regions, jnp.float32)
-    keys = _Keys(
-        first.images, first.scores, nothing + 1, nothing, DYNAMIC.init(regions), *_labels_to_warp(first, warping),
-        still(regions, grid) if config.carries_motion else None,
-    )  # fmt: skip
+    first, regions = clip[0], len(clip[0].images)
+    keys = _first_keys(first, config, warping)
     labels, routes, urgencies = [first.merged], [np.ones(regions, bool)], []
     for before, frame, draw in zip(clip, clip[1:], draws[1:], strict=False):
         previous = before.images if config.searches_motion else None
@@ -220,10 +215,7 @@ def side_by_side(
         nothing = jnp.zeros(regions, jnp.float32)
         results: list[Any] = []
         if before is None:
-            grid = region_grid(config, *frame.merged.shape)
-            carried = still(regions, grid) if config.carries_motion else None
-            first = _Keys(frame.images, frame.scores, nothing + 1, nothing, DYNAMIC.init(regions), carried=carried)
-            runs = [first] * len(thresholds)
+            runs = [_first_keys(frame, config, "scores")] * len(thresholds)
             results = [(frame.merged, np.ones(regions, bool))] * len(thresholds)
         else:
             previous = before.images if config.searches_motion else None
@@ -235,6 +227,16 @@ def side_by_side(
                 results.append((merged, segment))
         yield frame, [(np.asarray(labels), np.asarray(segment)) for labels, segment in results]
         before = frame
+
+
+def _first_keys(frame: SegmentedFrame, config: DVSNetConfig, warping: str) -> _Keys:
+    """After a first frame, of which every region is segmented."""
+    regions, grid = len(frame.images), region_grid(config, *frame.merged.shape)
+    nothing = jnp.zeros(regions, jnp.float32)
+    return _Keys(
+        frame.images, frame.scores, nothing + 1, nothing, DYNAMIC.init(regions), *_labels_to_warp(frame, warping),
+        still(regions, grid) if config.carries_motion else None,
+    )  # fmt: skip
 
 
 def _labels_to_warp(frame: SegmentedFrame, warping: str) -> tuple[Array | None, Array | None]:

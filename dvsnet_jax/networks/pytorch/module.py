@@ -20,7 +20,7 @@ from jaxtyping import Array, Float
 
 from dvsnet_jax import preprocessing
 from dvsnet_jax.config import ImageInput
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, first_line
 from dvsnet_jax.networks.pytorch.importing import environment
 from dvsnet_jax.networks.pytorch.outputs import class_scores, on_grid, stride_of
 from dvsnet_jax.protocols import SegmentationFunction
@@ -63,7 +63,7 @@ def from_torch(
     _check_numbers(module, name)
     names = tuple(classes) if classes is not None else _names(module)
     function = partial(_call, module, env)
-    height, width = inputs.size or [-(-side // inputs.multiple) * inputs.multiple for side in _TRIED]
+    height, width = inputs.fitted(*_TRIED)
     image = jax.ShapeDtypeStruct((1, 3, height, width), jnp.float32)
     # First as it is; if code branches on a tensor, with its small buffers left as constants.
     small = {key for key, value in module.named_buffers() if value.ndim <= 1 and value.numel() <= _SMALL}
@@ -76,13 +76,13 @@ def from_torch(
             found = _traced(function, arrays, image)
         except Exception:
             raise InputError(
-                f"{name} branches on what is in a tensor, which one compiled program cannot ({_line(first)}); take the "
-                "branch out, or settle it beforehand"
+                f"{name} branches on what is in a tensor, which one compiled program cannot ({first_line(first)}); "
+                "take the branch out, or settle it beforehand"
             ) from first
     except Exception as error:
         raise InputError(
-            f"{name} fails on an image of 3×{height}×{width}: {_line(error)}; where it takes images of one size or of "
-            "a multiple alone, say so: ImageInput(size=…) or ImageInput(multiple=…)"
+            f"{name} fails on an image of 3×{height}×{width}: {first_line(error)}; where it takes images of one size "
+            "or of a multiple alone, say so: ImageInput(size=…) or ImageInput(multiple=…)"
         ) from error
     count = found.shape[1]
     if not 2 <= count <= 255:
@@ -110,8 +110,8 @@ class _Scores:
             scores = self.function(params, wanted)
         except Exception as error:
             raise InputError(
-                f"{self.name} fails on regions of {height}×{width}: {_line(error)}; where it takes images of one size "
-                "or of a multiple alone, say so: ImageInput(size=…) or ImageInput(multiple=…)"
+                f"{self.name} fails on regions of {height}×{width}: {first_line(error)}; where it takes images of one "
+                "size or of a multiple alone, say so: ImageInput(size=…) or ImageInput(multiple=…)"
             ) from error
         stride = self.stride or stride_of(scores.shape[2:], (height, width))
         return on_grid(scores, (height // stride, width // stride), (height, width))
@@ -168,7 +168,3 @@ def _check_numbers(module: Any, name: str) -> None:
 
 def _dtype(value: Any) -> np.dtype:
     return jax.dtypes.canonicalize_dtype(str(value.dtype).removeprefix("torch."))
-
-
-def _line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
