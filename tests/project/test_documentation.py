@@ -148,8 +148,16 @@ def test_what_pages_link_to_is_there(page):
     text = page.read_text()
     for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", text):
         assert (page.parent / target).exists(), target
-    for name in re.findall(r"(?:tests|eval|train|docs)/\w+\.(?:py|md)", text):
+    for name in re.findall(r"(?:tests|eval|train|docs|dvsnet_jax)/\w+\.(?:py|md)", text):
         assert (ROOT / name).exists(), name
+    for name in re.findall(r"`((?:[a-z_]+/)+\w+\.py)`", text):
+        assert (ROOT / name).exists() or (ROOT / "dvsnet_jax" / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_chapter_stands_twice(page):
+    chapters = re.findall(r"^## .*$", page.read_text(), re.MULTILINE)
+    assert len(chapters) == len(set(chapters))
 
 
 def public_definitions(tree: ast.Module) -> list[tuple[str, ast.AST]]:
