@@ -16,8 +16,9 @@ from dvsnet_jax.datasets.camvid import CLASSES, to_camvid
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.metrics.segmentation import confusion_matrix, summary
+from dvsnet_jax.ops.regions import split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
-from dvsnet_jax.video import init_state, segment_frame
+from dvsnet_jax.video import init_state, region_grid, segment_frame
 
 Counting = Literal["own", "camvid"]
 """The network's own classes, or Cityscapes' 19 as CamVid's 11."""
@@ -68,6 +69,42 @@ def in_regions(
         return segment_frame(params, state, image[None], config=config)[1].labels[0]
 
     return _confusion(labels, source, config.num_classes, classes, on_picture)
+
+
+@partial(jax.jit, static_argnames="config")
+def _regions_labels(
+    params: networks.Params, image: UInt8[Array, "h w 3"], *, config: DVSNetConfig
+) -> UInt8[Array, "regions rh rw"]:
+    """Labels of a picture's regions, each by itself."""
+    grid = region_grid(config, *image.shape[:2])
+    scores = networks.segmentation_scores(params, split(image[None], grid), config)
+    return upsample_argmax(scores, (grid.region_height, grid.region_width))[0]
+
+
+def disagreement(params: networks.Params, source: Sequence[LabelledImage], config: DVSNetConfig) -> float:
+    """Share of the pixels that two neighbouring regions both have which they label differently, over all pictures and
+    all pairs of neighbours side by side or one above the other. NaN where nothing is shared: one region, or no overlap.
+
+    What a region does not see beyond its border is what makes them differ. Raises InputError for pictures too small for
+    the regions.
+    """
+    differ, pixels = 0, 0
+    for index in range(len(source)):
+        image = source[index].image
+        try:
+            grid = region_grid(config, *image.shape[:2])
+        except ValueError as error:
+            raise InputError(f"a picture of {image.shape[1]} × {image.shape[0]}: {error}") from error
+        if not grid.overlap or grid.num_regions == 1:
+            return float("nan")
+        labels = np.asarray(_regions_labels(params, image, config=config))
+        labels = labels.reshape(grid.rows, grid.columns, grid.region_height, grid.region_width)
+        shared = 2 * grid.overlap
+        down, up = labels[:-1, :, -shared:], labels[1:, :, :shared]
+        left, right = labels[:, :-1, ..., -shared:], labels[:, 1:, ..., :shared]
+        differ += int((down != up).sum() + (left != right).sum())
+        pixels += down.size + left.size
+    return differ / pixels
 
 
 def measure_each(

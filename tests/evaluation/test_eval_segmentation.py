@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from recipes import varied_params
 from tiny import TINY, video
 from tiny_files import write_images
 
-from dvsnet_jax import checkpoints, init_state, segment_frame
+from dvsnet_jax import SegmentationFunction, checkpoints, init_state, segment_frame
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.segmentation import in_regions, label, whole
+from dvsnet_jax.evaluation.segmentation import disagreement, in_regions, label, whole
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.metrics.segmentation import mean_iou, pixel_accuracy
+from dvsnet_jax.video import region_grid
 
 EVAL = Path(__file__).parents[2] / "eval"
 
@@ -53,6 +55,29 @@ def test_whole_pictures_and_regions_are_counted(params, pictures):
     assert np.trace(cut) == right and (cut != matrix).any()
 
 
+def by_brightness(params, images):
+    """One class all over a region: 1 where it is bright on the whole."""
+    bright = images.mean((1, 2, 3))[:, None, None, None] > 127
+    scores = jnp.where(bright, jnp.asarray([0.0, 1.0]), jnp.asarray([1.0, 0.0]))
+    return jnp.broadcast_to(scores, (len(images), images.shape[1] // 8, images.shape[2] // 8, 2))
+
+
+def test_neighbouring_regions_that_differ_are_counted():
+    config = TINY.replace(segmentation=SegmentationFunction(function=by_brightness, num_classes=2))
+    params = {"segmentation": {}}
+    image = np.zeros((64, 96, 3), np.uint8)
+    image[:, 48:] = 255  # the two regions on the right are bright
+    pictures = [LabelledImage(image, np.zeros((64, 96), np.uint8))]
+    grid = region_grid(config, 64, 96)
+    assert (grid.rows, grid.columns) == (2, 2) and grid.overlap > 0
+    expected = grid.region_height / (grid.region_height + grid.region_width)
+    assert disagreement(params, pictures, config) == pytest.approx(expected)
+    assert disagreement(params, [LabelledImage(image * 0, pictures[0].labels)], config) == 0
+    assert np.isnan(disagreement(params, pictures, config.replace(overlap=0)))
+    with pytest.raises(InputError, match="a picture of 20 × 20"):
+        disagreement(params, [LabelledImage(image[:20, :20], pictures[0].labels[:20, :20])], config)
+
+
 def test_what_cannot_be_measured_is_refused(params, pictures):
     image = pictures[0].image
     void = [LabelledImage(image, np.full(image.shape[:2], 255, np.uint8))]
@@ -77,6 +102,7 @@ def test_the_script_prints_a_table(params, pictures, tmp_path, capsys):
     matrix, cut = whole(params["segmentation"], pictures, TINY.segmentation), in_regions(params, pictures, TINY)
     assert f"| **mIoU** | {mean_iou(matrix):.2%} | {mean_iou(cut):.2%} |" in said
     assert f"| **pixel accuracy** | {40 / 56:.2%} |" in said and "2 pictures" in said
+    assert f"Neighbouring regions differ in {disagreement(params, pictures, TINY):.2%} of the pixels" in said
     assert script.main(["--weights", str(tmp_path / "weights"), "--data", data, "--whole-only"]) == 0
     quick = capsys.readouterr().out
     assert f"| **mIoU** | {mean_iou(matrix):.2%} |\n" in quick and "regions" not in quick

@@ -16,7 +16,8 @@ class MeasureSegmentation:
     """Measure the segmentation network: mIoU, whole and in regions.
 
     "In regions" is what DVSNet shows where it segments everything; void pixels do not count, and means are over the
-    classes that occur. CamVid is measured in its own 11 classes. Prints a markdown table.
+    classes that occur. CamVid is measured in its own 11 classes. Prints a markdown table, and how often neighbouring
+    regions differ where they overlap.
     """
 
     data: Annotated[str, tyro.conf.arg(metavar="DATA")]
@@ -36,7 +37,7 @@ class MeasureSegmentation:
         from dvsnet_jax import checkpoints
         from dvsnet_jax.datasets import camvid, cityscapes
         from dvsnet_jax.datasets.labelled_sets import labelled_set
-        from dvsnet_jax.evaluation.segmentation import Counting, in_regions, whole
+        from dvsnet_jax.evaluation.segmentation import Counting, disagreement, in_regions, whole
         from dvsnet_jax.metrics.segmentation import class_ious, mean_iou, pixel_accuracy
         from dvsnet_jax.networks import prepare
         from dvsnet_jax.training.restoring import restore
@@ -63,4 +64,6 @@ class MeasureSegmentation:
         for index, ious in enumerate(zip(*map(class_ious, matrices.values()), strict=True)):
             if not np.isnan(ious).all():  # the class occurs
                 print(f"| {names[index] if names else index} | {' | '.join(f'{iou:.1%}' for iou in ious)} |")
+        if not self.whole_only and not np.isnan(share := disagreement(params, source, config)):
+            print(f"\nNeighbouring regions differ in {share:.2%} of the pixels that both have.")
         return 0
