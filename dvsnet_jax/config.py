@@ -107,16 +107,13 @@ class ImageInput:
 
     def fitted(self, height: int, width: int) -> tuple[int, int]:
         """Height and width that images of these get."""
-        return self.size or (_rounded_up(height, self.multiple), _rounded_up(width, self.multiple))
+        n = self.multiple
+        return self.size or (-(-height // n) * n, -(-width // n) * n)
 
     @classmethod
     def imagenet(cls, **overrides: Any) -> ImageInput:
         """RGB 0..1, less ImageNet's mean, by its deviation: what most networks of torchvision and timm want."""
         return cls(**{"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225), **overrides})
-
-
-def _rounded_up(length: int, multiple: int) -> int:
-    return -(-length // multiple) * multiple
 
 
 @dataclass(frozen=True, kw_only=True)
