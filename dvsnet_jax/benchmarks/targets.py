@@ -111,6 +111,7 @@ def prepare_for(targets: list[Target]) -> None:
     metadata server, no trying out on a GPU. Call it before jax has looked at a device."""
     if any(target.kind == "tpu" for target in targets):
         os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+        os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # else one process alone may compile
         os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
         os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-4")
     if any(target.kind == "gpu" for target in targets):
