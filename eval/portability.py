@@ -4,6 +4,7 @@ r"""Does the frame step run elsewhere, and does it say the same there? One row f
     python eval/portability.py                                       # the bundled weights at 360×480; a minute
     python eval/portability.py --seeded --size 1024x2048 --frames 3  # the original's networks, seeded weights
     python eval/portability.py --input drive.mp4 --size 1024x2048 --json portability.jsonl
+    python eval/portability.py --compile tpu:v5e --motion auto       # by a TPU's own compiler; minutes
 
 Lowering needs none of the platforms; where one is here its program is also run, on a drawn street or on the frames of
 `--input`, and held against float32 on this CPU: share of equal labels, largest difference of scores, share of equal

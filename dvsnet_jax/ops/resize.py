@@ -81,11 +81,14 @@ def enlarge(x: Float[Array, "n h w c"], size: tuple[int, int], *, legacy: bool =
     gradient is wanted, which of the others would be a scatter.
     """
     for axis, letters in ((1, "oh,nhwc->nowc"), (2, "ow,nhwc->nhoc")):
-        x = jnp.einsum(letters, jnp.asarray(_weights(x.shape[axis], size[axis - 1], legacy), x.dtype), x)
+        x = jnp.einsum(
+            letters, jnp.asarray(interpolation_weights(x.shape[axis], size[axis - 1], legacy=legacy), x.dtype), x
+        )
     return x
 
 
-def _weights(length: int, out: int, legacy: bool) -> Float[np.ndarray, "out length"]:
+def interpolation_weights(length: int, out: int, *, legacy: bool) -> Float[np.ndarray, "out length"]:
+    """The matrix of `resize_legacy` or `resize_half_pixel` along one axis, where that enlarges."""
     shift = 0.0 if legacy else 0.5
     positions = np.clip((np.arange(out) + shift) * (length / out) - shift, 0, length - 1)
     return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(length)))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt8
 
 from dvsnet_jax.ops.materialized import materialized
-from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.ops.resize import interpolation_weights, resize_legacy
+from dvsnet_jax.ops.warp import LARGEST
 
 VOID = 255
 """The label of no class."""
@@ -29,7 +31,10 @@ def upsample_argmax(
     if size[0] % height or size[1] % width or classes > _UNROLLED:
         return _class_by_class(scores, size)
     return lax.platform_dependent(
-        scores, cpu=partial(_row_by_row, size=size), default=partial(_pixel_by_pixel, size=size)
+        scores,
+        cpu=partial(_row_by_row, size=size),
+        tpu=partial(_by_products, size=size),
+        default=partial(_pixel_by_pixel, size=size),
     )
 
 
@@ -50,6 +55,35 @@ def _pixel_by_pixel(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]
         wins = values > best
         best, labels = jnp.where(wins, values, best), jnp.where(wins, jnp.uint8(label), labels)
     return _or_void(labels, best).reshape(n, *size), best.reshape(n, *size)
+
+
+def _by_products(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+    """For a TPU, whose tiles are 8×128 of the last two axes: two products with interpolation matrices, classes leading.
+    The height comes first, so that the arg max is fused into the second product (its compiler's estimate at ×4 is a
+    thirtieth of `_pixel_by_pixel`'s).
+
+    A product would carry NaN along whole rows. So NaN takes part as what loses to every number, and which pixels touch
+    a place of nothing but NaN is asked of one plane more.
+    """
+    known = scores == scores
+    planes = jnp.moveaxis(jnp.where(known, scores, -LARGEST).astype(jnp.float32), -1, 0)
+    for axis, letters in ((1, "Hh,cnhw->cnHw"), (2, "Ww,cnhw->cnhW")):
+        weights = jnp.asarray(interpolation_weights(scores.shape[axis], size[axis - 1], legacy=True), jnp.float32)
+        planes = jnp.einsum(letters, weights, planes, precision=lax.Precision.HIGHEST)
+    best, labels = planes.max(0), planes.argmax(0).astype(jnp.uint8)
+    lost = _touched(~known.any(-1), size)
+    return jnp.where(lost, VOID, labels), jnp.where(lost, jnp.nan, best).astype(scores.dtype)
+
+
+def _touched(places: Array, size: tuple[int, int]) -> Array:
+    """Which pixels are interpolated from one of these places, be it with weight 0."""
+    touched = places.astype(jnp.float32)
+    for axis, letters in ((1, "Hh,nhw->nHw"), (2, "Ww,nhw->nhW")):
+        length = places.shape[axis]
+        low = np.arange(size[axis - 1]) // (size[axis - 1] // length)
+        matrix = np.maximum(np.eye(length)[low], np.eye(length)[np.minimum(low + 1, length - 1)])
+        touched = jnp.einsum(letters, jnp.asarray(matrix, jnp.float32), touched)
+    return touched > 0
 
 
 def _row_by_row(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:

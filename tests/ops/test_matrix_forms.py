@@ -13,6 +13,7 @@ from dvsnet_jax.networks.layers import Convolution
 from dvsnet_jax.ops import upsample_argmax
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, transposed_convolution
+from dvsnet_jax.ops.warp import LARGEST
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -72,3 +73,34 @@ def test_both_forms_of_upsampling_agree_to_the_bit(classes):
     assert rows[0].dtype == pixels[0].dtype == np.uint8
     np.testing.assert_array_equal(rows[0], pixels[0])
     np.testing.assert_array_equal(rows[1], pixels[1])
+
+
+@pytest.mark.parametrize("size", [(20, 28), (40, 56), (5, 14)])
+def test_upsampling_by_products(size):
+    scores = np.array(normal(2, 5, 7, 6))
+    scores[..., 2] = -LARGEST  # a class that never is
+    scores[0, 2, 3, 1] = np.nan  # one score that nobody knows, and a place of which nothing is known
+    scores[1, 1, 4] = np.nan
+    labels, maxima = jax.jit(upsample_argmax._pixel_by_pixel, static_argnums=1)(jnp.asarray(scores), size)
+    by_products = jax.jit(upsample_argmax._by_products, static_argnums=1)(jnp.asarray(scores), size)
+    assert by_products[0].dtype == np.uint8 and by_products[1].dtype == np.float32
+    # Next to the score that is not known the class loses either way, but not by a weight of 0.
+    rows, columns = size[0] // 5, size[1] // 7
+    same = np.ones((2, *size), bool)
+    same[0, rows : 3 * rows, 2 * columns : 4 * columns] = False
+    np.testing.assert_array_equal(np.asarray(by_products[0])[same], np.asarray(labels)[same])
+    known = same & (np.asarray(labels) != upsample_argmax.VOID)
+    np.testing.assert_allclose(np.asarray(by_products[1])[known], np.asarray(maxima)[known], atol=2e-6)
+    lost = np.asarray(by_products[0])[1] == upsample_argmax.VOID
+    assert lost.sum() == 4 * rows * columns and np.isnan(np.asarray(by_products[1])[1][lost]).all()
+    lowered = jax.jit(upsample_argmax.upsample_argmax, static_argnums=1).trace(scores, size)
+    assert "dot_general" in lowered.lower(lowering_platforms=("tpu",)).as_text()
+    assert "dot_general" not in lowered.lower(lowering_platforms=("cuda",)).as_text()
+
+
+def test_upsampling_by_products_of_bfloat16():
+    scores = normal(1, 5, 7, 6).astype(jnp.bfloat16)
+    labels, maxima = upsample_argmax._by_products(scores, (20, 28))
+    assert maxima.dtype == jnp.bfloat16
+    exact, _ = upsample_argmax._pixel_by_pixel(scores.astype(jnp.float32), (20, 28))
+    np.testing.assert_array_equal(labels, exact)

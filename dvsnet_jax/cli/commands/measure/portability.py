@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -11,6 +12,10 @@ from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalPath, option, pair
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.weights import load_weights
+
+if TYPE_CHECKING:
+    from dvsnet_jax import DVSNetConfig
+    from dvsnet_jax.networks import Params
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +25,9 @@ class Portability:
     A row for each platform and precision. Lowering needs none of the platforms; where one is here its program is also
     run, and held against float32 on this CPU: share of equal labels, largest difference of scores, share of equal
     routes. Prints a markdown table.
+
+    With --compile the step is compiled for devices that need not be here, by their own compilers, which say what each
+    stage takes: a TPU's in cycles, as it estimates them; of a GPU's program kernels are counted. Nothing is run then.
     """
 
     weights: Annotated[str | None, option("PATH")] = None
@@ -38,6 +46,14 @@ class Portability:
     """With commas between them."""
     precisions: Annotated[str, tyro.conf.arg(metavar="NAMES")] = "float32,bfloat16"
     """With commas between them."""
+    compile: Annotated[str | None, tyro.conf.arg(metavar="TARGETS")] = None
+    """Compile for these instead: tpu:v5e, tpu:v6e, tpu:v5p, gpu:h100, gpu:l4 …, with commas between them; all of the
+    TPUs are tpu, all of the GPUs gpu."""
+    motion: Literal["auto", "paper"] = "paper"
+    """With --compile, which of the bundled weights: those of the paper's flow network, or auto for those that are given
+    motion from the host."""
+    against: OptionalPath = None
+    """With --compile, the --json of an earlier run: exit status 1 if a stage takes over 5 % more."""
     json: OptionalPath = None
     """Write the rows here, one JSON object a line."""
 
@@ -46,19 +62,18 @@ class Portability:
             raise UsageError("--frames is 2 or more, --streams 1 or more, and --seeded does not go with --weights")
         size = pair("--size", self.size)
         assert size is not None
+        if self.compile:
+            return self._compile(self.compile, size)
+        if self.against:
+            raise UsageError("--against goes with --compile")
 
         import jax
 
-        from dvsnet_jax import DVSNetConfig, checkpoints
         from dvsnet_jax.benchmarks import portability
         from dvsnet_jax.benchmarks.exported_program import read_clip
         from dvsnet_jax.media.json_lines import JsonLinesWriter
 
-        if self.seeded:
-            config = DVSNetConfig.cityscapes()
-            params = checkpoints.seeded_params(config)
-        else:
-            params, config = load_weights(self.weights, None)
+        params, config = self._network()
         rows = portability.examine(
             params,
             config,
@@ -74,3 +89,51 @@ class Portability:
                 for row in rows:
                     file.write(row.as_json())
         return 0
+
+    def _network(self) -> tuple[Params, DVSNetConfig]:
+        from dvsnet_jax import DVSNetConfig, checkpoints
+
+        if self.seeded:
+            config = DVSNetConfig.cityscapes()
+            return checkpoints.seeded_params(config), config
+        if self.weights is None and self.motion == "auto":
+            return checkpoints.load_bundled("carried")
+        return load_weights(self.weights, None)
+
+    def _compile(self, names: str, size: tuple[int, int]) -> int:
+        from dvsnet_jax.benchmarks.targets import parse_targets, prepare_for
+
+        targets = parse_targets(names)
+        prepare_for(targets)
+        earlier = None
+        if self.against:
+            from dvsnet_jax.benchmarks.compiled_table import read_rows
+
+            earlier = read_rows(Path(self.against))
+
+        import jax
+
+        from dvsnet_jax.benchmarks.compiled import compile_step
+        from dvsnet_jax.benchmarks.compiled_table import table, worse
+        from dvsnet_jax.media.json_lines import JsonLinesWriter
+
+        params, config = self._network()
+        rows = compile_step(
+            params,
+            config,
+            *size,
+            targets=targets,
+            precisions=self.precisions.split(","),  # type: ignore[arg-type]
+            streams=self.streams,
+            progress=tell,
+        )
+        print(f"jax {jax.__version__}; {size[0]}×{size[1]}, {self.streams} stream(s); what the compilers say, nothing "
+              f"was run\n\n{table(rows)}")  # fmt: skip
+        if self.json:
+            with JsonLinesWriter(self.json) as file:
+                for row in rows:
+                    file.write(row.as_json())
+        found = list(worse(rows, earlier)) if earlier else []
+        for line in found:
+            tell(line)
+        return 1 if found or any(row.refused for row in rows) else 0
