@@ -28,6 +28,15 @@ _PNG_LEVEL = 1
 class UnreadableFrame(InputError):
     """One frame of an input cannot be read; the frames around it may be fine."""
 
+    seconds: float | None = None
+    """When it would be shown, where that is known."""
+    advice = "mend or remove it, or pass --skip-unreadable to go on past it"
+    """What may be done about it."""
+
+
+class MissingFrame(UnreadableFrame):
+    """A frame that its video counts, and that never was in this file: whoever passes over it loses nothing."""
+
 
 def is_image_name(path: str | os.PathLike[str]) -> bool:
     """Whether the file is called like an image."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,9 +19,11 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.images import IMAGE_SUFFIXES, UnreadableFrame, is_image_name, read_image
+from dvsnet_jax.media.images import IMAGE_SUFFIXES, MissingFrame, UnreadableFrame, is_image_name, read_image
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
-from dvsnet_jax.media.video_reader import decode_video, is_live, probe_video
+from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading
+from dvsnet_jax.media.reading.pictures import Picture
+from dvsnet_jax.media.video_reader import decode_frames, is_live, probe_video
 
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 _AHEAD = 4  # frames decoded but not yet asked for; 6 MB each at 1024×2048
@@ -40,6 +43,8 @@ class Frame:
     image: UInt8[np.ndarray, "height width 3"] | None
     """RGB, 0..255, or None where it cannot be read."""
     error: UnreadableFrame | None = None
+    time: float | None = None
+    """When it is shown, in seconds, as its file has it; None where that is not known, as of images."""
 
 
 class Source(Protocol):
@@ -101,9 +106,10 @@ class ImageSequence:
 class Video:
     """A video file, or a stream or camera, through PyAV."""
 
-    def __init__(self, name: str, location: str) -> None:
+    def __init__(self, name: str, location: str, reading: Reading = AS_SHOWN) -> None:
         self.name = name
         self.location = location
+        self.reading = reading
         self._probed: tuple[int | None, Fraction | None] | None = None
 
     @property
@@ -124,19 +130,25 @@ class Video:
     def _probe(self) -> tuple[int | None, Fraction | None]:
         if self._probed is None:
             # A camera is not opened twice: many take seconds for it, and some refuse.
-            self._probed = (None, None) if is_live(self.location) else probe_video(self.location)
+            self._probed = (None, None) if is_live(self.location) else probe_video(self.location, self.reading)
         return self._probed
 
-    def frame(self, index: int, image: UInt8[np.ndarray, "height width 3"] | UnreadableFrame) -> Frame:
-        """What `decode_video` gives in this place, as a frame of this source."""
-        where = f"{self.location} (frame {index})"
+    def frame(
+        self, index: int, image: UInt8[np.ndarray, "height width 3"] | UnreadableFrame, time: float | None = None
+    ) -> Frame:
+        """What `decode_video` gives in this place, as a frame of this source; `time` in seconds."""
+        name, where = f"frame_{index:06d}", f"{self.location} (frame {index})"
         if isinstance(image, UnreadableFrame):
-            return Frame(index, f"frame_{index:06d}", where, None, image)
-        return Frame(index, f"frame_{index:06d}", where, image)
+            return Frame(index, name, where, None, image, image.seconds)
+        return Frame(index, name, where, image, time=time)
 
     def _frames(self) -> Iterator[Frame]:
-        for index, image in enumerate(decode_video(self.location)):
-            yield self.frame(index, image)
+        with closing(decode_frames(self.location, reading=self.reading)) as pictures:
+            for index, picture in enumerate(pictures):
+                if isinstance(picture, Picture):
+                    yield self.frame(index, picture.to_ndarray(), picture.seconds)
+                elif not isinstance(picture, MissingFrame):  # that has its number, and no more
+                    yield self.frame(index, picture)
 
 
 class Unopened:
@@ -154,8 +166,13 @@ class Unopened:
         raise self.error
 
 
-def open_source(location: str | os.PathLike[str], *, data_dir: str | os.PathLike[str] | None = None) -> Source:
-    """The source at a path, URL or device. Nothing is decoded yet.
+def open_source(
+    location: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    reading: Reading = AS_SHOWN,
+) -> Source:
+    """The source at a path, URL or device. Nothing is decoded yet. `reading` is of videos.
 
     - a folder: its images (by suffix), sorted by name, character by character as `sorted` does: number files with zeros
       in front. Folders in it are not entered.
@@ -170,7 +187,7 @@ def open_source(location: str | os.PathLike[str], *, data_dir: str | os.PathLike
     text = os.fspath(location)
     path = Path(text)
     if is_live(text):
-        return Video(_device_name(text), text)
+        return Video(_device_name(text), text, reading)
     if path.is_dir():
         paths = sorted(child for child in path.iterdir() if is_image_name(child) and child.is_file())
         if not paths:
@@ -182,11 +199,14 @@ def open_source(location: str | os.PathLike[str], *, data_dir: str | os.PathLike
         return read_image_list(path, data_dir=data_dir)
     if is_image_name(path):
         return ImageSequence(path.stem, [path])
-    return Video(path.stem, text)
+    return Video(path.stem, text, reading)
 
 
 def open_sources(
-    locations: Sequence[str | os.PathLike[str]], *, data_dir: str | os.PathLike[str] | None = None
+    locations: Sequence[str | os.PathLike[str]],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    reading: Reading = AS_SHOWN,
 ) -> list[Source]:
     """`open_source` for each, with names made unique; several single images (a shell's `*.png`) are one sequence.
 
@@ -196,7 +216,7 @@ def open_sources(
     paths = [Path(location) for location in locations]
     if len(paths) > 1 and all(is_image_name(path) and path.is_file() for path in paths):
         return [ImageSequence("images", paths)]
-    sources = [_opened(location, data_dir) for location in locations]
+    sources = [_opened(location, data_dir, reading) for location in locations]
     if errors := [source.error for source in sources if isinstance(source, Unopened)]:
         if len(errors) == len(sources) == 1:
             raise errors[0]
@@ -211,9 +231,9 @@ def open_sources(
     return sources
 
 
-def _opened(location: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None) -> Source:
+def _opened(location: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None, reading: Reading) -> Source:
     try:
-        return open_source(location, data_dir=data_dir)
+        return open_source(location, data_dir=data_dir, reading=reading)
     except InputError as error:
         return Unopened(Path(location).stem or "input", error)
 
