@@ -7,7 +7,7 @@ from typing import Any
 
 from dvsnet_jax.media.reading.packets import Packets
 
-_BACK = 1  # seconds: less is disorder, more a recording that begins anew
+_BACK = 4  # frame times: less is disorder, more a recording that begins anew
 _AHEAD = 10  # seconds: more is one too, where files are joined as they are
 _MOST_EMPTY = 1000  # in a row
 
@@ -31,11 +31,11 @@ def continuous(items: Iterator[tuple[int | None, Any]], packets: Packets) -> Ite
             continue
         time += ahead
         if last is not None:
-            later = (time - last) * packets.unit
-            if later < -_BACK or (packets.joined and later > _AHEAD):
+            later = time - last
+            if later < -_BACK * step or (packets.joined and later * packets.unit > _AHEAD):
                 ahead += last + step - time
                 time = last + step
-            elif packets.counts_empty and 1 < time - last <= _MOST_EMPTY:
+            elif packets.counts_empty and 1 < later <= _MOST_EMPTY:
                 yield from ((empty, Missing(EMPTY)) for empty in range(last + 1, time))
         last = time
         yield time, item

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Generator, Iterator
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import av
@@ -11,7 +12,7 @@ import av.filter
 import numpy as np
 
 _CLEARLY = 1.2  # how much more unlike fields must be that are said to follow each other, to say otherwise
-_KEPT = ("time_base", "pts", "colorspace", "color_range", "color_trc", "color_primaries")
+_KEPT = ("pts", "colorspace", "color_range", "color_trc", "color_primaries")
 
 
 class Progressive(NamedTuple):
@@ -86,7 +87,10 @@ class _Fields:
         self._kind = _kind(frame)
         self._graph = av.filter.Graph()
         source = self._graph.add_buffer(
-            width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
+            width=frame.width,
+            height=frame.height,
+            format=frame.format.name,
+            time_base=frame.time_base or Fraction(1, 90000),
         )
         bwdif = self._graph.add("bwdif", f"mode=send_frame:deint=interlaced:parity={order}")
         sink = self._graph.add("buffersink")

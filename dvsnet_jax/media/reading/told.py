@@ -39,8 +39,8 @@ class Told:
     def _tell_beginning(self, frame: Any) -> None:
         if self._before:
             self._tell(
-                f"begins between two key frames, so its first {self._before} frames cannot be decoded; numbers count "
-                "them all the same"
+                f"begins between two key frames: at its beginning {_frames(self._before)} cannot be decoded; numbers "
+                "count them all the same"
             )
         pixel = self._stream.sample_aspect_ratio
         if pixel and pixel != 1:
@@ -58,15 +58,19 @@ class Told:
     def end(self, packets: Packets) -> None:
         """Tells what is known only then."""
         if self._empty:
-            self._tell(f"has {self._empty} empty frames, dropped by what recorded it; numbers count them all the same")
+            self._tell(f"has {_frames(self._empty)} without content, dropped by what recorded it; numbers count them")
         if packets.marked and not is_live(self._location):
             self._tell(
-                f"has {packets.marked} frames that it marks as damaged, as where data is missing or recordings are "
-                "joined; they are taken where they can be decoded"
+                f"marks {_frames(packets.marked)} as damaged, as where data is missing or recordings are joined; taken "
+                "is what can be decoded"
             )
 
     def _tell(self, note: str) -> None:
         tell(self._location, note)
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def _even(width: Any) -> int:
