@@ -142,7 +142,7 @@ def list_labelled(
         if (Path(root) / source / split).is_dir():
             frames |= {frame.name: frame for frame in list_frames(root, split, frames=source)}
     ending = f"_{labels}_labelIds.png"
-    names = sorted(path.name.removesuffix(ending) for path in folder.glob(f"*/*{ending}"))
+    names = sorted(path.name.removesuffix(ending) for path in folder.glob(f"*/[!.]*{ending}"))
     names = [name for name in names if cities is None or name.split("_")[0] in cities]
     if not names:
         raise InputError(f"{folder}: has no label file *{ending} of these cities; check the root, split and cities")

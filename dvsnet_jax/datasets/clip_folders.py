@@ -21,6 +21,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import is_image_name
 from dvsnet_jax.media.motion.attached import Kind, with_motion
 from dvsnet_jax.media.motion.field import Motion
+from dvsnet_jax.media.reading.names import in_order, is_hidden
 from dvsnet_jax.media.sources import open_source
 from dvsnet_jax.media.video_reader import VIDEO_SUFFIXES
 
@@ -77,7 +78,7 @@ def folder_clips(
     """
     root = folder_of(Path(clips), "a folder of clips")
     truth = folder_of(Path(labels), "a folder of label PNGs") if labels is not None else None
-    entries = sorted(root.iterdir())
+    entries = in_order(entry for entry in root.iterdir() if not is_hidden(entry))
     if any(is_image_name(entry) for entry in entries):
         return [FolderClip(root.resolve().name, root, truth, num_classes)]
     found: dict[str, Path] = {}

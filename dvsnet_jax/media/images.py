@@ -14,6 +14,7 @@ from PIL import Image
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.reading.names import is_hidden
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".pnm", ".tif", ".tiff", ".webp", ".avif", ".jp2"}
@@ -39,8 +40,8 @@ class MissingFrame(UnreadableFrame):
 
 
 def is_image_name(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is called like an image."""
-    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+    """Whether the file is called like an image; one with a dot in front is not, as what a Mac leaves beside each."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES and not is_hidden(Path(path))
 
 
 def read_image(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width 3"]:

@@ -68,6 +68,7 @@ class NumberedVideo:
         self._path = path
         self._numbers = np.zeros(0, np.int64)  # of the frames that can be read
         self._times = np.zeros(0, np.int64)  # when they are shown
+        self._fields: str | None = None  # in which order they were taken, of interlaced frames
         self._keys = np.zeros(0, np.int64)  # numbers of those that the decoder can begin at
 
     @property
@@ -84,6 +85,8 @@ class NumberedVideo:
                 unreadable[number] = frame
                 continue
             numbers.append(number)
+            if isinstance(frame, Picture):
+                self._fields = self._fields or frame.fields
             times.append(-1 if frame.pts is None else frame.pts)
             if frame.key_frame:
                 keys.append(number)
@@ -124,10 +127,12 @@ class NumberedVideo:
         """Frames with their numbers, from the first of the key frames on that comes after a seek to `time`; `keys` are
         the times of those that will do. None where the seek landed behind them all."""
         begun = False
-        for frame in decode_from(self._path, time):
+        for count, frame in enumerate(
+            decode_from(self._path, time, **({"fields": self._fields} if self._fields else {}))
+        ):
             if frame.pts is None:
                 continue
-            begun = begun or frame.pts in keys
+            begun = begun or (frame.pts in keys and not (frame.fields and count == 0))
             if not begun and frame.pts > keys[-1]:
                 return
             place = int(np.searchsorted(self._times, frame.pts))

@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import IMAGE_SUFFIXES, MissingFrame, UnreadableFrame, is_image_name, read_image
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
+from dvsnet_jax.media.reading.names import columns, forms, in_order, list_lines
 from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading
 from dvsnet_jax.media.reading.pictures import Picture
 from dvsnet_jax.media.video_reader import decode_frames, is_live, probe_video
@@ -174,8 +175,8 @@ def open_source(
 ) -> Source:
     """The source at a path, URL or device. Nothing is decoded yet. `reading` is of videos.
 
-    - a folder: its images (by suffix), sorted by name, character by character as `sorted` does: number files with zeros
-      in front. Folders in it are not entered.
+    - a folder: its images (by suffix), sorted by name, numbers in it as numbers. Folders in it are not entered, and
+      names with a dot in front are passed over.
     - `.txt`, `.lst`, `.list`: a list in the original's format; see `read_image_list`.
     - an image: a sequence of one.
     - `scheme://…`: a stream, such as `rtsp://…`; `/dev/video0` or `FORMAT:DEVICE` (`avfoundation:0`): a camera, where
@@ -189,7 +190,7 @@ def open_source(
     if is_live(text):
         return Video(_device_name(text), text, reading)
     if path.is_dir():
-        paths = sorted(child for child in path.iterdir() if is_image_name(child) and child.is_file())
+        paths = in_order(child for child in path.iterdir() if is_image_name(child) and child.is_file())
         if not paths:
             raise InputError(f"{text}: no images in this folder; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
         return ImageSequence(path.resolve().name or "images", paths)
@@ -197,7 +198,7 @@ def open_source(
         raise InputError(f"{text}: no such file or folder; check the path")
     if path.suffix.lower() in LIST_SUFFIXES:
         return read_image_list(path, data_dir=data_dir)
-    if is_image_name(path):
+    if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSequence(path.stem, [path])
     return Video(path.stem, text, reading)
 
@@ -242,8 +243,9 @@ def read_image_list(path: str | os.PathLike[str], *, data_dir: str | os.PathLike
     """An image list in the original's format: one path a line, below `data_dir` (default: the list's own folder).
 
     A path may begin with a slash, as lists for plain concatenation do, or be absolute. Where a line has several
-    columns (image, label) and is no file as a whole, its first column counts. Blank lines are passed over; line ends
-    may be Windows', and the last one may be missing.
+    columns (image, label) and is no file as a whole, its first column counts; spaces, tabs, commas or semicolons part
+    them. Blank lines are passed over. Line ends, backslashes and UTF-16 may be Windows', and the last line end may be
+    missing.
 
     Raises `InputError` for a list that is missing, empty, or no text. Missing images are found on reading.
     """
@@ -252,7 +254,7 @@ def read_image_list(path: str | os.PathLike[str], *, data_dir: str | os.PathLike
     if not root.is_dir():
         raise InputError(f"{root}: no such folder for the images of {path}; correct --data-dir")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = list_lines(path)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file; expected a list with one image path a line") from error
     except OSError as error:
@@ -271,7 +273,7 @@ def read_image_list(path: str | os.PathLike[str], *, data_dir: str | os.PathLike
 
 
 def _listed_image(root: Path, line: str) -> Path:
-    for text in (line, line.split()[0]):
+    for text in (form for column in columns(line) for form in forms(column)):
         below = root / text.lstrip("/\\")
         if below.is_file():
             return below

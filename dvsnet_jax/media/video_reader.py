@@ -87,32 +87,33 @@ def decode_frames(
             decoder.thread_type = "SLICE"  # whole frames in threads would lose vectors at random
         packets, told = Packets(container, stream), Told(location, stream)
         items = continuous(_in_order(_decoded(packets, decoder, live)), packets)
-        for index, (time, frame, made) in enumerate(deinterlaced(items)):
+        for index, (time, frame, fields) in enumerate(deinterlaced(items)):
             seconds = None if time is None else float(time * stream.time_base)
             if isinstance(frame, str):
                 told.missing(frame)
                 yield _error(frame, f"{location}: {frame.format(frame=f'frame {index}')}", seconds)
             else:
-                told.frame(frame, made)
-                yield Picture(frame, seconds, _turn(frame, reading), made)
+                told.frame(frame, fields is not None)
+                yield Picture(frame, seconds, _turn(frame, reading), fields)
         told.end(packets)
         problem = None if live else packets.shortage()
         if problem:
             yield UnreadableFrame(f"{location}: {problem}")
 
 
-def decode_from(path: str, time: int, reading: Reading = AS_SHOWN) -> Iterator[Picture]:
+def decode_from(path: str, time: int, *, fields: str | None = None) -> Iterator[Picture]:
     """A file's frames from somewhere before `time` on (a presentation time, in the stream's unit); damaged ones are
-    left out. The first ones may lean on frames before them: trust none before the first that is a key frame."""
-    with opened(path, reading) as (container, stream):
+    left out. The first ones may lean on frames before them: trust none before the first that is a key frame. Of
+    interlaced ones, whose `fields` come in that order, nor the very first: it is made without the one before it."""
+    with opened(path) as (container, stream):
         try:
             container.seek(time, stream=stream)
         except av.error.FFmpegError:  # this kind of file has no way to; whoever asks goes through it from its beginning
             return
         packets = Packets(container, stream)
-        for _, frame, made in deinterlaced(_decoded(packets, stream.codec_context, live=False)):
+        for _, frame, order in deinterlaced(_decoded(packets, stream.codec_context, live=False), fields):
             if not isinstance(frame, str):
-                yield Picture(frame, None, _turn(frame, reading), made)
+                yield Picture(frame, None, _turn(frame, AS_SHOWN), order)
 
 
 def _turn(frame: Any, reading: Reading) -> Turn:

@@ -37,7 +37,7 @@ def inspect(path: str, reading: Reading = AS_SHOWN) -> Inspection:
                 continue
             if isinstance(frame, UnreadableFrame):
                 return Inspection(False, "the file is damaged near its beginning")
-            if frame.interlaced:
+            if frame.fields:
                 return Inspection(False, "the file is coded in fields")
             predicted += index > 0 and vectors_of(frame) is not None
     if not predicted:

@@ -33,7 +33,7 @@ class Vectors(NamedTuple):
 def vectors_of(picture: Picture) -> Vectors | None:
     """What came with a decoded frame, turned as it is shown; None for an intra frame, for one that was coded in fields,
     and from a decoder that gives no vectors."""
-    found = None if picture.interlaced else picture.stored.side_data.get("MOTION_VECTORS")
+    found = None if picture.fields else picture.stored.side_data.get("MOTION_VECTORS")
     if found is None:
         return None
     table = found.to_ndarray()

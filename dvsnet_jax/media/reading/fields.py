@@ -21,12 +21,13 @@ class Progressive(NamedTuple):
     time: Any
     frame: Any
     """A PyAV frame, or what came in its place."""
-    made: bool = False
-    """Whether it was interlaced."""
+    fields: str | None = None
+    """Which of the fields that it is made of is the first one: `tff`, the upper rows, `bff`, or `auto`, as the file
+    marks it; None where it was not interlaced."""
 
 
-def deinterlaced(items: Iterator[tuple[Any, Any]]) -> Generator[Progressive]:
-    """For each `(time, frame)` one, in the same order.
+def deinterlaced(items: Iterator[tuple[Any, Any]], order: str | None = None) -> Generator[Progressive]:
+    """For each `(time, frame)` one, in the same order; `order` is that of the fields where it is known.
 
     Frames that are marked as interlaced go through FFmpeg's bwdif, which looks at the frames around each; the moment is
     that of the rows that were taken first. Others are as they were. What is no frame (an error) keeps its place. From
@@ -39,18 +40,18 @@ def deinterlaced(items: Iterator[tuple[Any, Any]]) -> Generator[Progressive]:
         waiting.append((time, item))
         if isinstance(item, av.VideoFrame):
             if fields is not None and not fields.takes(item):
-                yield from _matched(waiting, fields.rest())
+                yield from _matched(waiting, fields, fields.rest())
                 fields = None
             if fields is not None:
-                yield from _matched(waiting, fields.step(item))
+                yield from _matched(waiting, fields, fields.step(item))
             elif first is not None:
-                fields = _Fields(first, _order(first, item) if _alike(first, item) else "auto")
-                yield from _matched(waiting, fields.step(first))
+                fields = _Fields(first, order or _order(first, item))
+                yield from _matched(waiting, fields, fields.step(first))
                 if fields.takes(item):
-                    yield from _matched(waiting, fields.step(item))
+                    yield from _matched(waiting, fields, fields.step(item))
                     first = None
                 else:
-                    yield from _matched(waiting, fields.rest())
+                    yield from _matched(waiting, fields, fields.rest())
                     fields, first = None, item if item.interlaced_frame else None
             elif item.interlaced_frame:
                 first = item
@@ -58,15 +59,15 @@ def deinterlaced(items: Iterator[tuple[Any, Any]]) -> Generator[Progressive]:
             while waiting:
                 yield Progressive(*waiting.popleft())
     if first is not None:
-        fields = _Fields(first, "auto")
-        yield from _matched(waiting, fields.step(first))
+        fields = _Fields(first, order or "auto")
+        yield from _matched(waiting, fields, fields.step(first))
     if fields is not None:
-        yield from _matched(waiting, fields.rest())
+        yield from _matched(waiting, fields, fields.rest())
     while waiting:
         yield Progressive(*waiting.popleft())
 
 
-def _matched(waiting: deque[tuple[Any, Any]], frames: list[Any]) -> Iterator[Progressive]:
+def _matched(waiting: deque[tuple[Any, Any]], fields: _Fields, frames: list[Any]) -> Iterator[Progressive]:
     """Each frame that came out of the filter with the time of the one that went in, and errors between them."""
     for frame in frames:
         while not isinstance(waiting[0][1], av.VideoFrame):
@@ -75,7 +76,7 @@ def _matched(waiting: deque[tuple[Any, Any]], frames: list[Any]) -> Iterator[Pro
         if stored.interlaced_frame:
             for name in _KEPT:
                 setattr(frame, name, getattr(stored, name))
-            yield Progressive(time, frame, True)
+            yield Progressive(time, frame, fields.order)
         else:
             yield Progressive(time, stored)
 
@@ -84,7 +85,7 @@ class _Fields:
     """The filter, for frames of one size and format."""
 
     def __init__(self, frame: Any, order: str) -> None:
-        self._kind = _kind(frame)
+        self._kind, self.order = _kind(frame), order
         self._graph = av.filter.Graph()
         source = self._graph.add_buffer(
             width=frame.width,
@@ -124,13 +125,11 @@ def _kind(frame: Any) -> tuple[int, int, str]:
     return frame.width, frame.height, frame.format.name
 
 
-def _alike(one: Any, other: Any) -> bool:
-    return _kind(one) == _kind(other)
-
-
 def _order(one: Any, next_one: Any) -> str:
     """Which rows come first, `tff` (the upper ones), `bff`, or `auto`, as they are marked. Encoders often mark them
     wrongly; but what comes second in a frame is more like what comes first in the next one than the other way round."""
+    if _kind(one) != _kind(next_one):
+        return "auto"
     here, there = (frame.to_ndarray(format="gray").astype(np.float32) for frame in (one, next_one))
     rows = 2 * (len(here) // 2 - 1)
     upper, lower = here[:rows:2], here[1 : rows + 1 : 2]

@@ -23,8 +23,8 @@ class Picture:
     begin anew, follow each other."""
     turn: Turn = UPRIGHT
     """From how it is stored to how it is shown."""
-    interlaced: bool = False
-    """It was coded in fields, and is made of them."""
+    fields: str | None = None
+    """In which order the fields were taken that it is made of (`reading.fields`); None where it is not interlaced."""
 
     @property
     def pts(self) -> int | None:
