@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from dvsnet_jax.media.images import MissingFrame, UnreadableFrame
 from dvsnet_jax.media.reading.continuity import BEFORE_KEY, Missing, continuous
 from dvsnet_jax.media.reading.fields import deinterlaced
-from dvsnet_jax.media.reading.opened import AS_SHOWN, SILENT, Reading, is_silence, opened, reason
+from dvsnet_jax.media.reading.opened import AS_SHOWN, SILENT, TIMEOUT, Reading, is_silence, opened, reason
 from dvsnet_jax.media.reading.opened import is_live as is_live
 from dvsnet_jax.media.reading.packets import Packets
 from dvsnet_jax.media.reading.pictures import Picture
@@ -85,7 +85,7 @@ def decode_frames(
             decoder.copy_opaque = True
             decoder.options = {"flags2": "+export_mvs"}  # after the first decode it would have no effect
             decoder.thread_type = "SLICE"  # whole frames in threads would lose vectors at random
-        packets, told = Packets(container, stream), Told(location, stream)
+        packets, told = Packets(container, stream, TIMEOUT if live else None), Told(location, stream)
         items = continuous(_in_order(_decoded(packets, decoder, live)), packets)
         for index, (time, frame, fields) in enumerate(deinterlaced(items)):
             seconds = None if time is None else float(time * stream.time_base)

@@ -50,7 +50,9 @@ def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, An
             "with 'pip install --no-binary av av', or stream the camera to a URL"
         )
     # Over UDP, which FFmpeg would ask for first, firewalls let a camera promise packets that never come.
-    options = {"rtsp_flags": "prefer_tcp"} if location.lower().startswith(("rtsp:", "rtsps:")) else {}
+    options = (
+        {"rtsp_flags": "prefer_tcp", "fpsprobesize": "0"} if location.lower().startswith(("rtsp:", "rtsps:")) else {}
+    )
     try:
         container = av.open(
             device[1] if device else location,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -14,8 +15,9 @@ _SLACK = Fraction(1, 4)  # seconds by which a whole file may fall short of its h
 class Packets:
     """The packets of one stream, counted; the error that ends them, if one does, comes as the last."""
 
-    def __init__(self, container: Any, stream: Any) -> None:
-        self._container, self._stream = container, stream
+    def __init__(self, container: Any, stream: Any, patience: float | None = None) -> None:
+        """`patience`: seconds after which a live stream that sends nothing has ended, as the container was told too."""
+        self._container, self._stream, self._patience = container, stream, patience
         # What an edit list leaves out is not in the index, and neither are the empty chunks of an AVI.
         self._indexed = len(getattr(stream, "index_entries", ()))
         self.count = 0
@@ -26,7 +28,9 @@ class Packets:
     def __iter__(self) -> Iterator[Any]:
         try:
             # All streams are read: sound may outlast the pictures, and the header's duration is that of both.
+            asked = time.monotonic()
             for packet in self._container.demux():
+                waited = time.monotonic() - asked
                 if packet.pts is not None and packet.time_base is not None:
                     self._end = max(self._end, (packet.pts + (packet.duration or 0)) * packet.time_base)
                 if packet.stream is self._stream and packet.size:
@@ -34,6 +38,10 @@ class Packets:
                     self.count += 1
                     self.marked += packet.is_corrupt and self.marks_wrongly
                     yield packet
+                if self._patience is not None and waited > 0.9 * self._patience:
+                    # FFmpeg gives what it still held when the time was over, and would wait as long once more.
+                    raise av.error.ExitError(0, "sent nothing")
+                asked = time.monotonic()
         except av.error.FFmpegError as error:
             yield error
 
