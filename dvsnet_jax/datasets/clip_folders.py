@@ -22,6 +22,7 @@ from dvsnet_jax.media.images import is_image_name
 from dvsnet_jax.media.motion.attached import Kind, with_motion
 from dvsnet_jax.media.motion.field import Motion
 from dvsnet_jax.media.reading.names import in_order, is_hidden
+from dvsnet_jax.media.reading.opened import Reading
 from dvsnet_jax.media.sources import open_source
 from dvsnet_jax.media.video_reader import VIDEO_SUFFIXES
 
@@ -56,7 +57,9 @@ class FolderClip:
     def _read(self, kind: Kind | None) -> Iterator[tuple[LabelledImage, Motion | None]]:
         maps = {path.stem: path for path in sorted(self.labels.iterdir()) if is_image_name(path)} if self.labels else {}
         ids = tuple(range(self.num_classes))
-        with closing(with_motion(open_source(self.frames), kind)) as frames:  # type: ignore[type-var]
+        # Labels are of pictures as they are stored, and of videos as they are shown.
+        reading = Reading(rotate=not (self.labels and self.frames.is_dir()))
+        with closing(with_motion(open_source(self.frames, reading=reading), kind)) as frames:  # type: ignore[type-var]
             for frame, motion in frames:
                 if frame.image is None:
                     raise InputError(str(frame.error)) from frame.error

@@ -143,7 +143,8 @@ class Delivery:
         files = {"images": self._encoders.submit(self._output.write_images, frame.name, labels)}
         if self._output.films:
             picture = self._encoders.submit(self._picture, frame, labels, segmented)
-            files["overlay"] = self._film.submit(lambda: self._output.film(picture.result(), frame.time))
+            when = () if frame.time is None else (frame.time,)
+            files["overlay"] = self._film.submit(lambda: self._output.film(picture.result(), *when))
         record = _record(frame, result, self._summary.motion, known)
         if (plan := self._summary.motion) and not self._told:
             record["motion_source"], self._told = plan._asdict(), True

@@ -58,7 +58,7 @@ class NumberedImages:
         return len(self._files.paths), unreadable
 
     def read(self, number: int) -> dict[int, Image]:
-        return {number: read_image(self._files.paths[number])}
+        return {number: read_image(self._files.paths[number], upright=self._files.upright)}
 
 
 class NumberedVideo:

@@ -75,9 +75,13 @@ class ImageSequence:
 
     frame_rate = None
 
-    def __init__(self, name: str, paths: Sequence[Path], places: Sequence[str] | None = None) -> None:
-        """`places` tells for each path where it came from ("line 3 of val.txt"), for messages about missing files."""
+    def __init__(
+        self, name: str, paths: Sequence[Path], places: Sequence[str] | None = None, *, upright: bool = True
+    ) -> None:
+        """`places` tells for each path where it came from ("line 3 of val.txt"), for messages about missing files;
+        `upright` whether an EXIF orientation is applied."""
         self.name = name
+        self.upright = upright
         self.paths = list(paths)
         self._places = places or [""] * len(self.paths)
         stems = [path.stem for path in self.paths]
@@ -98,7 +102,7 @@ class ImageSequence:
     def _read(self, index: int) -> Frame:
         path, name = self.paths[index], self._names[index]
         try:
-            return Frame(index, name, str(path), read_image(path))
+            return Frame(index, name, str(path), read_image(path, upright=self.upright))
         except UnreadableFrame as error:
             place = self._places[index]
             return Frame(index, name, str(path), None, UnreadableFrame(f"{error}, {place}") if place else error)
@@ -173,7 +177,8 @@ def open_source(
     data_dir: str | os.PathLike[str] | None = None,
     reading: Reading = AS_SHOWN,
 ) -> Source:
-    """The source at a path, URL or device. Nothing is decoded yet. `reading` is of videos.
+    """The source at a path, URL or device. Nothing is decoded yet. `reading` says how
+    videos are read, and whether images are turned.
 
     - a folder: its images (by suffix), sorted by name, numbers in it as numbers. Folders in it are not entered, and
       names with a dot in front are passed over.
@@ -193,13 +198,13 @@ def open_source(
         paths = in_order(child for child in path.iterdir() if is_image_name(child) and child.is_file())
         if not paths:
             raise InputError(f"{text}: no images in this folder; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
-        return ImageSequence(path.resolve().name or "images", paths)
+        return ImageSequence(path.resolve().name or "images", paths, upright=reading.rotate)
     if not path.exists():
         raise InputError(f"{text}: no such file or folder; check the path")
     if path.suffix.lower() in LIST_SUFFIXES:
-        return read_image_list(path, data_dir=data_dir)
+        return read_image_list(path, data_dir=data_dir, upright=reading.rotate)
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return ImageSequence(path.stem, [path])
+        return ImageSequence(path.stem, [path], upright=reading.rotate)
     return Video(path.stem, text, reading)
 
 
@@ -216,7 +221,7 @@ def open_sources(
     """
     paths = [Path(location) for location in locations]
     if len(paths) > 1 and all(is_image_name(path) and path.is_file() for path in paths):
-        return [ImageSequence("images", paths)]
+        return [ImageSequence("images", paths, upright=reading.rotate)]
     sources = [_opened(location, data_dir, reading) for location in locations]
     if errors := [source.error for source in sources if isinstance(source, Unopened)]:
         if len(errors) == len(sources) == 1:
@@ -239,7 +244,9 @@ def _opened(location: str | os.PathLike[str], data_dir: str | os.PathLike[str] |
         return Unopened(Path(location).stem or "input", error)
 
 
-def read_image_list(path: str | os.PathLike[str], *, data_dir: str | os.PathLike[str] | None = None) -> ImageSequence:
+def read_image_list(
+    path: str | os.PathLike[str], *, data_dir: str | os.PathLike[str] | None = None, upright: bool = True
+) -> ImageSequence:
     """An image list in the original's format: one path a line, below `data_dir` (default: the list's own folder).
 
     A path may begin with a slash, as lists for plain concatenation do, or be absolute. Where a line has several
@@ -269,7 +276,7 @@ def read_image_list(path: str | os.PathLike[str], *, data_dir: str | os.PathLike
     if not found:
         raise InputError(f"{path}: the list is empty; expected one image path a line")
     images, places = zip(*found, strict=True)
-    return ImageSequence(path.stem, images, places)
+    return ImageSequence(path.stem, images, places, upright=upright)
 
 
 def _listed_image(root: Path, line: str) -> Path:

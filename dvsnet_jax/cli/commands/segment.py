@@ -105,7 +105,7 @@ class Segment:
     skip_unreadable: bool = False
     """Pass over frames that cannot be read or change size, and report them; else the first of them ends the run."""
     no_rotate: bool = False
-    """Take videos as they are stored, and not turned and mirrored as they are to be shown."""
+    """Take videos and images as they are stored, not turned and mirrored as they are to be shown."""
     stream: OptionalPlace = None
     """Which video stream of a file that has several, from 0; the largest if not given."""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)

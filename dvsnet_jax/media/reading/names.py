@@ -30,7 +30,8 @@ def list_lines(path: Path) -> list[str]:
     """The lines of a list in UTF-8, or in UTF-16 with its mark, as Windows has it. Raises UnicodeDecodeError and
     OSError."""
     content = path.read_bytes()
-    sixteen = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    # The mark alone is no proof: other files begin with these two bytes too.
+    sixteen = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b".\0" in content[1:] + b"\0"
     return content.decode("utf-16" if sixteen else "utf-8-sig").splitlines()
 
 

@@ -26,7 +26,7 @@ class Reading:
     """How a video is read, where there are several ways."""
 
     rotate: bool = True
-    """Turned and mirrored as the file says it is to be shown; else as it is stored."""
+    """Turned and mirrored as the file says it is to be shown; else as it is stored. Of images too."""
     stream: int | None = None
     """Which of its video streams, from 0; the largest if not given."""
 
