@@ -130,7 +130,8 @@ def _error(frame: str, message: str, seconds: float | None) -> UnreadableFrame:
 
 def _decoded(packets: Packets, decoder: Any, live: bool) -> Iterator[_Timed]:
     """`(presentation time, frame)`, or with what is wrong with the frame (a format string) in its place."""
-    ended, last = None, None
+    ended: str | None = None
+    last: int | None = None
     beginning: _Beginning | None = None if live else _Beginning()
     for packet in packets:
         if isinstance(packet, av.error.FFmpegError):

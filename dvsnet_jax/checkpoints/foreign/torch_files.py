@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import types
 import warnings
@@ -71,7 +70,7 @@ def _plain_values() -> list[Any]:
     and a bag of values."""
     dtypes = {type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"}
     scalars = [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    return [*scalars, np.dtype, *dtypes, argparse.Namespace]
+    return [*scalars, np.dtype, *dtypes, (types.SimpleNamespace, "argparse.Namespace")]
 
 
 def _scalar(dtype: np.dtype, content: bytes) -> Any:

@@ -101,7 +101,7 @@ def _hint(path: str) -> str:
 
 def _lacks_index(path: str) -> bool:
     """Whether a file consists of MP4's boxes and has no index among them."""
-    kinds = []
+    kinds: list[bytes] = []
     with suppress(OSError), Path(path).open("rb") as file:
         while len(header := file.read(8)) == 8 and header[4:] in _MP4_BOXES and len(kinds) < 100:
             kinds.append(header[4:])

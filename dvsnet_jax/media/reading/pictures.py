@@ -29,7 +29,7 @@ class Picture:
     @property
     def pts(self) -> int | None:
         """When it is shown, in the unit of its stream."""
-        return self.stored.pts  # type: ignore[no-any-return]
+        return self.stored.pts
 
     @property
     def key_frame(self) -> bool:
