@@ -1,4 +1,4 @@
-"""The one exception for what the person at the terminal can mend, the one warning, and several failures as one."""
+"""The one exception for what the person at the terminal can mend, the warnings, and several failures as one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ class InputError(ValueError):
     """
 
 
-class DamagedInput(UserWarning):
+class InputNotice(UserWarning):
+    """Something is to be said of what was given, and all of it is used: a line for the person at the terminal."""
+
+
+class DamagedInput(InputNotice):
     """Part of what was given cannot be used, and the rest is: which part, and what becomes of it."""
 
 

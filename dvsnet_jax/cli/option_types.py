@@ -84,6 +84,7 @@ def _text(value: Any) -> str:
 _WHOLE = _Kind("COUNT", int, "a whole number")
 _ANY = _Kind("NUMBER", float, "a number")
 _COUNT = _Kind("COUNT", int, "a whole number of 1 or more", lambda value: value >= 1)
+_PLACE = _Kind("NUMBER", int, "a whole number of 0 or more", lambda value: value >= 0)
 _POSITIVE = _Kind("NUMBER", float, "a finite number above 0", lambda value: 0 < value < math.inf)
 _AMOUNT = _Kind("NUMBER", float, "a finite number of 0 or more", lambda value: 0 <= value < math.inf)
 _SHARE = _Kind("SHARE", float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
@@ -112,6 +113,7 @@ Specs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, option("DATA")]
 OptionalPath = Annotated[str | None, option("PATH")]
 OptionalNumber = Annotated[float | None, _one(_ANY), option("NUMBER")]
 OptionalCount = Annotated[int | None, _one(_WHOLE), option("COUNT")]
+OptionalPlace = Annotated[int | None, _one(_PLACE), option("NUMBER")]
 OptionalSteps = Annotated[int | None, _one(_COUNT), option("STEPS")]
 OptionalPositive = Annotated[float | None, _one(_POSITIVE), option("NUMBER")]
 OptionalShare = Annotated[float | None, _one(_SHARE), option("SHARE")]

@@ -16,7 +16,7 @@ import tyro
 from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.freed_memory import keep_freed_memory
 from dvsnet_jax.cli.run_options import stop_others
-from dvsnet_jax.errors import DamagedInput
+from dvsnet_jax.errors import InputNotice
 
 
 class Family(NamedTuple):
@@ -79,11 +79,11 @@ def _print(name: str, error: BaseException) -> None:
 
 @contextmanager
 def _short_warnings(name: str) -> Iterator[None]:
-    """Damaged input is told in one line, without the place in the code that found it."""
+    """What is to be said of the input is told in one line, without the place in the code that found it."""
     usual = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
-        if issubclass(category, DamagedInput):
+        if issubclass(category, InputNotice):
             print(f"{name}: {message}", file=sys.stderr, flush=True)
         else:
             usual(message, category, *rest, **more)

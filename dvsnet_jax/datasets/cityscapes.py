@@ -35,6 +35,7 @@ TRAIN_IDS = tuple(_LABEL_IDS.index(label) if label in _LABEL_IDS else VOID for l
 
 SNIPPET_LENGTH, LABELLED_FRAME = 30, 19
 """Frames of a snippet, and which of them (from 0) has fine labels."""
+_LABEL_IDS_FILE, _TRAIN_IDS_FILE = "labelIds", "labelTrainIds"
 _NAME = re.compile(r"(?P<city>[a-z-]+)_(?P<sequence>\d{6})_(?P<number>\d{6})_leftImg8bit\.(?:png|jpg|jpeg)")
 
 
@@ -117,12 +118,24 @@ def label_path(root: str | os.PathLike[str], frame: CityscapesFrame, labels: Lab
     return Path(root) / labels / frame.split / frame.city / f"{frame.name}_{labels}_labelIds.png"
 
 
+def file_of(root: str | os.PathLike[str], frame: CityscapesFrame, labels: Labels = "gtFine") -> LabelledFile:
+    """A frame with its labels, whether they are there or not: the labelIds, or the labelTrainIds that were made of them
+    where those alone are there."""
+    path, ids = label_path(root, frame, labels), TRAIN_IDS
+    made = path.with_name(path.name.replace(_LABEL_IDS_FILE, _TRAIN_IDS_FILE))
+    if not path.is_file() and made.is_file():
+        path, ids = made, tuple(range(len(CLASSES)))
+    return LabelledFile(frame.name, frame.path, path, ids)
+
+
 def labelled_file(root: str | os.PathLike[str], frame: CityscapesFrame, labels: Labels = "gtFine") -> LabelledFile:
     """A frame with its labels; raises `InputError` where they are missing."""
-    path = label_path(root, frame, labels)
-    if not path.is_file():
-        raise InputError(f"{path}: is missing, expected the labels of {frame.path.name}; not all frames have any")
-    return LabelledFile(frame.name, frame.path, path, TRAIN_IDS)
+    file = file_of(root, frame, labels)
+    if not file.labels.is_file():
+        raise InputError(
+            f"{file.labels}: is missing, expected the labels of {frame.path.name}; not all frames have any"
+        )
+    return file
 
 
 def list_labelled(
@@ -141,8 +154,9 @@ def list_labelled(
     for source in ("leftImg8bit_sequence", "leftImg8bit"):
         if (Path(root) / source / split).is_dir():
             frames |= {frame.name: frame for frame in list_frames(root, split, frames=source)}
-    ending = f"_{labels}_labelIds.png"
-    names = sorted(path.name.removesuffix(ending) for path in folder.glob(f"*/*{ending}"))
+    ending, made = (f"_{labels}_{kind}.png" for kind in (_LABEL_IDS_FILE, _TRAIN_IDS_FILE))
+    found = (path.name for kind in (ending, made) for path in folder.glob(f"*/[!.]*{kind}"))
+    names = sorted({name.removesuffix(ending).removesuffix(made) for name in found})
     names = [name for name in names if cities is None or name.split("_")[0] in cities]
     if not names:
         raise InputError(f"{folder}: has no label file *{ending} of these cities; check the root, split and cities")

@@ -32,6 +32,7 @@ from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledImage, check_files, folder_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import is_image_name, resize_image, resize_labels
+from dvsnet_jax.media.reading.names import in_order
 
 _LAST = {
     "train": {
@@ -102,7 +103,7 @@ def list_labelled(
         Path(root) / split, "the packed Cityscapes photos: train, trainannot, val or valannot in one root"
     )
     found = []
-    for path in sorted(path for path in folder.iterdir() if is_image_name(path)):
+    for path in in_order(path for path in folder.iterdir() if is_image_name(path)):
         city = _city(path, split)
         if cities is None or city in cities:
             labels = Path(root) / f"{split}annot" / f"{path.stem}.png"

@@ -21,6 +21,8 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import is_image_name
 from dvsnet_jax.media.motion.attached import Kind, with_motion
 from dvsnet_jax.media.motion.field import Motion
+from dvsnet_jax.media.reading.names import in_order, is_hidden
+from dvsnet_jax.media.reading.opened import Reading
 from dvsnet_jax.media.sources import open_source
 from dvsnet_jax.media.video_reader import VIDEO_SUFFIXES
 
@@ -55,7 +57,9 @@ class FolderClip:
     def _read(self, kind: Kind | None) -> Iterator[tuple[LabelledImage, Motion | None]]:
         maps = {path.stem: path for path in sorted(self.labels.iterdir()) if is_image_name(path)} if self.labels else {}
         ids = tuple(range(self.num_classes))
-        with closing(with_motion(open_source(self.frames), kind)) as frames:  # type: ignore[type-var]
+        # Labels are of pictures as they are stored, and of videos as they are shown.
+        reading = Reading(rotate=not (self.labels and self.frames.is_dir()))
+        with closing(with_motion(open_source(self.frames, reading=reading), kind)) as frames:  # type: ignore[type-var]
             for frame, motion in frames:
                 if frame.image is None:
                     raise InputError(str(frame.error)) from frame.error
@@ -77,7 +81,7 @@ def folder_clips(
     """
     root = folder_of(Path(clips), "a folder of clips")
     truth = folder_of(Path(labels), "a folder of label PNGs") if labels is not None else None
-    entries = sorted(root.iterdir())
+    entries = in_order(entry for entry in root.iterdir() if not is_hidden(entry))
     if any(is_image_name(entry) for entry in entries):
         return [FolderClip(root.resolve().name, root, truth, num_classes)]
     found: dict[str, Path] = {}

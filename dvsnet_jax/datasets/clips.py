@@ -233,10 +233,7 @@ def _cityscapes(rest: str, scale: float) -> Named:
     kind = labels[0] if labels else "gtFine"
     named: Named = []
     for snippet in cityscapes.list_snippets(root, split):
-        files = [
-            LabelledFile(frame.name, frame.path, cityscapes.label_path(root, frame, kind), cityscapes.TRAIN_IDS)  # type: ignore[arg-type]
-            for frame in snippet.frames
-        ]  # fmt: skip
+        files = [cityscapes.file_of(root, frame, kind) for frame in snippet.frames]  # type: ignore[arg-type]
         named.append((snippet.name, PartlyLabelled(files)))
     return _scaled(named, scale)
 

@@ -5,17 +5,20 @@ Colours, instance ids of 16 bits, panoptic maps and label ids in place of train 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import read_stored
 from dvsnet_jax.visualize import CITYSCAPES_COLORS
 
 _CITYSCAPES_LABEL_IDS = frozenset(range(34))
+_CITYSCAPES_CLASSES = 19
+_SEVERAL = 3  # of one or two ids there is no telling
+_MUCH = 0.3  # of a picture; of a true one's labels without any id above 18, hardly there, less
 
 
 def read_ids(path: Path, channel: int | None = None) -> UInt8[np.ndarray, "h w"]:
@@ -51,6 +54,18 @@ def hint_for(ids: Collection[int], expected: int) -> str:
     if expected == 66 and max(found - {255}) < 124:
         return "they look like version 2.0 of Mapillary Vistas, of which version 1.2 is read"
     return ""
+
+
+def look_like_train_ids(counts: Int[np.ndarray, "256"], train_ids: Sequence[int]) -> bool:
+    """Whether ids that occur so often, read as Cityscapes' labelIds, are its train ids: none is above 18, and by that
+    reading much of the picture would not count."""
+    if len(train_ids) != len(_CITYSCAPES_LABEL_IDS) or counts[_CITYSCAPES_CLASSES : len(train_ids)].any():
+        return False
+    lost = np.array(train_ids)[:_CITYSCAPES_CLASSES] == 255
+    return bool(
+        np.count_nonzero(counts[:_CITYSCAPES_CLASSES]) >= _SEVERAL
+        and counts[:_CITYSCAPES_CLASSES][lost].sum() > _MUCH * max(1, counts[:255].sum())
+    )
 
 
 def _other_kind(stored: np.ndarray) -> str:

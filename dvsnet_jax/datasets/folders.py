@@ -22,6 +22,7 @@ from dvsnet_jax.datasets.samples import LabelledFile, check_files, folder_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.flow_files import KNOWN, read_flow
 from dvsnet_jax.media.images import is_image_name, read_image
+from dvsnet_jax.media.reading.names import in_order, order
 
 _MARK = "_img1"
 
@@ -44,7 +45,7 @@ def list_labelled(
     if lost := sorted(maps.keys() - pictures.keys()):
         raise InputError(f"{maps[lost[0]]}: has no frame {lost[0]}.* in {frames} ({len(lost)} such); rename or remove")
     own_ids = tuple(range(num_classes))
-    return [LabelledFile(stem, pictures[stem], maps[stem], own_ids) for stem in sorted(maps)]
+    return [LabelledFile(stem, pictures[stem], maps[stem], own_ids) for stem in sorted(maps, key=order)]
 
 
 class FlowPair(NamedTuple):
@@ -103,7 +104,7 @@ def list_flow_pairs(folder: str | os.PathLike[str]) -> list[FlowFile]:
     Raises `InputError` for a missing folder, one without a pair, and a pair that lacks its second picture or flow.
     """
     root = folder_of(Path(folder), "a folder of flow pairs")
-    firsts = sorted(path for path in root.iterdir() if path.stem.endswith(_MARK) and is_image_name(path))
+    firsts = in_order(path for path in root.iterdir() if path.stem.endswith(_MARK) and is_image_name(path))
     if not firsts:
         raise InputError(f"{root}: holds no pair, expected files like 00001_img1.ppm, 00001_img2.ppm, 00001_flow.flo")
     pairs = []

@@ -12,6 +12,7 @@ are the distances 12 … 0, by analogy with `imagesval_10`; the author's words, 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from dvsnet_jax.datasets.cityscapes import CLASSES, LABELLED_FRAME, TRAIN_IDS, S
 from dvsnet_jax.datasets.samples import check_files, read_train_ids
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.reading.names import forms, list_lines
 
 VAL_10 = tuple(range(9, -1, -1))
 """Distances of `imagesval_10`, in its order."""
@@ -48,24 +50,29 @@ def read_pairs(
     (labels are often not needed and not looked for).
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = list_lines(Path(path))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise InputError(f"{path}: cannot be read ({reason}); check the name of the list") from error
     pairs = []
     for number, line in enumerate(lines, 1):
-        columns = line.split()
+        columns = re.split(r"\s*[,;]\s*|\s+", line.strip()) if line.strip() else []
         if not columns:
             continue
         if len(columns) != 3:
             raise InputError(f"{path}, line {number}: has {len(columns)} columns, expected 3: key, current, labels")
-        paths = columns if root is None else [Path(root) / column.lstrip("/") for column in columns]
-        pairs.append(FramePair(*map(Path, paths)))
+        pairs.append(FramePair(*(_listed(column, root) for column in columns)))
     if not pairs:
         raise InputError(f"{path}: holds no pair, expected lines of key, current, labels; check the file")
     if check:
         check_files((file for pair in pairs for file in pair[:2]), "a frame of the list; check the root")
     return pairs
+
+
+def _listed(text: str, root: str | os.PathLike[str] | None) -> Path:
+    """A path of a list; with slashes for Windows' backslashes where there is no such file with them."""
+    ways = [Path(form) if root is None else Path(root) / form.lstrip("/\\") for form in forms(text)]
+    return ways[0] if ways[0].exists() else ways[-1]
 
 
 def write_pairs(

@@ -6,6 +6,7 @@ data set has), 255 where nothing counts.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -13,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from dvsnet_jax.datasets.codings import hint_for, read_ids
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.datasets.codings import hint_for, look_like_train_ids, read_ids
+from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.images import read_image
 
 VOID = 255
@@ -77,7 +78,15 @@ def read_train_ids(path: Path, train_ids: Sequence[int], channel: int | None = N
     stored = read_ids(path, channel)
     table = np.full(256, VOID, np.uint8)
     table[: len(train_ids)] = train_ids
-    found = np.flatnonzero(np.bincount(stored.ravel(), minlength=256))
+    counts = np.bincount(stored.ravel(), minlength=256)
+    if look_like_train_ids(counts, train_ids):
+        warnings.warn(
+            f"{path.parent}: holds label files without any id above 18, which look like Cityscapes' train ids, and are "
+            "read as label ids, by which those mean something else; if so, call them …labelTrainIds.png",
+            InputNotice,
+            stacklevel=2,
+        )
+    found = np.flatnonzero(counts)
     strange = found[(found >= len(train_ids)) & (found != VOID)]
     if strange.size:
         hint = hint_for(found.tolist(), len(train_ids)) or (

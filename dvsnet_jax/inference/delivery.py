@@ -143,7 +143,8 @@ class Delivery:
         files = {"images": self._encoders.submit(self._output.write_images, frame.name, labels)}
         if self._output.films:
             picture = self._encoders.submit(self._picture, frame, labels, segmented)
-            files["overlay"] = self._film.submit(lambda: self._output.film(picture.result()))
+            when = () if frame.time is None else (frame.time,)
+            files["overlay"] = self._film.submit(lambda: self._output.film(picture.result(), *when))
         record = _record(frame, result, self._summary.motion, known)
         if (plan := self._summary.motion) and not self._told:
             record["motion_source"], self._told = plan._asdict(), True
@@ -161,9 +162,10 @@ class Delivery:
 
 
 def _record(frame: Frame, result: FrameResult | AuditedResult, plan: Plan | None, known: bool) -> dict[str, Any]:
-    """A line of routes.jsonl. JSON has no NaN: a score that is no number is null, as on the first frame; `untrusted`
-    tells the two apart. So is the motion's source, where this frame's motion is not known, and the agreement of a
-    region that was not segmented anew."""
+    """A line of routes.jsonl; `time` is in seconds, as the source has it, null where it has none. JSON has no NaN: a
+    score that is no number is null, as on the first frame; `untrusted` tells the two apart. So is the
+    motion's source, where this frame's motion is not known, and the agreement of a region that was not segmented anew.
+    """
     by_region = (result.scores, result.targets, result.segmented, result.untrusted)
     numbers = zip(*(np.asarray(values)[0].tolist() for values in by_region), strict=True)
     regions: list[dict[str, Any]] = [
@@ -176,6 +178,7 @@ def _record(frame: Frame, result: FrameResult | AuditedResult, plan: Plan | None
     return {
         "frame": frame.index,
         "name": frame.name,
+        "time": frame.time,
         **({"motion": plan.kind if known else None} if plan else {}),
         "regions": regions,
     }

@@ -19,6 +19,7 @@ from dvsnet_jax.inference.delivery import Delivery, Summary
 from dvsnet_jax.inference.pacing import Pacer
 from dvsnet_jax.inference.segmenter import FrameStep
 from dvsnet_jax.inference.segmenter import Segmenter as Segmenter
+from dvsnet_jax.media.images import UnreadableFrame
 from dvsnet_jax.media.motion.attached import AUTO, Kind, Plan, with_motion
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.media.output_folder import OutputFolder
@@ -68,7 +69,7 @@ def segment_source(
                     break
                 if problem := _problem(frame, size):
                     if not skip_unreadable:
-                        raise InputError(_advice(problem, summary.frames + len(delivery))) from frame.error
+                        raise InputError(_advice(problem, summary.frames + len(delivery), frame)) from frame.error
                     summary.skipped.append(problem)
                     continue
                 image: Any = frame.image
@@ -116,9 +117,9 @@ def _problem(frame: Frame, size: tuple[int, ...]) -> str | None:
     return None
 
 
-def _advice(problem: str, before: int) -> str:
+def _advice(problem: str, before: int, frame: Frame) -> str:
     written = f"frames written before it: {before}; " if before else ""
-    return f"{problem}; {written}mend or remove it, or pass --skip-unreadable to go on past it"
+    return f"{problem}; {written}{(frame.error or UnreadableFrame).advice}"
 
 
 def _start(segmenter: FrameStep, frame: Frame, summary: Summary) -> tuple[Any, Callable[..., Any]]:

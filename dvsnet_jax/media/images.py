@@ -6,14 +6,17 @@ Arrays are numpy, `[height, width, 3]` RGB or `[height, width]`, 0..255.
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.reading.names import is_hidden
+from dvsnet_jax.media.reading.stored_values import Coding, coding_of, stored_values
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".pnm", ".tif", ".tiff", ".webp", ".avif", ".jp2"}
@@ -21,6 +24,7 @@ IMAGE_SUFFIXES = frozenset(
 """What counts as an image where files are chosen by name (lower case)."""
 
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
+_DARK = 4096  # 12 bits in 16
 # Level 1 is several times as fast as the default 6, and label maps are small at any level.
 _PNG_LEVEL = 1
 
@@ -28,26 +32,43 @@ _PNG_LEVEL = 1
 class UnreadableFrame(InputError):
     """One frame of an input cannot be read; the frames around it may be fine."""
 
+    seconds: float | None = None
+    """When it would be shown, where that is known."""
+    advice = "mend or remove it, or pass --skip-unreadable to go on past it"
+    """What may be done about it."""
+
+
+class MissingFrame(UnreadableFrame):
+    """A frame that its video counts, and that never was in this file: whoever passes over it loses nothing."""
+
 
 def is_image_name(path: str | os.PathLike[str]) -> bool:
-    """Whether the file is called like an image."""
-    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+    """Whether the file is called like an image; one with a dot in front is not, as what a Mac leaves beside each."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES and not is_hidden(Path(path))
 
 
-def read_image(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width 3"]:
+def read_image(path: str | os.PathLike[str], *, upright: bool = False) -> UInt8[np.ndarray, "height width 3"]:
     """An image file as RGB, whatever it holds.
 
     Grey and palette images become RGB, 16 bits become the upper 8, CMYK and others are converted, alpha is dropped.
-    Of several pages or animation frames the first is taken. An EXIF orientation is not applied: pixels stay where
-    they are stored, as labels made for them expect.
+    Of several pages or animation frames the first is taken. An EXIF orientation is applied where it is to be `upright`;
+    else pixels stay where they are stored, as labels made for them expect.
 
     Raises `UnreadableFrame` for a file that is missing, truncated, corrupt, no image, or of floating-point pixels.
     """
-    return np.array(_decode(path, _to_rgb))
+
+    def convert(image: Image.Image, coding: Coding) -> Image.Image:
+        if upright:
+            image = ImageOps.exif_transpose(image)
+        if image.mode in _SIXTEEN_BIT and 0 < np.asarray(image).max() < _DARK:
+            _tell(path, "pictures of 16 bits that use few of them, and come out dark; scale their values to 0..65535")
+        return _to_rgb(image)
+
+    return np.array(_decode(path, convert))
 
 
 def read_labels(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width"]:
-    """A single-channel label image (grey or palette, 8 bits) as its stored ids, colours ignored.
+    """A single-channel label image (grey or palette, 8 bits or less) as its stored ids, colours ignored.
 
     Raises `UnreadableFrame` as `read_image` does, and for an image that has colours in place of ids.
     """
@@ -55,8 +76,8 @@ def read_labels(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width
 
 
 def read_stored(path: str | os.PathLike[str]) -> np.ndarray:
-    """An image file's numbers as they are stored: `[h, w]` uint8 ids of grey and palette images, int32 of 16 bits and
-    float32, or `[h, w, channels]` uint8. For telling which kind of labels a file holds.
+    """An image file's numbers as they are stored: `[h, w]` uint8 ids of grey and palette images of 8 bits or
+    less, int32 of 16 and float32, or `[h, w, channels]` uint8. For telling which kind of labels a file holds.
 
     Raises `UnreadableFrame` for a file that is missing, truncated, corrupt or no image.
     """
@@ -108,27 +129,35 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _as_stored(image: Image.Image) -> np.ndarray:
-    if image.mode in _SIXTEEN_BIT:
-        return np.asarray(image).astype(np.int32)
-    if image.mode in ("1", "CMYK", "YCbCr", "LAB", "HSV"):
+def _as_stored(image: Image.Image, coding: Coding) -> np.ndarray:
+    if image.mode in ("1", "L", *_SIXTEEN_BIT):
+        return stored_values(np.asarray(image), coding)
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         image = image.convert("RGB")
     return np.asarray(image)
 
 
-def _to_ids(image: Image.Image) -> Image.Image:
-    if image.mode not in ("L", "P"):
+def _to_ids(image: Image.Image, coding: Coding) -> np.ndarray:
+    if image.mode not in ("1", "L", "P"):
         raise ValueError(f"it is a {image.mode} image, but labels are one 8-bit channel of ids")
-    return image
+    return _as_stored(image, coding)
+
+
+def _tell(path: str | os.PathLike[str], what: str) -> None:
+    """Once for a folder, as a rule."""
+    warnings.warn(f"{Path(path).parent}: holds {what}", InputNotice, stacklevel=4)
 
 
 def _decode(path: str | os.PathLike[str], convert: object) -> Image.Image | np.ndarray:
     try:
         with Image.open(path) as image:
+            coding = coding_of(image)
             image.load()
-            return convert(image)  # type: ignore[operator]
+            return convert(image, coding)  # type: ignore[operator]
     except Image.UnidentifiedImageError as error:
         raise UnreadableFrame(f"{path}: not an image, or its beginning is damaged") from error
+    except InputNotice:
+        raise
     except Exception as error:  # decoders of damaged files raise OSError, SyntaxError, ValueError, struct.error, …
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreadableFrame(f"{path}: cannot be read ({' '.join(reason.split())})") from error

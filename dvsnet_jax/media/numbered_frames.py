@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Protocol
 
-import av
 import numpy as np
 from jaxtyping import UInt8
 
 from dvsnet_jax.media.images import UnreadableFrame, read_image
+from dvsnet_jax.media.reading.pictures import Picture
 from dvsnet_jax.media.sources import ImageSequence
 from dvsnet_jax.media.video_reader import decode_frames, decode_from
 
@@ -58,7 +58,7 @@ class NumberedImages:
         return len(self._files.paths), unreadable
 
     def read(self, number: int) -> dict[int, Image]:
-        return {number: read_image(self._files.paths[number])}
+        return {number: read_image(self._files.paths[number], upright=self._files.upright)}
 
 
 class NumberedVideo:
@@ -68,6 +68,7 @@ class NumberedVideo:
         self._path = path
         self._numbers = np.zeros(0, np.int64)  # of the frames that can be read
         self._times = np.zeros(0, np.int64)  # when they are shown
+        self._fields: str | None = None  # in which order they were taken, of interlaced frames
         self._keys = np.zeros(0, np.int64)  # numbers of those that the decoder can begin at
 
     @property
@@ -84,6 +85,8 @@ class NumberedVideo:
                 unreadable[number] = frame
                 continue
             numbers.append(number)
+            if isinstance(frame, Picture):
+                self._fields = self._fields or frame.fields
             times.append(-1 if frame.pts is None else frame.pts)
             if frame.key_frame:
                 keys.append(number)
@@ -99,7 +102,7 @@ class NumberedVideo:
             with closing(frames):  # type: ignore[type-var]
                 for place, frame in frames:
                     if not found:
-                        size = max(1, min(_BLOCK, _BLOCK_BYTES // (3 * frame.height * frame.width)))
+                        size = max(1, min(_BLOCK, _BLOCK_BYTES // (3 * frame.pixels)))
                         first = number - number % size
                         last = first + size - 1
                     if first <= place <= last:
@@ -110,7 +113,7 @@ class NumberedVideo:
                 return found
         raise UnreadableFrame(f"{self._path}: frame {number} cannot be read again; did the file change?")
 
-    def _ways_to(self, number: int) -> Iterator[Iterator[tuple[int, av.VideoFrame]]]:
+    def _ways_to(self, number: int) -> Iterator[Iterator[tuple[int, Picture]]]:
         """From the last key frame before the frame; from earlier ones, as a seek may land behind what it is asked for;
         from the beginning."""
         if self.seekable:
@@ -120,21 +123,23 @@ class NumberedVideo:
                     yield self._from_keys(int(keys[-back]), keys)
         yield self._from_beginning()
 
-    def _from_keys(self, time: int, keys: np.ndarray) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _from_keys(self, time: int, keys: np.ndarray) -> Iterator[tuple[int, Picture]]:
         """Frames with their numbers, from the first of the key frames on that comes after a seek to `time`; `keys` are
         the times of those that will do. None where the seek landed behind them all."""
         begun = False
-        for frame in decode_from(self._path, time):
+        for count, frame in enumerate(
+            decode_from(self._path, time, **({"fields": self._fields} if self._fields else {}))
+        ):
             if frame.pts is None:
                 continue
-            begun = begun or frame.pts in keys
+            begun = begun or (frame.pts in keys and not (frame.fields and count == 0))
             if not begun and frame.pts > keys[-1]:
                 return
             place = int(np.searchsorted(self._times, frame.pts))
             if begun and place < len(self._times) and self._times[place] == frame.pts:
                 yield int(self._numbers[place]), frame
 
-    def _from_beginning(self) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _from_beginning(self) -> Iterator[tuple[int, Picture]]:
         for number, frame in enumerate(decode_frames(self._path)):
             if not isinstance(frame, UnreadableFrame):
                 yield number, frame

@@ -42,16 +42,19 @@ class OutputFolder:
         frame_rate: float | Fraction,
         products: Collection[str] = PRODUCTS,
         overwrite: bool = False,
+        keep_times: bool = True,
         written: WrittenFiles | None = None,
     ) -> None:
-        """`overwrite` puts the files in the place of those that an earlier run wrote into this folder. `written` is the
-        record of a whole run, in this folder or one above it, and has been asked that already.
+        """With `keep_times` frames that have a time are shown at it in the overlay, from the first one's on; the others
+        follow at `frame_rate`. `overwrite` puts the files in the place of those that an earlier run wrote into this
+        folder. `written` is the record of a whole run, in this folder or one above it, and has been asked that already.
 
         Raises InputError for a folder that holds files of an earlier run and not `overwrite`, or files called like the
         products that no run is known to have written, and for a folder that cannot be made or written to.
         """
         self.folder = Path(folder)
         self.palette = palette
+        self._keep_times = keep_times
         self._images = [product for product in ("labels", "color") if product in products]
         self._written = written or WrittenFiles(folder, overwrite=overwrite)
         check_products(self._written, self.folder, products)
@@ -70,11 +73,11 @@ class OutputFolder:
         for product, path in paths.items():
             write_png(path, labels, self.palette if product == "color" else None)
 
-    def film(self, picture: UInt8[np.ndarray, "height width 3"]) -> None:
-        """The next frame of the overlay video."""
+    def film(self, picture: UInt8[np.ndarray, "height width 3"], time: float | None = None) -> None:
+        """The next frame of the overlay video, and its time in seconds."""
         if self._video:
             self._claim(Path(self._video.path))
-            self._video.write(picture)
+            self._video.write(picture, time if self._keep_times else None)
 
     def log(self, record: dict[str, Any]) -> None:
         """The next line of routes.jsonl."""

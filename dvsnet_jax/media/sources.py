@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -18,9 +19,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.images import IMAGE_SUFFIXES, UnreadableFrame, is_image_name, read_image
+from dvsnet_jax.media.images import IMAGE_SUFFIXES, MissingFrame, UnreadableFrame, is_image_name, read_image
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
-from dvsnet_jax.media.video_reader import decode_video, is_live, probe_video
+from dvsnet_jax.media.reading.names import columns, forms, in_order, list_lines
+from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading
+from dvsnet_jax.media.reading.pictures import Picture
+from dvsnet_jax.media.video_reader import decode_frames, is_live, probe_video
 
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 _AHEAD = 4  # frames decoded but not yet asked for; 6 MB each at 1024×2048
@@ -40,6 +44,8 @@ class Frame:
     image: UInt8[np.ndarray, "height width 3"] | None
     """RGB, 0..255, or None where it cannot be read."""
     error: UnreadableFrame | None = None
+    time: float | None = None
+    """When it is shown, in seconds, as its file has it; None where that is not known, as of images."""
 
 
 class Source(Protocol):
@@ -69,9 +75,13 @@ class ImageSequence:
 
     frame_rate = None
 
-    def __init__(self, name: str, paths: Sequence[Path], places: Sequence[str] | None = None) -> None:
-        """`places` tells for each path where it came from ("line 3 of val.txt"), for messages about missing files."""
+    def __init__(
+        self, name: str, paths: Sequence[Path], places: Sequence[str] | None = None, *, upright: bool = True
+    ) -> None:
+        """`places` tells for each path where it came from ("line 3 of val.txt"), for messages about missing files;
+        `upright` whether an EXIF orientation is applied."""
         self.name = name
+        self.upright = upright
         self.paths = list(paths)
         self._places = places or [""] * len(self.paths)
         stems = [path.stem for path in self.paths]
@@ -92,7 +102,7 @@ class ImageSequence:
     def _read(self, index: int) -> Frame:
         path, name = self.paths[index], self._names[index]
         try:
-            return Frame(index, name, str(path), read_image(path))
+            return Frame(index, name, str(path), read_image(path, upright=self.upright))
         except UnreadableFrame as error:
             place = self._places[index]
             return Frame(index, name, str(path), None, UnreadableFrame(f"{error}, {place}") if place else error)
@@ -101,9 +111,10 @@ class ImageSequence:
 class Video:
     """A video file, or a stream or camera, through PyAV."""
 
-    def __init__(self, name: str, location: str) -> None:
+    def __init__(self, name: str, location: str, reading: Reading = AS_SHOWN) -> None:
         self.name = name
         self.location = location
+        self.reading = reading
         self._probed: tuple[int | None, Fraction | None] | None = None
 
     @property
@@ -124,19 +135,25 @@ class Video:
     def _probe(self) -> tuple[int | None, Fraction | None]:
         if self._probed is None:
             # A camera is not opened twice: many take seconds for it, and some refuse.
-            self._probed = (None, None) if is_live(self.location) else probe_video(self.location)
+            self._probed = (None, None) if is_live(self.location) else probe_video(self.location, self.reading)
         return self._probed
 
-    def frame(self, index: int, image: UInt8[np.ndarray, "height width 3"] | UnreadableFrame) -> Frame:
-        """What `decode_video` gives in this place, as a frame of this source."""
-        where = f"{self.location} (frame {index})"
+    def frame(
+        self, index: int, image: UInt8[np.ndarray, "height width 3"] | UnreadableFrame, time: float | None = None
+    ) -> Frame:
+        """What `decode_video` gives in this place, as a frame of this source; `time` in seconds."""
+        name, where = f"frame_{index:06d}", f"{self.location} (frame {index})"
         if isinstance(image, UnreadableFrame):
-            return Frame(index, f"frame_{index:06d}", where, None, image)
-        return Frame(index, f"frame_{index:06d}", where, image)
+            return Frame(index, name, where, None, image, image.seconds)
+        return Frame(index, name, where, image, time=time)
 
     def _frames(self) -> Iterator[Frame]:
-        for index, image in enumerate(decode_video(self.location)):
-            yield self.frame(index, image)
+        with closing(decode_frames(self.location, reading=self.reading)) as pictures:
+            for index, picture in enumerate(pictures):
+                if isinstance(picture, Picture):
+                    yield self.frame(index, picture.to_ndarray(), picture.seconds)
+                elif not isinstance(picture, MissingFrame):  # that has its number, and no more
+                    yield self.frame(index, picture)
 
 
 class Unopened:
@@ -154,11 +171,17 @@ class Unopened:
         raise self.error
 
 
-def open_source(location: str | os.PathLike[str], *, data_dir: str | os.PathLike[str] | None = None) -> Source:
-    """The source at a path, URL or device. Nothing is decoded yet.
+def open_source(
+    location: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    reading: Reading = AS_SHOWN,
+) -> Source:
+    """The source at a path, URL or device. Nothing is decoded yet. `reading` says how
+    videos are read, and whether images are turned.
 
-    - a folder: its images (by suffix), sorted by name, character by character as `sorted` does: number files with zeros
-      in front. Folders in it are not entered.
+    - a folder: its images (by suffix), sorted by name, numbers in it as numbers. Folders in it are not entered, and
+      names with a dot in front are passed over.
     - `.txt`, `.lst`, `.list`: a list in the original's format; see `read_image_list`.
     - an image: a sequence of one.
     - `scheme://…`: a stream, such as `rtsp://…`; `/dev/video0` or `FORMAT:DEVICE` (`avfoundation:0`): a camera, where
@@ -170,23 +193,26 @@ def open_source(location: str | os.PathLike[str], *, data_dir: str | os.PathLike
     text = os.fspath(location)
     path = Path(text)
     if is_live(text):
-        return Video(_device_name(text), text)
+        return Video(_device_name(text), text, reading)
     if path.is_dir():
-        paths = sorted(child for child in path.iterdir() if is_image_name(child) and child.is_file())
+        paths = in_order(child for child in path.iterdir() if is_image_name(child) and child.is_file())
         if not paths:
             raise InputError(f"{text}: no images in this folder; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
-        return ImageSequence(path.resolve().name or "images", paths)
+        return ImageSequence(path.resolve().name or "images", paths, upright=reading.rotate)
     if not path.exists():
         raise InputError(f"{text}: no such file or folder; check the path")
     if path.suffix.lower() in LIST_SUFFIXES:
-        return read_image_list(path, data_dir=data_dir)
-    if is_image_name(path):
-        return ImageSequence(path.stem, [path])
-    return Video(path.stem, text)
+        return read_image_list(path, data_dir=data_dir, upright=reading.rotate)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return ImageSequence(path.stem, [path], upright=reading.rotate)
+    return Video(path.stem, text, reading)
 
 
 def open_sources(
-    locations: Sequence[str | os.PathLike[str]], *, data_dir: str | os.PathLike[str] | None = None
+    locations: Sequence[str | os.PathLike[str]],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    reading: Reading = AS_SHOWN,
 ) -> list[Source]:
     """`open_source` for each, with names made unique; several single images (a shell's `*.png`) are one sequence.
 
@@ -195,8 +221,8 @@ def open_sources(
     """
     paths = [Path(location) for location in locations]
     if len(paths) > 1 and all(is_image_name(path) and path.is_file() for path in paths):
-        return [ImageSequence("images", paths)]
-    sources = [_opened(location, data_dir) for location in locations]
+        return [ImageSequence("images", paths, upright=reading.rotate)]
+    sources = [_opened(location, data_dir, reading) for location in locations]
     if errors := [source.error for source in sources if isinstance(source, Unopened)]:
         if len(errors) == len(sources) == 1:
             raise errors[0]
@@ -211,19 +237,22 @@ def open_sources(
     return sources
 
 
-def _opened(location: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None) -> Source:
+def _opened(location: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None, reading: Reading) -> Source:
     try:
-        return open_source(location, data_dir=data_dir)
+        return open_source(location, data_dir=data_dir, reading=reading)
     except InputError as error:
         return Unopened(Path(location).stem or "input", error)
 
 
-def read_image_list(path: str | os.PathLike[str], *, data_dir: str | os.PathLike[str] | None = None) -> ImageSequence:
+def read_image_list(
+    path: str | os.PathLike[str], *, data_dir: str | os.PathLike[str] | None = None, upright: bool = True
+) -> ImageSequence:
     """An image list in the original's format: one path a line, below `data_dir` (default: the list's own folder).
 
     A path may begin with a slash, as lists for plain concatenation do, or be absolute. Where a line has several
-    columns (image, label) and is no file as a whole, its first column counts. Blank lines are passed over; line ends
-    may be Windows', and the last one may be missing.
+    columns (image, label) and is no file as a whole, its first column counts; spaces, tabs, commas or semicolons part
+    them. Blank lines are passed over. Line ends, backslashes and UTF-16 may be Windows', and the last line end may be
+    missing.
 
     Raises `InputError` for a list that is missing, empty, or no text. Missing images are found on reading.
     """
@@ -232,7 +261,7 @@ def read_image_list(path: str | os.PathLike[str], *, data_dir: str | os.PathLike
     if not root.is_dir():
         raise InputError(f"{root}: no such folder for the images of {path}; correct --data-dir")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = list_lines(path)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file; expected a list with one image path a line") from error
     except OSError as error:
@@ -247,11 +276,11 @@ def read_image_list(path: str | os.PathLike[str], *, data_dir: str | os.PathLike
     if not found:
         raise InputError(f"{path}: the list is empty; expected one image path a line")
     images, places = zip(*found, strict=True)
-    return ImageSequence(path.stem, images, places)
+    return ImageSequence(path.stem, images, places, upright=upright)
 
 
 def _listed_image(root: Path, line: str) -> Path:
-    for text in (line, line.split()[0]):
+    for text in (form for column in columns(line) for form in forms(column)):
         below = root / text.lstrip("/\\")
         if below.is_file():
             return below

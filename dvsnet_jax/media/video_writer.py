@@ -28,6 +28,7 @@ class VideoWriter:
 
         with VideoWriter(path, frame_rate=25) as video:
             video.write(frame)      # uint8 RGB [h, w, 3]; odd sizes are padded by their last row or column
+            video.write(frame, 0.7)  # shown 0.7 s after a frame with the time 0
 
     The file appears under its name when it is closed, playable, also after an error or Ctrl-C in the block; without
     a frame none appears. Where writing itself fails (disk full) nothing is left, `InputError` names the file, and more
@@ -44,6 +45,11 @@ class VideoWriter:
         """`options` are libx264's; by default quick ones, good enough to look at."""
         self.path, self._options = path, dict(options)
         self._rate = Fraction(frame_rate).limit_denominator(65535)
+        # Ticks that the frames of this rate fall on, and others nearly: at least 90,000 a second.
+        self._step = self._rate.denominator * max(1, -(-90_000 // self._rate.numerator))
+        self._tick = 1 / (self._rate * self._step)
+        self._last: int | None = None
+        self._origin: float | None = None  # the time of the video's beginning
         self._stack: ExitStack | None = None
         self._size: tuple[int, int] | None = None
         self._failure: BaseException | None = None
@@ -54,8 +60,12 @@ class VideoWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, frame: UInt8[np.ndarray, "height width 3"]) -> None:
-        """Appends a frame; the first one sets the size, and ValueError is raised for another later on."""
+    def write(self, frame: UInt8[np.ndarray, "height width 3"], time: float | None = None) -> None:
+        """Appends a frame; the first one sets the size, and ValueError is raised for another later on.
+
+        With a `time`, in seconds, it is shown so much later than the first one that had one; without, or where that is
+        no later than the frame before, one frame of the rate later than that.
+        """
         if self._failure is not None:
             raise InputError(f"{self.path}: was given up, writing it failed before") from self._failure
         if self._stack is None:
@@ -64,7 +74,19 @@ class VideoWriter:
             raise ValueError(f"{self.path}: a frame of {frame.shape[:2]} came into a video of {self._size}")
         picture = av.VideoFrame.from_ndarray(_even(frame), format="rgb24")
         picture = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+        picture.pts, picture.time_base = self._place(time), self._tick
         self._mux(picture)
+
+    def _place(self, time: float | None) -> int:
+        """When the next frame is shown, in ticks."""
+        place = 0 if self._last is None else self._last + self._step
+        if time is not None:
+            if self._origin is None:
+                self._origin = time - float(place * self._tick)
+            timed = round((time - self._origin) / self._tick)
+            place = timed if self._last is None or timed > self._last else place
+        self._last = place
+        return place
 
     def close(self) -> None:
         """Writes what is left and gives the file its name. Further calls do nothing."""
@@ -85,6 +107,7 @@ class VideoWriter:
             stream.height, stream.width = height + height % 2, width + width % 2
             stream.pix_fmt = "yuv420p"
             codec = stream.codec_context
+            stream.time_base = codec.time_base = self._tick
             codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
             codec.color_range = _LIMITED
             self._container, self._stream, self._size = container, stream, (height, width)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dvsnet_jax.datasets import camvid, cityscapes
-from dvsnet_jax.datasets.samples import LabelledFiles
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.datasets import camvid, cityscapes, clips
+from dvsnet_jax.datasets.samples import LabelledFiles, read_train_ids
+from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.images import write_png
 
 GREY = np.full((4, 6, 3), 90, np.uint8)
@@ -195,3 +195,29 @@ def test_real_camvid(data):
     assert sample.image.shape == (360, 480, 3)
     assert set(np.unique(sample.labels)) <= {*camvid.TRAIN_IDS}
     assert (sample.labels[-60:] == 0).mean() > 0.5
+
+
+def test_train_ids_alone_are_read_as_such(tmp_path):
+    """As whoever ran createTrainIdLabelImgs.py and kept nothing else."""
+    ids = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    ids[ids == 19] = 255
+    for folder in ("leftImg8bit_sequence", "gtFine"):
+        (tmp_path / folder / "val" / "aachen").mkdir(parents=True)
+    stem = "aachen_000000_000019"
+    write_png(tmp_path / "leftImg8bit_sequence/val/aachen" / f"{stem}_leftImg8bit.png", np.zeros((4, 5, 3), np.uint8))
+    write_png(tmp_path / "gtFine/val/aachen" / f"{stem}_gtFine_labelTrainIds.png", ids)
+    [file] = cityscapes.list_labelled(tmp_path, "val")
+    np.testing.assert_array_equal(file.read().labels, ids)
+    [clip] = clips.clip_set(f"cityscapes:{tmp_path}:val")
+    np.testing.assert_array_equal(clip[0].labels, ids)
+
+
+def test_train_ids_that_are_called_label_ids_are_told(tmp_path):
+    ids = np.full((8, 8), 0, np.uint8)
+    ids[:3], ids[3:5], ids[7] = 10, 2, 255  # sky, building; road; void
+    write_png(tmp_path / "a_gtFine_labelIds.png", ids)
+    with pytest.warns(InputNotice, match="look like Cityscapes' train ids"):
+        read_train_ids(tmp_path / "a_gtFine_labelIds.png", cityscapes.TRAIN_IDS)
+    true = np.array([label for label in range(34)], np.uint8)[None]  # every label once, void ones too
+    write_png(tmp_path / "b_gtFine_labelIds.png", true)
+    read_train_ids(tmp_path / "b_gtFine_labelIds.png", cityscapes.TRAIN_IDS)

@@ -124,6 +124,7 @@ def test_after_a_damaged_frame_nothing_is_known(tmp_path, options):
         ("a.mkv", "mpeg4", {"b": 4_000_000, "bf": 2}, False, "the pictures contradict its vectors (mpeg4)"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*is interlaced")
 def test_which_files_vectors_will_do_and_why(tmp_path, name, codec, options, usable, reason):
     path = write(tmp_path / name, FRAMES, codec, **options)
     source, found = open_source(path), inspect(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 import warnings
 from collections.abc import Mapping
@@ -12,13 +13,16 @@ import numpy as np
 
 from dvsnet_jax.errors import InputError
 
+_CODES = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal
+
 
 def read_torch(path: str | Path) -> Mapping[str, Any]:
     """The dict in a file that `torch.save` wrote. Needs torch: `pip install 'dvsnet-jax[import]'`.
 
     Takes all three containers that torch has written: of Python 2 (up to 0.3), of Python 3 until 1.5, and today's zip.
-    Raises InputError where torch is missing, or the file is missing, damaged, no dict, or holds more than arrays and
-    plain values.
+    Plain values are numpy's scalars and what argparse read too, which trainings note beside the weights. Raises
+    InputError where torch is missing, or the file is missing, damaged, no dict, or holds more than arrays and plain
+    values.
     """
     torch = _torch()
     path = Path(path)
@@ -27,10 +31,16 @@ def read_torch(path: str | Path) -> Mapping[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns about its own old formats
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(_plain_values()):
+                content = torch.load(path, map_location="cpu", weights_only=True)
     # Anything can come out of a damaged pickle: the unpickler trusts its opcodes.
     except Exception as error:
-        reason = str(error).strip().splitlines() or [""]
+        if (strange := re.search(r"Unsupported (?:global: GLOBAL|class) ([\w.]+)", str(error))) is not None:
+            raise InputError(
+                f"{path}: not a file of torch that holds weights and plain values alone, but {strange[1]} too; reading "
+                "such objects may run code. Save the weights alone: torch.save(model.state_dict(), 'new.pth')"
+            ) from error
+        reason = _CODES.sub("", str(error)).strip().splitlines() or [""]
         raise InputError(
             f"{path}: not a file of torch that holds weights and plain values alone, or a damaged one "
             f"({type(error).__name__}: {reason[0][:200]})"
@@ -53,6 +63,19 @@ def as_arrays(state_dict: Mapping[str, Any], *, source: str) -> dict[str, np.nda
         str(name): (value.float() if value.is_floating_point() else value).detach().numpy()
         for name, value in state_dict.items()
     }
+
+
+def _plain_values() -> list[Any]:
+    """What torch's reader may make besides what it makes by itself: numpy's numbers, of this numpy and those before 2,
+    and a bag of values."""
+    dtypes = {type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"}
+    scalars = [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
+    return [*scalars, np.dtype, *dtypes, (types.SimpleNamespace, "argparse.Namespace")]
+
+
+def _scalar(dtype: np.dtype, content: bytes) -> Any:
+    """numpy's own would take any object as well."""
+    return np.frombuffer(content, np.dtype(dtype.str), 1)[0]
 
 
 def _torch() -> types.ModuleType:

@@ -69,7 +69,7 @@ class Flow:
         from dvsnet_jax.media.flow_files import read_flow, write_flow
         from dvsnet_jax.media.images import read_image, write_png
 
-        first, second = (read_image(path) for path in self.inputs)
+        first, second = (read_image(path, upright=True) for path in self.inputs)
         if first.shape != second.shape:
             raise InputError(
                 f"{self.inputs[1]}: is {second.shape[0]}×{second.shape[1]}, but {self.inputs[0]} is "

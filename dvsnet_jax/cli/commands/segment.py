@@ -15,7 +15,14 @@ from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
 from dvsnet_jax.cli.keeping import keeping
 from dvsnet_jax.cli.motion import Motion, carried, found_by
-from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, OptionalShare, option
+from dvsnet_jax.cli.option_types import (
+    OptionalCount,
+    OptionalNumber,
+    OptionalPath,
+    OptionalPlace,
+    OptionalShare,
+    option,
+)
 from dvsnet_jax.cli.screen import (
     closing_table,
     progress_bar,
@@ -56,7 +63,7 @@ class Outputs:
     no_routes: bool = False
     """Leave out routes.jsonl."""
     frame_rate: OptionalNumber = None
-    """Of overlay.mp4; as the input's, or 25 for images."""
+    """Of overlay.mp4; if not given its frames have the input's times, and images 25 a second."""
 
     @property
     def products(self) -> set[str]:
@@ -97,6 +104,10 @@ class Segment:
     """Stop after so many frames of each input."""
     skip_unreadable: bool = False
     """Pass over frames that cannot be read or change size, and report them; else the first of them ends the run."""
+    no_rotate: bool = False
+    """Take videos and images as they are stored, not turned and mirrored as they are to be shown."""
+    stream: OptionalPlace = None
+    """Which video stream of a file that has several, from 0; the largest if not given."""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     outputs: Annotated[Outputs, tyro.conf.arg(name="")] = field(default_factory=Outputs)
 
@@ -121,11 +132,13 @@ class Segment:
             )
 
         from dvsnet_jax.media.output_folder import check_products
+        from dvsnet_jax.media.reading.opened import Reading
         from dvsnet_jax.media.sources import open_sources
         from dvsnet_jax.media.written_files import WrittenFiles
 
         # All that can be wrong is looked at before the weights are read, which takes longest.
-        sources = open_sources(locations, data_dir=self.data_dir)
+        reading = Reading(rotate=not self.no_rotate, stream=self.stream)
+        sources = open_sources(locations, data_dir=self.data_dir, reading=reading)
         written = WrittenFiles(self.outputs.out, writer="dvsnet segment", overwrite=self.outputs.overwrite)
         for source, folder in zip(sources, output_folders(sources, self.outputs.out), strict=True):
             written.check_kept(source.files)
@@ -197,7 +210,12 @@ def segment_all(
                 total = min(filter(None, (source.count, num_frames)), default=None)
                 try:
                     output = OutputFolder(
-                        folder, palette=palette, frame_rate=rate, products=outputs.products, written=written
+                        folder,
+                        palette=palette,
+                        frame_rate=rate,
+                        products=outputs.products,
+                        keep_times=outputs.frame_rate is None,
+                        written=written,
                     )
                     with progress_bar(source.name, total) as on_progress:
                         summary = segment_source(

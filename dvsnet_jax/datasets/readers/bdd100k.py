@@ -32,7 +32,7 @@ def list_clips(
     for images, labels, ending in _RELEASES:  # noqa: B007
         masks = base / labels / split
         if masks.is_dir():
-            names = sorted(path.stem.removesuffix(ending) for path in masks.glob(f"*{ending}.png"))
+            names = sorted(path.stem.removesuffix(ending) for path in masks.glob(f"[!.]*{ending}.png"))
             break
     else:
         raise InputError(

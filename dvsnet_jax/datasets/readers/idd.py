@@ -59,7 +59,7 @@ def list_clips(
     base = folder_of(Path(root) / "gtFine" / split, "IDD's gtFine with a split, train or val")
     codings = (_OWN,) if num_classes == len(CLASSES) else _CODINGS
     for coding, ids in codings:  # noqa: B007
-        if labels := sorted(base.glob(f"*/*_gtFine_{coding}.png")):
+        if labels := sorted(base.glob(f"*/[!.]*_gtFine_{coding}.png")):
             break
     else:
         hint = ""

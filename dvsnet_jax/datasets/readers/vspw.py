@@ -28,6 +28,7 @@ from dvsnet_jax.datasets.cityscapes import CLASSES as CITYSCAPES
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, check_files, folder_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import is_image_name
+from dvsnet_jax.media.reading.names import in_order
 
 CLASSES = (
     "wall", "ceiling", "door", "stair", "ladder", "escalator", "Playground_slide", "handrail_or_fence", "window",
@@ -84,7 +85,7 @@ def _frames(video: Path, name: str, ids: tuple[int, ...]) -> list[LabelledFile]:
     origin = folder_of(video / "origin", f"the frames of the video {name} of VSPW")
     folder_of(video / "mask", f"the masks of the video {name} of VSPW, which its test split comes without")
     # Some archives hold ._00000001.jpg beside the pictures.
-    frames = sorted(path for path in origin.iterdir() if is_image_name(path) and not path.name.startswith("."))
+    frames = in_order(path for path in origin.iterdir() if is_image_name(path))
     masks = [video / "mask" / f"{path.stem}.png" for path in frames]
     check_files(masks, "a mask for every frame")
     return [LabelledFile(f"{name}_{path.stem}", path, mask, ids) for path, mask in zip(frames, masks, strict=True)]

@@ -12,7 +12,8 @@ from contextlib import closing
 from typing import Literal, NamedTuple
 
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.motion.codec import codec_motion
+from dvsnet_jax.media.images import MissingFrame
+from dvsnet_jax.media.motion.codec import coded_frames
 from dvsnet_jax.media.motion.dis import DisMotion
 from dvsnet_jax.media.motion.encoder import EncoderMotion
 from dvsnet_jax.media.motion.field import Motion
@@ -53,7 +54,7 @@ def with_motion(source: Source, kind: Kind | None) -> Iterator[tuple[Frame, Moti
     if kind == "codec":
         if not isinstance(source, Video):
             raise InputError(f"{source.name}: images have no motion vectors of their own; take 'dis' or 'encoder'")
-        if not is_live(source.location) and not (inspection := inspect(source.location)).usable:
+        if not is_live(source.location) and not (inspection := inspect(source.location, source.reading)).usable:
             raise InputError(
                 f"{source.location}: its motion vectors will not do, {inspection.reason}; take 'dis' or 'encoder'"
             )
@@ -76,6 +77,7 @@ def _followed(source: Source, follower: Follower | None) -> Iterator[tuple[Frame
 
 def _coded(source: Video) -> Iterator[tuple[Frame, Motion | None]]:
     otherwise = estimator("dis")
-    with closing(codec_motion(source.location, otherwise)) as found:
-        for index, (image, motion) in enumerate(found):
-            yield source.frame(index, image), motion
+    with closing(coded_frames(source.location, otherwise, source.reading)) as found:
+        for index, (image, motion, seconds) in enumerate(found):
+            if not isinstance(image, MissingFrame):
+                yield source.frame(index, image, seconds), motion

@@ -7,10 +7,10 @@ divided by d.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from itertools import chain
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -21,6 +21,8 @@ from dvsnet_jax.media.motion.following import Estimator, checked
 from dvsnet_jax.media.motion.likeness import Grey, grey
 from dvsnet_jax.media.motion.painting import Vectors, paint, settled, vectors_of
 from dvsnet_jax.media.motion.references import distances
+from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading
+from dvsnet_jax.media.reading.pictures import Picture
 from dvsnet_jax.media.video_reader import decode_frames
 
 _REACH = 8  # frames shown, back or forward, that a vector is looked for in
@@ -29,25 +31,44 @@ _REACH = 8  # frames shown, back or forward, that a vector is looked for in
 class _Shown:
     """A frame in its place among those around it."""
 
-    def __init__(self, decoded: Any) -> None:
-        self.image: UInt8[np.ndarray, "h w 3"] | UnreadableFrame = decoded
+    def __init__(self, decoded: Picture | UnreadableFrame) -> None:
+        self.seconds = decoded.seconds
+        self.image: UInt8[np.ndarray, "h w 3"] | UnreadableFrame
         self.grey: Grey | None = None
         self.vectors: Vectors | None = None
         self.turn = -1
-        if not isinstance(decoded, UnreadableFrame):
-            self.image = image = decoded.to_ndarray(format="rgb24")
+        if isinstance(decoded, UnreadableFrame):
+            self.image = decoded
+        else:
+            self.image = image = decoded.to_ndarray()
             self.grey = grey(image)
-            (self.turn,) = decoded.opaque
-            self.vectors = None if decoded.interlaced_frame else vectors_of(decoded)
+            self.turn = decoded.decoded
+            self.vectors = vectors_of(decoded)
 
     @property
     def looks_ahead(self) -> bool:
         return self.vectors is not None and bool(self.vectors.future.any())
 
 
+class Coded(NamedTuple):
+    """A frame of a file, and its motion."""
+
+    image: UInt8[np.ndarray, "h w 3"] | UnreadableFrame
+    motion: Motion | None
+    seconds: float | None
+    """When it is shown."""
+
+
 def codec_motion(
     location: str, otherwise: Estimator | None = None
-) -> Generator[tuple[UInt8[np.ndarray, "h w 3"] | UnreadableFrame, Motion | None]]:
+) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"] | UnreadableFrame, Motion | None]]:
+    """`coded_frames` without their times."""
+    with closing(coded_frames(location, otherwise)) as frames:
+        for frame in frames:
+            yield frame.image, frame.motion
+
+
+def coded_frames(location: str, otherwise: Estimator | None = None, reading: Reading = AS_SHOWN) -> Generator[Coded]:
     """What `decode_video` gives, each with the motion to the frame before it.
 
     A frame that is predicted from later ones comes only when those are decoded, two or three frames later as a rule.
@@ -57,12 +78,12 @@ def codec_motion(
     """
     around: list[_Shown] = []
     at = 0
-    with closing(decode_frames(location, vectors=True)) as decoded:
+    with closing(decode_frames(location, vectors=True, reading=reading)) as decoded:
         for frame in chain(decoded, [None]):
             if frame is not None:
                 around.append(_Shown(frame))
             while at < len(around) and (frame is None or _is_ready(around[at:])):
-                yield around[at].image, _motion(around, at, otherwise)
+                yield Coded(around[at].image, _motion(around, at, otherwise), around[at].seconds)
                 at += 1
             if at > _REACH:
                 del around[: at - _REACH]

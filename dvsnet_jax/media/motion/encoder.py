@@ -12,6 +12,7 @@ from jaxtyping import Float32, UInt8
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.motion.likeness import Grey
 from dvsnet_jax.media.motion.painting import paint, scaled, settled, vectors_of
+from dvsnet_jax.media.reading.pictures import Picture
 
 _SETTINGS = {
     "bframes": 0,
@@ -63,8 +64,8 @@ class EncoderMotion:
         decoder.thread_type = "SLICE"
         self._encoder, self._decoder = encoder, decoder
 
-    def _there_and_back(self, picture: UInt8[np.ndarray, "h w"]) -> Any:
+    def _there_and_back(self, picture: UInt8[np.ndarray, "h w"]) -> Picture:
         frame = av.VideoFrame.from_ndarray(picture, format="gray")
         frame.pts, self._count = self._count, self._count + 1
         (decoded,) = [shown for packet in self._encoder.encode(frame) for shown in self._decoder.decode(packet)]
-        return decoded
+        return Picture(decoded)

@@ -6,11 +6,12 @@ from contextlib import closing
 from itertools import islice
 from typing import NamedTuple
 
-from dvsnet_jax.media.images import UnreadableFrame
-from dvsnet_jax.media.motion.codec import codec_motion
+from dvsnet_jax.media.images import MissingFrame, UnreadableFrame
+from dvsnet_jax.media.motion.codec import coded_frames
 from dvsnet_jax.media.motion.encoder import EncoderMotion
 from dvsnet_jax.media.motion.likeness import Grey, grey, likeness
 from dvsnet_jax.media.motion.painting import vectors_of
+from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading
 from dvsnet_jax.media.video_reader import decode_frames, probe_coding
 
 _LOOKED_AT = 24  # frames
@@ -26,20 +27,22 @@ class Inspection(NamedTuple):
     """A sentence for the person at the terminal."""
 
 
-def inspect(path: str) -> Inspection:
+def inspect(path: str, reading: Reading = AS_SHOWN) -> Inspection:
     """Looks at a file's first 24 frames. Raises InputError where the video cannot be opened."""
-    codec, held_back = probe_coding(path)
+    codec, held_back = probe_coding(path, reading)
     predicted = 0
-    with closing(decode_frames(path, vectors=True)) as frames:
+    with closing(decode_frames(path, vectors=True, reading=reading)) as frames:
         for index, frame in enumerate(islice(frames, _LOOKED_AT)):
+            if isinstance(frame, MissingFrame):
+                continue
             if isinstance(frame, UnreadableFrame):
                 return Inspection(False, "the file is damaged near its beginning")
-            if frame.interlaced_frame:
+            if frame.fields:
                 return Inspection(False, "the file is coded in fields")
             predicted += index > 0 and vectors_of(frame) is not None
     if not predicted:
         return Inspection(False, f"no vectors come with its first frames ({codec})")
-    known, own, sought = _likeness(path)
+    known, own, sought = _likeness(path, reading)
     if known < predicted / 2 or own < _AS_GOOD * sought:
         return Inspection(False, f"the pictures contradict its vectors ({codec})")
     if held_back:
@@ -47,13 +50,15 @@ def inspect(path: str) -> Inspection:
     return Inspection(True, f"the file has vectors from frame to frame ({codec}), and they fit the pictures")
 
 
-def _likeness(path: str) -> tuple[int, float, float]:
+def _likeness(path: str, reading: Reading) -> tuple[int, float, float]:
     """Of how many of the first frames motion comes out; how like they are, all in all, to those before them moved along
     it, and moved along what an encoder finds."""
     last: Grey | None = None
     encoder, known, own, sought = EncoderMotion(), 0, 0.0, 0.0
-    with closing(codec_motion(path)) as frames:
-        for image, motion in islice(frames, _LOOKED_AT):
+    with closing(coded_frames(path, reading=reading)) as frames:
+        for image, motion, _ in islice(frames, _LOOKED_AT):
+            if isinstance(image, MissingFrame):
+                continue
             if isinstance(image, UnreadableFrame):
                 break
             here = grey(image)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
 
 from dvsnet_jax.frame_motion import CELL
+from dvsnet_jax.media.reading.pictures import Picture
 
 _COVERED = 0.1
 _EXCHANGES = ((1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3), (5, 8), (4, 7), (3, 6),
@@ -29,17 +30,22 @@ class Vectors(NamedTuple):
     """Taken from list 1, which as a rule begins with the next frame shown. Which frame exactly no record says."""
 
 
-def vectors_of(frame: Any) -> Vectors | None:
-    """What came with a PyAV frame; None for an intra frame, and from a decoder that gives no vectors."""
-    found = frame.side_data.get("MOTION_VECTORS")
+def vectors_of(picture: Picture) -> Vectors | None:
+    """What came with a decoded frame, turned as it is shown; None for an intra frame, for one that was coded in fields,
+    and from a decoder that gives no vectors."""
+    found = None if picture.fields else picture.stored.side_data.get("MOTION_VECTORS")
     if found is None:
         return None
     table = found.to_ndarray()
     scale = np.maximum(table["motion_scale"], 1)[:, None]
+    turn = picture.turn
+    centre = np.stack([table["dst_x"], table["dst_y"]], -1).astype(np.float32)
+    size = np.stack([table["w"], table["h"]], -1).astype(np.float32)
+    to = (np.stack([table["motion_x"], table["motion_y"]], -1) / scale).astype(np.float32)
     return Vectors(
-        np.stack([table["dst_x"], table["dst_y"]], -1).astype(np.float32),
-        np.stack([table["w"], table["h"]], -1).astype(np.float32),
-        (np.stack([table["motion_x"], table["motion_y"]], -1) / scale).astype(np.float32),
+        turn.places(centre, picture.stored.height, picture.stored.width),
+        size[:, ::-1] if turn.across else size,
+        turn.directions(to),
         table["source"] > 0,
     )
 

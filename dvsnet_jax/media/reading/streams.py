@@ -1,0 +1,60 @@
+"""Which of the video streams in a file is the video: no cover, no thumbnail, no preview; of several the largest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dvsnet_jax.errors import InputError
+
+_NO_VIDEO = ("attached_pic", "still_image", "timed_thumbnails", "dependent")
+
+
+def choose(container: Any, location: str, asked: int | None) -> tuple[Any, str | None]:
+    """`(stream, what to tell)`: the stream that was asked for, by its place among the file's video streams, else the
+    largest; a line where there are several. Raises InputError where there is none."""
+    streams = [stream for stream in container.streams.video if stream.codec_context is not None]
+    if not container.streams.video:
+        raise InputError(f"{location}: has no video in it; expected a file or stream with pictures")
+    if not streams:
+        raise InputError(f"{location}: no decoder for its video here; convert it, for example to H.264")
+    every = list(container.streams.video)
+    if asked is not None:
+        if not 0 <= asked < len(every):
+            raise InputError(f"{location}: has no video stream {asked}; it has {_listed(every)}")
+        if every[asked].codec_context is None:
+            raise InputError(
+                f"{location}: no decoder for its video stream {asked} here; take one of {_listed(streams)}"
+            )
+        return every[asked], None
+    # Where all of them are pictures (the cover of a song), the largest of those is what there is.
+    videos = [stream for stream in streams if not _is_picture(stream)] or streams
+    taken = max(videos, key=lambda stream: (_lasts(stream), _area(stream)))
+    if len(videos) == 1:
+        return taken, None
+    return taken, (
+        f"has {_listed(videos, every)}; the largest is taken, stream {every.index(taken)}; --stream N takes another"
+    )
+
+
+def _is_picture(stream: Any) -> bool:
+    return any(bool(stream.disposition & getattr(type(stream.disposition), kind, 0)) for kind in _NO_VIDEO)
+
+
+def _lasts(stream: Any) -> bool:
+    """Whether it is more than a single picture, as far as the header says."""
+    return bool(stream.frames != 1)
+
+
+def _area(stream: Any) -> int:
+    return int(stream.codec_context.width * stream.codec_context.height)
+
+
+def _listed(streams: list[Any], every: list[Any] | None = None) -> str:
+    places = every or streams
+    sizes = ", ".join(f"{places.index(stream)}: {_size(stream)}" for stream in streams)
+    return f"{len(streams)} video stream{'s' if len(streams) > 1 else ''} ({sizes})"
+
+
+def _size(stream: Any) -> str:
+    coded = stream.codec_context
+    return "no decoder" if coded is None else f"{coded.width}×{coded.height}"
