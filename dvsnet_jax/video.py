@@ -207,7 +207,9 @@ def _step(
         scores = materialized(warp_scores(key_scores, motion, scale))  # [regions, h3, w3, classes]
 
     with jax.named_scope("upsample"):
-        labels, maxima = upsample_argmax(scores, (grid.region_height, grid.region_width))  # [regions, rh, rw]
+        labels, maxima = upsample_argmax(
+            scores, (grid.region_height, grid.region_width), config.num_classes
+        )  # [regions, rh, rw]
     with jax.named_scope("merge"):
         labels = merge(labels, maxima, grid)  # [streams, height, width]
 

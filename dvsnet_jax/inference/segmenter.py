@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.media.motion.field import for_step
@@ -33,6 +34,10 @@ class FrameStep(Protocol):
 
     @property
     def num_classes(self) -> int: ...
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the classes are called, where that is known."""
 
     @property
     def takes_motion(self) -> bool:
@@ -73,6 +78,10 @@ class Segmenter:
     @property
     def num_classes(self) -> int:
         return self.config.num_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return getattr(self.config.segmentation, "classes", None) or (CLASSES if self.num_classes == 19 else None)
 
     @property
     def takes_motion(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
@@ -75,6 +76,7 @@ class Segment:
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """Checkpoint folder, or a TensorFlow checkpoint of the original."""
     segmentation: OwnSegmentation = None
+    classes: Classes = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
     keep: OptionalShare = None
@@ -113,8 +115,8 @@ class Segment:
                 "--keep chooses the policy's limit by the table of --weights, those that 'dvsnet accelerate --keep' "
                 "wrote; add them, and leave out --policy and its numbers"
             )
-        settled = (self.weights, self.segmentation, self.decision_from, self.precision, self.audit, self.settings)
-        if self.program is not None and settled != (None, None, None, "float32", False, Settings()):
+        settled = (self.weights, self.segmentation, self.classes, self.decision_from, self.precision, self.audit)
+        if self.program is not None and (*settled, self.settings) != (None,) * 4 + ("float32", False, Settings()):
             raise UsageError(
                 "--program holds its weights, and its policy, precision and sizes are settled; leave out --weights, "
                 "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
@@ -148,7 +150,7 @@ class Segment:
 
         from dvsnet_jax.inference.segment_source import Segmenter
 
-        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
+        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation, self.classes)
         config = self.settings.apply(carried(self.motion, config))
         if self.keep is not None and self.weights is not None:
             from dvsnet_jax.evaluation.policies.promise import read_table
@@ -179,13 +181,13 @@ def segment_all(
     """
     keep_compiled()
 
+    from dvsnet_jax.datasets.label_sets import named_palette
     from dvsnet_jax.inference.segment_source import segment_source
     from dvsnet_jax.media.output_folder import OutputFolder
-    from dvsnet_jax.visualize import label_palette
 
     if outputs.frame_rate is not None and not (math.isfinite(outputs.frame_rate) and outputs.frame_rate > 0):
         raise UsageError(f"--frame-rate is {outputs.frame_rate}, but it counts frames per second: more than 0")
-    palette = label_palette(segmenter.num_classes, outputs.palette)
+    palette = named_palette(segmenter.num_classes, segmenter.class_names, outputs.palette)
     done: list[tuple[str, Summary]] = []
     failed: dict[str, BaseException] = {}
     try:
@@ -197,8 +199,9 @@ def segment_all(
                 total = min(filter(None, (source.count, num_frames)), default=None)
                 try:
                     output = OutputFolder(
-                        folder, palette=palette, frame_rate=rate, products=outputs.products, written=written
-                    )
+                        folder, palette=palette, classes=segmenter.class_names, frame_rate=rate,
+                        products=outputs.products, written=written,
+                    )  # fmt: skip
                     with progress_bar(source.name, total) as on_progress:
                         summary = segment_source(
                             source,

@@ -15,6 +15,7 @@ from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.multiply_adds import costs
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets import camvid, cityscapes
+from dvsnet_jax.datasets.label_sets import named_palette
 from dvsnet_jax.evaluation.clips.kept_labels import KeptFrames, kept
 from dvsnet_jax.evaluation.clips.label_counts import LabelCounts, boundary_score, truth_matrix
 from dvsnet_jax.evaluation.clips.scores import pooled
@@ -31,7 +32,6 @@ from dvsnet_jax.metrics.segmentation import class_ious, frequency_weighted_iou, 
 from dvsnet_jax.metrics.tracking import segmentation_quality
 from dvsnet_jax.metrics.windows import LENGTHS, WindowCounts, corrected_vc, vec, vspw_vc
 from dvsnet_jax.policies import AccumulatedLoss, Budget, DynamicTarget, ExpectedConfidence
-from dvsnet_jax.visualize import label_palette
 
 _BY_SCORE = (ExpectedConfidence, DynamicTarget, AccumulatedLoss, Budget)
 """Policies whose targets are percents of expected confidence."""
@@ -224,7 +224,7 @@ def evaluation_report(
                 frames=KeptFrames(
                     folder, clip, config.num_classes, classes, isinstance(config.policy, _BY_SCORE), motion
                 ),
-                palette=label_palette(config.num_classes),
+                palette=named_palette(config.num_classes, known_names(config)),
                 classes=known_names(config),
             )
             for clip in clips
