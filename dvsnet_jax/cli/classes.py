@@ -62,8 +62,8 @@ def of_classes(config: DVSNetConfig, params: Any, asked: str) -> DVSNetConfig:
             f"{network.num_classes}), which cannot be changed any more; leave it out, or run 'dvsnet accelerate' again"
         )
     merged = config.replace(segmentation=networks.merge_classes(network, _table(network, asked), CLASSES))
-    wanted = networks.abstract_params(merged)["flow"]
-    if [leaf.shape for leaf in jax.tree.leaves(wanted)] != [leaf.shape for leaf in jax.tree.leaves(params["flow"])]:
+    wanted = networks.abstract_params(merged).get("flow")
+    if [leaf.shape for leaf in jax.tree.leaves(wanted)] != [leaf.shape for leaf in jax.tree.leaves(params.get("flow"))]:
         raise InputError(
             f"--classes {asked}: these weights were trained around the {network.num_classes} classes of the network "
             "itself, and warp each of them its own way; run 'dvsnet accelerate' with --classes"

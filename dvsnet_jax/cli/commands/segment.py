@@ -85,6 +85,9 @@ class Segment:
     audit: bool = False
     """Have each region that is segmented anew tell how well warping would have done, in routes.jsonl and at the end,
     beside what was expected; for one more warp a frame. --keep does so by itself."""
+    recalibrate: bool = False
+    """Set expected scores right while running by what --audit sees; with a video of another kind than was trained on
+    that keeps a target or limit to what it says. Forgotten at cuts."""
     program: OptionalPath = None
     """A program that 'dvsnet export' wrote, in place of --weights and of everything that is settled in it."""
     motion: Motion = "auto"
@@ -115,8 +118,9 @@ class Segment:
                 "--keep chooses the policy's limit by the table of --weights, those that 'dvsnet accelerate --keep' "
                 "wrote; add them, and leave out --policy and its numbers"
             )
-        settled = (self.weights, self.segmentation, self.classes, self.decision_from, self.precision, self.audit)
-        if self.program is not None and (*settled, self.settings) != (None,) * 4 + ("float32", False, Settings()):
+        named = (self.weights, self.segmentation, self.classes, self.decision_from, self.precision)
+        settled = (*named, self.audit, self.recalibrate, self.settings)
+        if self.program is not None and settled != (None, None, None, None, "float32", False, False, Settings()):
             raise UsageError(
                 "--program holds its weights, and its policy, precision and sizes are settled; leave out --weights, "
                 "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
@@ -156,7 +160,8 @@ class Segment:
             from dvsnet_jax.evaluation.policies.promise import read_table
 
             config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
-        return Segmenter(params, config, precision=self.precision, audit=self.audit or self.keep is not None)
+        audit = self.audit or self.keep is not None
+        return Segmenter(params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate)
 
 
 def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
