@@ -137,6 +137,9 @@ def _label_rows(*ways: dict[str, Any]) -> list[tuple[str, ...]]:
     return [
         ("mIoU, over the classes that occur", *percents("mean_iou")),
         ("mIoU, over all classes", *percents("mean_iou_all")),
+        *([("labelled pixels left void, which the above leaves out", *percents("void")),
+           ("mIoU, over the classes that occur, void as wrong", *percents("mean_iou_void_wrong"))]
+          if any(each.get("void") for each in ways) else []),
         ("pixel accuracy", *percents("accuracy")),
         ("boundary F-score", *percents("boundary_f")),
         *((f"IoU of {size} objects", *percents(f"iou_{size}")) for size in SIZES),
@@ -245,12 +248,27 @@ def label_metrics(counts: LabelCounts) -> dict[str, Any]:
         "weighted_iou": _finite(frequency_weighted_iou(matrix)),
         "boundary_f": _finite(boundary_score(counts)),
         **_by_size(counts),
+        **_void(matrix, counts.void),
         "segmentation_quality": _quality(matrix, counts.void),
         **_windows(counts),
         **_published(counts),
         "temporal_consistency": _finite(mean_iou(carried)),
         "class_ious": [_finite(value) for value in class_ious(matrix).tolist()],
     }
+
+
+def _void(matrix: Int[np.ndarray, "classes classes"], void: list[int] | None) -> dict[str, float | None]:
+    """How much of what is labelled was left void, and mIoU with that as wrong, as Cityscapes' program counts it."""
+    if not void or not matrix.sum() + sum(void):
+        return {"void": None, "mean_iou_void_wrong": None}
+    ious = class_ious(_with_void(matrix, void))[:-1]
+    return {"void": sum(void) / (matrix.sum() + sum(void)), "mean_iou_void_wrong": _finite(float(np.nanmean(ious)))}
+
+
+def _with_void(matrix: Int[np.ndarray, "classes classes"], void: list[int]) -> Int[np.ndarray, "whole whole"]:
+    whole = np.pad(matrix, (0, 1))
+    whole[:-1, -1] = void
+    return whole
 
 
 def _by_size(counts: LabelCounts) -> dict[str, float | None]:
@@ -261,9 +279,7 @@ def _by_size(counts: LabelCounts) -> dict[str, float | None]:
 def _quality(matrix: Int[np.ndarray, "classes classes"], void: list[int] | None) -> float | None:
     if void is None:
         return None
-    whole = np.pad(matrix, (0, 1))
-    whole[:-1, -1] = void
-    return _finite(segmentation_quality(whole))
+    return _finite(segmentation_quality(_with_void(matrix, void)))
 
 
 def _windows(counts: LabelCounts) -> dict[str, float | None]:
