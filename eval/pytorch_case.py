@@ -1,4 +1,4 @@
-r"""A real case from end to end: a network trained in PyTorch, DVSNet around it from unlabelled video, and what it keeps.
+r"""A real case from end to end: a network trained in PyTorch, DVSNet around it from unlabelled video, what that keeps.
 
     python eval/pytorch_case.py ../shared/data/camvid CASE            # hours on two cores; a quiet machine, as it times
     python eval/pytorch_case.py ../shared/data/camvid CASE 4          # so many steps of each training: does it run?
