@@ -17,6 +17,8 @@ import jax
 
 from dvsnet_jax import policies
 from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.own_segmentation import ImageInput as ImageInput
+from dvsnet_jax.own_segmentation import OwnSegmentationConfig as OwnSegmentationConfig
 from dvsnet_jax.protocols import FlowFunction, SegmentationFunction
 
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -80,60 +82,6 @@ class DeepLabLiteConfig:
             raise ValueError(f"trunk is {self.trunk!r}, expected 'lite0' or 'lite2'")
         if len(self.decoder_widths) != 3 or min(self.decoder_widths) < 1:
             raise ValueError(f"{self}: three decoder widths of at least 1 are needed")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageInput:
-    """How a network wants its images: RGB 0..255, times `scale`, less `mean`, divided by `deviation`, in `order`."""
-
-    mean: tuple[float, float, float]
-    """Of the scaled image, in the network's own `order`."""
-    deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """Standard deviation, the same."""
-    scale: float = 1 / 255
-    order: Literal["rgb", "bgr"] = "rgb"
-    size: tuple[int, int] | None = None
-    """Height and width, for a network that takes no others: what it gets is resized. None: as it comes."""
-    multiple: int = 1
-    """What height and width must be multiples of: what is not is enlarged to the next one."""
-
-    def __post_init__(self) -> None:
-        if len(self.mean) != 3 or len(self.deviation) != 3 or not all(value > 0 for value in self.deviation):
-            raise ValueError(f"{self}: mean and deviation are three numbers each, of red, green and blue; none is 0")
-        if self.order not in ("rgb", "bgr"):
-            raise ValueError(f"order is {self.order!r}; it is 'rgb' or 'bgr'")
-        if not self.scale > 0 or self.multiple < 1 or (self.size is not None and min(self.size) < 1):
-            raise ValueError(f"{self}: scale, multiple and size are above 0")
-
-    def fitted(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width that images of these get."""
-        n = self.multiple
-        return self.size or (-(-height // n) * n, -(-width // n) * n)
-
-    @classmethod
-    def imagenet(cls, **overrides: Any) -> ImageInput:
-        """RGB 0..1, less ImageNet's mean, by its deviation: what most networks of torchvision and timm want."""
-        return cls(**{"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225), **overrides})
-
-
-@dataclass(frozen=True, kw_only=True)
-class OwnSegmentationConfig:
-    """Stands in a checkpoint for a segmentation network of the user's own, which is kept beside the weights or
-    elsewhere (`checkpoints.save_accelerator`). Nothing can be segmented with it.
-    """
-
-    num_classes: int
-    classes: tuple[str, ...] | None = None
-    """Their names."""
-    source: str | None = None
-    """Where the network came from, as `--segmentation` names it."""
-    inputs: ImageInput | None = None
-    """How it wants its images, where it is a PyTorch module."""
-
-    def __post_init__(self) -> None:
-        _check_classes(self.num_classes)
-        if self.classes is not None and len(self.classes) != self.num_classes:
-            raise ValueError(f"{len(self.classes)} names of classes, but there are {self.num_classes} classes")
 
 
 FLOW_FEATURES = ("conv1", "conv2", "conv3_1", "conv4_1", "conv5_1", "conv6_1")
@@ -248,6 +196,11 @@ class DVSNetConfig:
     @property
     def num_classes(self) -> int:
         return self.segmentation.num_classes
+
+    @property
+    def num_scores(self) -> int:
+        """Scores of a point: one for each class, and one more where the segmentation network knows void."""
+        return getattr(self.segmentation, "num_scores", self.num_classes)
 
     @property
     def num_regions(self) -> int:

@@ -12,7 +12,7 @@ import types
 import typing
 from typing import Any
 
-from dvsnet_jax import config, flownet_config, policies
+from dvsnet_jax import config, flownet_config, own_segmentation, policies
 from dvsnet_jax.config import DVSNetConfig, OwnSegmentationConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
@@ -26,13 +26,13 @@ VERSION = 1
 
 _CLASSES: dict[str, type] = {
     name: cls
-    for module in (config, flownet_config, policies)
+    for module in (config, flownet_config, own_segmentation, policies)
     for name, cls in vars(module).items()
     if dataclasses.is_dataclass(cls)
     and isinstance(cls, type)
     and f"{cls.__module__}.".startswith(f"{module.__name__}.")  # policies is a folder
 }
-"""What a file may name: the dataclasses that these three modules define, and nothing that is made later."""
+"""What a file may name: the dataclasses that these four modules define, and nothing that is made later."""
 
 
 _WAY_OUT = {
@@ -55,7 +55,9 @@ def storable(config: DVSNetConfig) -> DVSNetConfig:
     network = config.segmentation
     if not isinstance(network, SegmentationFunction):
         return config
-    own = OwnSegmentationConfig(num_classes=network.num_classes, classes=network.classes)
+    own = OwnSegmentationConfig(
+        num_classes=network.num_classes, classes=network.classes, merged=getattr(network.function, "merged", None)
+    )
     return config.replace(segmentation=own)
 
 

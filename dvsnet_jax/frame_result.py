@@ -36,5 +36,7 @@ class AuditedResult(NamedTuple):
     segmented: Bool[Array, "streams regions"]
     untrusted: Bool[Array, "streams regions"]
     agreement: Float[Array, "streams regions"]
-    """What `scores` expects, as it turned out: percent of the grid of scores where warping would have given the label
+    """What `expected` expects, as it turned out: percent of the grid of scores where warping would have given the label
     that segmenting gave. NaN where the region was not segmented anew, or had nothing to warp."""
+    expected: Float[Array, "streams regions"]
+    """The scores before they were recalibrated; `scores` itself where they are not."""

@@ -71,12 +71,19 @@ class SegmentationFunction:
     """Names of the classes, for legends and reports."""
     any_precision: bool = False
     """Whether it runs in the precision of its parameters, so that `networks.prepare` may make those bfloat16."""
+    has_void: bool = False
+    """Whether the scores of the classes are followed by one more, that of void: where it wins the label is 255."""
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_classes <= 255:
             raise ValueError(f"num_classes is {self.num_classes}, but labels are uint8 and 255 is void: 2 to 255")
         if self.classes is not None and len(self.classes) != self.num_classes:
             raise ValueError(f"{len(self.classes)} names of classes, but num_classes is {self.num_classes}")
+
+    @property
+    def num_scores(self) -> int:
+        """Scores of a point: one for each class, and void's where there is one."""
+        return self.num_classes + self.has_void
 
 
 @dataclass(frozen=True, kw_only=True)

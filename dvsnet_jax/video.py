@@ -18,10 +18,11 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Shaped, UInt8
 
-from dvsnet_jax import networks, preprocessing
+from dvsnet_jax import networks, policies, preprocessing
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import CELL, CarriedFlow, FrameMotion
 from dvsnet_jax.frame_result import AuditedResult, FrameResult
+from dvsnet_jax.metrics.agreement import label_agreement
 from dvsnet_jax.ops.carried_motion import carry, carry_cells, still
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.motion_search import search_motion
@@ -56,6 +57,8 @@ class VideoState(NamedTuple):
     """Whether the stream has had its first frame."""
     previous_images: Shaped[Array, "regions h//2 w//2 3"] | None = None
     """The frame before at half size, as `key_images`; None unless motion is searched for inside the step."""
+    recalibration: policies.Recalibration | None = None
+    """What the audit has seen; None where scores are not recalibrated."""
 
 
 def region_grid(config: DVSNetConfig, height: int, width: int) -> RegionGrid:
@@ -63,10 +66,11 @@ def region_grid(config: DVSNetConfig, height: int, width: int) -> RegionGrid:
     return RegionGrid.fit(*(config.input_size or (height, width)), config.regions, config.overlap)
 
 
-def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) -> VideoState:
+def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig, recalibrate: bool = False) -> VideoState:
     """The state before the first frame of every stream. It only allocates: the first frame segments every region.
 
-    `frames` is an array of the frames to come, or anything with its shape and dtype (`jax.ShapeDtypeStruct`).
+    `frames` is an array of the frames to come, or anything with its shape and dtype (`jax.ShapeDtypeStruct`). With
+    `recalibrate` every frame is audited and scores are set right by that (`policies.recalibration`).
     Raises ValueError for frames that are not uint8 `[streams, height, width, 3]` of at least 64×64, and for an overlap
     that the frame cannot take.
     """
@@ -86,6 +90,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig) ->
         policy=config.policy.init(regions),
         started=jnp.zeros(frames.shape[0], bool),
         previous_images=jnp.zeros((regions, h // 2, w // 2, 3), images.dtype) if config.searches_motion else None,
+        recalibration=policies.init_recalibration(frames.shape[0]) if recalibrate else None,
     )
 
 
@@ -177,6 +182,10 @@ def _step(
     with jax.named_scope("decision"):
         # Each [regions], as are all masks below.
         evidence = evidence_of(params, small, state.key_images, key, flow, config)
+        expected = evidence.score
+        if state.recalibration is not None:
+            score = policies.recalibrated(state.recalibration, expected.reshape(streams, -1))
+            evidence = evidence._replace(score=score.reshape(-1))
         fresh = ~state.started if restart is None else ~state.started | restart
         fresh = jnp.repeat(fresh, grid.num_regions)
         lost = jnp.zeros_like(fresh) if carried is None else ~jnp.isfinite(carried.flow).all((1, 2, 3))
@@ -207,7 +216,9 @@ def _step(
         scores = materialized(warp_scores(key_scores, motion, scale))  # [regions, h3, w3, classes]
 
     with jax.named_scope("upsample"):
-        labels, maxima = upsample_argmax(scores, (grid.region_height, grid.region_width))  # [regions, rh, rw]
+        labels, maxima = upsample_argmax(
+            scores, (grid.region_height, grid.region_width), config.num_classes
+        )  # [regions, rh, rw]
     with jax.named_scope("merge"):
         labels = merge(labels, maxima, grid)  # [streams, height, width]
 
@@ -220,16 +231,23 @@ def _step(
         untrusted=(untrusted | ~have_scores(key_scores)).reshape(per_stream),
     )
     answer: Result = result
-    if audit:
+    recalibration = state.recalibration
+    if audit or recalibration is not None:
         with jax.named_scope("audit"):
-            agreement = _agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
+            agreement = label_agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
             agreement = jnp.where(have_scores(state.key_scores) & have_scores(key_scores), agreement, jnp.nan)
             agreement = jnp.where(segment & ~fresh & ~lost, agreement, jnp.nan)
-            answer = AuditedResult(*result, agreement=agreement.reshape(per_stream))
+            agreement = jnp.where(untrusted, jnp.nan, agreement).reshape(per_stream)
+            expected = jnp.where(fresh | lost, jnp.nan, expected).reshape(per_stream)
+            answer = AuditedResult(*result, agreement=agreement, expected=expected)
+            if recalibration is not None:
+                cut = (fresh | lost).reshape(per_stream).all(1)
+                recalibration = policies.observed(recalibration, expected, agreement, cut)
     if carried is not None:
         carried = where(segment, still(small.shape[0], grid), carried)
     previous = small if config.searches_motion else None
-    return VideoState(key_images, key_scores, key_features, carried, policy, jnp.ones(streams, bool), previous), answer
+    started = jnp.ones(streams, bool)
+    return VideoState(key_images, key_scores, key_features, carried, policy, started, previous, recalibration), answer
 
 
 def evidence_of(
@@ -270,13 +288,6 @@ def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[
 
 
 _traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it has traced
-
-
-def _agreement(
-    warped: Float[Array, "regions h w classes"], new: Float[Array, "regions h w classes"]
-) -> Float[Array, "regions"]:
-    """Percent of the grid of scores where both have the same label."""
-    return 100 * (warped.argmax(-1) == new.argmax(-1)).mean((1, 2))
 
 
 def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:

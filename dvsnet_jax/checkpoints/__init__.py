@@ -19,7 +19,11 @@ from dvsnet_jax.checkpoints.foreign.tensorflow_files import is_tensorflow as is_
 from dvsnet_jax.checkpoints.foreign.tensorflow_files import read_tensorflow as read_tensorflow
 from dvsnet_jax.checkpoints.own.network import OwnNetwork as OwnNetwork
 from dvsnet_jax.checkpoints.own.network import open_network as open_network
+from dvsnet_jax.checkpoints.own.network import with_merged_classes as with_merged_classes
+from dvsnet_jax.checkpoints.safetensors_file import is_safetensors as is_safetensors
+from dvsnet_jax.checkpoints.safetensors_file import save_safetensors as save_safetensors
 from dvsnet_jax.checkpoints.seeded import seeded_params as seeded_params
 from dvsnet_jax.checkpoints.store import load as load
+from dvsnet_jax.checkpoints.store import load_any as load_any
 from dvsnet_jax.checkpoints.store import load_config as load_config
 from dvsnet_jax.checkpoints.store import save as save

@@ -15,6 +15,7 @@ from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.own.network import FOLDER, OwnNetwork, open_network, with_kept_weights
 from dvsnet_jax.checkpoints.store import load_any, save
 from dvsnet_jax.config import DVSNetConfig, OwnSegmentationConfig
+from dvsnet_jax.config_json import storable
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.protocols import SegmentationFunction
 
@@ -32,9 +33,7 @@ def save_accelerator(
     With `network` (`open_network`) its weights are written beside them, in safetensors, and what it is of: `load` then
     gives all. Without, the segmentation network is left out. `beside` is `save`'s. Raises InputError as that does.
     """
-    classes = getattr(config.segmentation, "classes", None)
-    absent = OwnSegmentationConfig(num_classes=config.num_classes, classes=classes)
-    stored = config.replace(segmentation=network.stored if network else absent)
+    stored = config.replace(segmentation=network.stored) if network else _without(config)
     own: networks.Params = {name: params[name] for name in ("flow", "decision") if name in params}
 
     def more(folder: Path) -> None:
@@ -46,17 +45,33 @@ def save_accelerator(
     save(path, own, stored, beside=more)
 
 
+def _without(config: DVSNetConfig) -> DVSNetConfig:
+    """What stands for the segmentation network, whatever it is."""
+    if isinstance(config.segmentation, SegmentationFunction):
+        return storable(config)
+    return config.replace(segmentation=OwnSegmentationConfig(num_classes=config.num_classes))
+
+
 def load_accelerator(
     path: str | Path, segmentation: SegmentationFunction, segmentation_params: Any
 ) -> tuple[networks.Params, DVSNetConfig]:
     """Parameters and configuration with the network that they were trained around.
 
-    Raises InputError as `load` does, for weights that have a segmentation network themselves, and for another number
-    of classes.
+    Where its classes were merged for that (`networks.merge_classes`), so they are again. Raises InputError as `load`
+    does, for weights that have a segmentation network themselves, and for another number of classes.
     """
     params, config = load_any(path)
     if not isinstance(config, DVSNetConfig) or not isinstance(config.segmentation, OwnSegmentationConfig):
         raise InputError(f"{path}: has a segmentation network of its own; use checkpoints.load")
+    stored = config.segmentation
+    if stored.merged and stored.classes and networks.merged_classes(segmentation) is None:
+        if segmentation.num_classes != len(stored.merged):
+            raise InputError(
+                f"{path}: was trained around a network of {len(stored.merged)} classes, which became "
+                f"{config.num_classes}, and this one has {segmentation.num_classes}; give the network that it was "
+                "trained around"
+            )
+        segmentation = networks.merge_classes(segmentation, stored.merged, stored.classes)
     if config.num_classes != segmentation.num_classes:
         raise InputError(
             f"{path}: was trained around a network of {config.num_classes} classes, and this one has "

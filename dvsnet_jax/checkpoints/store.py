@@ -28,6 +28,7 @@ from dvsnet_jax.checkpoints.compatibility import check_agreement
 from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
 from dvsnet_jax.checkpoints.own.network import FOLDER, kept_network
 from dvsnet_jax.checkpoints.record import NAME, make_record, read_record, recorded_config, recorded_shapes
+from dvsnet_jax.checkpoints.safetensors_file import is_safetensors, read_safetensors
 from dvsnet_jax.config import DVSNetConfig, OwnSegmentationConfig
 from dvsnet_jax.config_json import StoredConfig
 from dvsnet_jax.errors import InputError
@@ -92,7 +93,7 @@ def load(path: str | Path, *, config: DVSNetConfig | None = None) -> tuple[netwo
     `OwnSegmentationConfig`, with which nothing can be segmented.
 
     Args:
-      path: the checkpoint's folder.
+      path: the checkpoint's folder, or a .safetensors file (`save_safetensors`).
       config: what to use instead of the stored configuration. Its networks must be the stored ones; its other fields
         (policy, overlap, regions, routing, chunk, input_size) are free.
 
@@ -114,14 +115,21 @@ def load(path: str | Path, *, config: DVSNetConfig | None = None) -> tuple[netwo
 
 def load_any(path: str | Path) -> tuple[networks.Params, StoredConfig]:
     """Parameters and configuration of any checkpoint of ours, of DVSNet or of a flow network alone; see `load`."""
+    if is_safetensors(path):
+        arrays, stored = read_safetensors(path)
+        wanted = flatten(_wanted(stored, str(path)))
+        came, those = ({name: (leaf.shape, leaf.dtype) for name, leaf in each.items()} for each in (arrays, wanted))
+        if wrong := sorted(name for name in {*came, *those} if came.get(name) != those.get(name)):
+            raise InputError(
+                f"{path}: its weights are not those of its configuration: {len(wrong)} are missing, unknown or of "
+                f"another shape or type ({', '.join(wrong[:3])}); export it again"
+            )
+        return unflatten(arrays), stored
     folder = standing(_absolute(path))
     record = read_record(folder)
     checksums.verify(folder)
     stored = recorded_config(folder, record)
-    try:
-        abstract = _abstract(stored)
-    except Exception as error:  # numbers that the configuration's own checks let pass, in a file that was edited
-        raise InputError(f"{folder}: its configuration makes no network ({reason_of(error)})") from error
+    abstract = _wanted(stored, str(folder))
     check_shapes(recorded_shapes(folder, record), abstract, source=str(path))
     return jax.tree.map(jnp.array, restore_arrays(folder, abstract)), stored
 
@@ -129,12 +137,19 @@ def load_any(path: str | Path) -> tuple[networks.Params, StoredConfig]:
 def load_config(path: str | Path) -> DVSNetConfig:
     """The configuration of a checkpoint of DVSNet, without its weights. Raises InputError as `load` does."""
     folder = standing(_absolute(path))
-    stored = recorded_config(folder, read_record(folder))
+    stored = read_safetensors(path)[1] if is_safetensors(path) else recorded_config(folder, read_record(folder))
     if not isinstance(stored, DVSNetConfig):
         raise InputError(
             f"{path}: holds the weights of {stored.network} alone; they are for `dvsnet flow`, not for segmentation"
         )
     return stored
+
+
+def _wanted(stored: StoredConfig, source: str) -> networks.Params:
+    try:
+        return _abstract(stored)
+    except Exception as error:  # numbers that the configuration's own checks let pass, in a file that was edited
+        raise InputError(f"{source}: its configuration makes no network ({reason_of(error)})") from error
 
 
 def _abstract(config: StoredConfig) -> networks.Params:

@@ -161,9 +161,11 @@ def tell_audit(name: str, summary: Summary) -> None:
     if not count:
         return
     expected, true = (sum(values) / count for values in zip(*summary.audited, strict=True))
+    by = sum(summary.recalibrated) / count if summary.recalibrated else expected
     tell(
         f"{name}: audit of {count} regions segmented anew: warping would have had {true:.1f}% of the labels right, "
         f"expected were {expected:.1f}%"
+        + (f", and {by:.1f}% after recalibration" if abs(by - expected) >= 0.05 else "")
     )
     if count >= _AUDITED and abs(expected - true) > _APART:
         tell(

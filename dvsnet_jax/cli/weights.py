@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+from dvsnet_jax.cli.classes import of_classes
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import option
 from dvsnet_jax.cli.screen import tell
@@ -34,14 +35,25 @@ NewSegmentation = Annotated[
 
 
 def load_weights(
-    weights: str | None, decision_from: str | None, motion: MotionName = "paper", segmentation: str | None = None
+    weights: str | None,
+    decision_from: str | None,
+    motion: MotionName = "paper",
+    segmentation: str | None = None,
+    classes: str | None = None,
 ) -> tuple[Any, DVSNetConfig]:
     """Parameters and their configuration from one of our checkpoints or a TensorFlow checkpoint, on the fly;
     without `weights` those that come with the package for this source of motion.
 
-    `segmentation` names the network that the weights were trained around. Raises `InputError` for what is missing,
-    damaged or does not fit.
+    `segmentation` names the network that the weights were trained around, `classes` the set of classes that its own are
+    to be merged into. Raises `InputError` for what is missing, damaged or does not fit.
     """
+    params, config = _loaded(weights, decision_from, motion, segmentation)
+    return params, config if classes is None else of_classes(config, params, classes)
+
+
+def _loaded(
+    weights: str | None, decision_from: str | None, motion: MotionName, segmentation: str | None
+) -> tuple[Any, DVSNetConfig]:
     if segmentation is not None and weights is None:
         raise UsageError("--segmentation needs --weights, those that 'dvsnet accelerate' wrote around this network")
 

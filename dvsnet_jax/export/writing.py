@@ -20,12 +20,12 @@ from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.config_json import to_json
 from dvsnet_jax.datasets.cityscapes import CLASSES
+from dvsnet_jax.datasets.label_sets import named_palette
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.export.lowering import check_platforms, first_line, lower, lowered_text
 from dvsnet_jax.export.step_by_name import named_step
 from dvsnet_jax.program.container import CONFIG, PROGRAM, check_replaceable, write_container
 from dvsnet_jax.video import region_grid
-from dvsnet_jax.visualize import label_palette
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 """What a program is lowered for if nothing else is said."""
@@ -94,7 +94,7 @@ def export_program(
         "policy": _plain(config.policy),
         "classes": [
             {"name": name, "color": color.tolist()}
-            for name, color in zip(names, label_palette(config.num_classes), strict=False)
+            for name, color in zip(names, named_palette(config.num_classes, names), strict=False)
         ],
         "inputs": {
             "weights": _signature(weights),

@@ -54,6 +54,8 @@ class Summary:
     """Where the motion came from, and why from there; None where the step finds it by itself."""
     audited: list[tuple[float, float]] = field(default_factory=list)
     """Expected and true agreement, percent, of every region that was segmented anew, where the step audits."""
+    recalibrated: list[float] = field(default_factory=list)
+    """The score that each of them was decided by: what was expected, or that recalibrated."""
     unknown: int = 0
     """Frames past the first whose motion was not known, as at a cut: every region of them was segmented."""
 
@@ -125,11 +127,10 @@ class Delivery:
         self._summary.regions += delivered.segmented.size
         self._summary.segmented += int(delivered.segmented.sum())
         self._summary.untrusted += delivered.untrusted
-        self._summary.audited += [
-            (region["score"], region["agreement"])
-            for region in delivered.record["regions"]
-            if region["score"] is not None and region.get("agreement") is not None
-        ]
+        for region in delivered.record["regions"]:
+            if region["score"] is not None and region.get("agreement") is not None:
+                self._summary.audited.append((region["expected"], region["agreement"]))
+                self._summary.recalibrated.append(region["score"])
 
     def _deliver(self, frame: Frame, result: FrameResult | AuditedResult, dispatched: float, known: bool) -> _Delivered:
         jax.block_until_ready(result)
@@ -163,9 +164,9 @@ class Delivery:
 
 def _record(frame: Frame, result: FrameResult | AuditedResult, plan: Plan | None, known: bool) -> dict[str, Any]:
     """A line of routes.jsonl; `time` is in seconds, as the source has it, null where it has none. JSON has no NaN: a
-    score that is no number is null, as on the first frame; `untrusted` tells the two apart. So is the
-    motion's source, where this frame's motion is not known, and the agreement of a region that was not segmented anew.
-    """
+    score that is no number is null, as on the first frame; `untrusted` tells the two apart. So is the motion's source,
+    where this frame's motion is not known, and the agreement of a region that was not segmented anew. What was expected
+    is the score before recalibration."""
     by_region = (result.scores, result.targets, result.segmented, result.untrusted)
     numbers = zip(*(np.asarray(values)[0].tolist() for values in by_region), strict=True)
     regions: list[dict[str, Any]] = [
@@ -173,8 +174,9 @@ def _record(frame: Frame, result: FrameResult | AuditedResult, plan: Plan | None
         for score, target, segmented, untrusted in numbers
     ]
     if isinstance(result, AuditedResult):
-        for region, agreement in zip(regions, np.asarray(result.agreement)[0].tolist(), strict=True):
-            region["agreement"] = _finite(agreement)
+        told = (np.asarray(values)[0].tolist() for values in (result.expected, result.agreement))
+        for region, expected, agreement in zip(regions, *told, strict=True):
+            region |= {"expected": _finite(expected), "agreement": _finite(agreement)}
     return {
         "frame": frame.index,
         "name": frame.name,

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.media.motion.field import for_step
@@ -35,6 +36,10 @@ class FrameStep(Protocol):
     def num_classes(self) -> int: ...
 
     @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """What the classes are called, where that is known."""
+
+    @property
     def takes_motion(self) -> bool:
         """Whether the step wants the motion from each frame to the one before it."""
 
@@ -54,16 +59,23 @@ class Segmenter:
     """Parameters with their configuration, and the compiled frame step for every frame size met so far.
 
     `params` are as trained or loaded; they are prepared for inference here (`networks.prepare`, with `precision`), and
-    `self.params` is what the step takes. `audit` is `segment_frame`'s.
+    `self.params` is what the step takes. `audit` is `segment_frame`'s, `recalibrate`
+    `init_state`'s.
     """
 
     def __init__(
-        self, params: Params, config: DVSNetConfig, *, precision: Precision = "float32", audit: bool = False
+        self,
+        params: Params,
+        config: DVSNetConfig,
+        *,
+        precision: Precision = "float32",
+        audit: bool = False,
+        recalibrate: bool = False,
     ) -> None:
         from dvsnet_jax.networks import prepare  # here: an exported program runs without the networks
 
         self.params = prepare(params, config, precision=precision)
-        self.config, self._audit = config, audit
+        self.config, self._audit, self._recalibrate = config, audit, recalibrate
         self._compiled: dict[tuple[int, int], Any] = {}
 
     @property
@@ -73,6 +85,10 @@ class Segmenter:
     @property
     def num_classes(self) -> int:
         return self.config.num_classes
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return getattr(self.config.segmentation, "classes", None) or (CLASSES if self.num_classes == 19 else None)
 
     @property
     def takes_motion(self) -> bool:
@@ -87,7 +103,7 @@ class Segmenter:
         from dvsnet_jax.video import init_state, segment_frame  # here for the same reason
 
         frames = jax.ShapeDtypeStruct((1, height, width, 3), np.uint8)
-        state = init_state(self.params, frames, config=self.config)
+        state = init_state(self.params, frames, config=self.config, recalibrate=self._recalibrate)
         motion = for_step(None, height, width) if self.takes_motion else None
         if (height, width) not in self._compiled:
             lowered = segment_frame.lower(

@@ -2,6 +2,7 @@
 
 labels/NAME.png     train ids, one channel, 8 bits
 color/NAME.png      the same ids as a palette image: looks like its colours, still holds the ids
+classes.json        number, name and colour of every class, where they have names
 overlay.mp4         input on the left, input under its colours on the right
 routes.jsonl        a line per frame
 dvsnet-files.jsonl  which files these are, so that the next run removes no others (`media.written_files`)
@@ -9,8 +10,9 @@ dvsnet-files.jsonl  which files these are, so that the next run removes no other
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dvsnet_jax.errors import do_all
+from dvsnet_jax.media.atomic import atomic_path
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.media.video_writer import VideoWriter
 from dvsnet_jax.media.written_files import WrittenFiles, make_folder
 
+CLASSES = "classes.json"
 PRODUCTS = ("labels", "color", "overlay", "routes")
 
 
@@ -41,13 +45,15 @@ class OutputFolder:
         palette: UInt8[np.ndarray, "256 3"],
         frame_rate: float | Fraction,
         products: Collection[str] = PRODUCTS,
+        classes: Sequence[str] | None = None,
         overwrite: bool = False,
         keep_times: bool = True,
         written: WrittenFiles | None = None,
     ) -> None:
-        """With `keep_times` frames that have a time are shown at it in the overlay, from the first one's on; the others
-        follow at `frame_rate`. `overwrite` puts the files in the place of those that an earlier run wrote into this
-        folder. `written` is the record of a whole run, in this folder or one above it, and has been asked that already.
+        """`classes` are their names. With `keep_times` frames that have a time are shown at it in the overlay, from the
+        first one's on; the others follow at `frame_rate`. `overwrite` puts the files in the place of those that an
+        earlier run wrote into this folder. `written` is the record of a whole run, in this folder or one above it, and
+        has been asked that already.
 
         Raises InputError for a folder that holds files of an earlier run and not `overwrite`, or files called like the
         products that no run is known to have written, and for a folder that cannot be made or written to.
@@ -55,6 +61,7 @@ class OutputFolder:
         self.folder = Path(folder)
         self.palette = palette
         self._keep_times = keep_times
+        self._classes = tuple(classes or ()) if {"labels", "color"} & set(products) else ()
         self._images = [product for product in ("labels", "color") if product in products]
         self._written = written or WrittenFiles(folder, overwrite=overwrite)
         check_products(self._written, self.folder, products)
@@ -80,7 +87,10 @@ class OutputFolder:
             self._video.write(picture, time if self._keep_times else None)
 
     def log(self, record: dict[str, Any]) -> None:
-        """The next line of routes.jsonl."""
+        """The next line of routes.jsonl; with the first, what the classes are called."""
+        if self._classes:
+            self._write_classes(self._classes)
+            self._classes = ()
         if self._log:
             self._claim(Path(self._log.path))
             self._log.write(record)
@@ -88,6 +98,13 @@ class OutputFolder:
     def close(self) -> None:
         """Finishes video and log, each whatever becomes of the other. Further calls do nothing."""
         do_all(f"{self.folder}: closing", *(part.close for part in (self._video, self._log) if part))
+
+    def _write_classes(self, names: Sequence[str]) -> None:
+        place = self.folder / CLASSES
+        self._claim(place)
+        lines = [{"id": label, "name": name, "color": self.palette[label].tolist()} for label, name in enumerate(names)]
+        with atomic_path(place) as temporary:
+            temporary.write_text(json.dumps(lines, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def _claim(self, *paths: Path) -> None:
         """Notes files before they are written, and makes their folders, which may have gone with the earlier files."""
@@ -111,6 +128,8 @@ def _places(folder: Path, products: Collection[str]) -> Iterator[Path]:
         yield folder / "routes.jsonl"
     if "overlay" in products:
         yield folder / "overlay.mp4"
+    if {"labels", "color"} & set(products):
+        yield folder / CLASSES
     for product in ("labels", "color"):
         if product in products:
             yield from (folder / product).glob("*.png")

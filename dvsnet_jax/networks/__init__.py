@@ -14,6 +14,8 @@ from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s as FlowNet2s
 from dvsnet_jax.networks.flownet.predictions import flow_predictions as flow_predictions
 from dvsnet_jax.networks.flownet.predictions import full_size_flow as full_size_flow
 from dvsnet_jax.networks.local_decision import LocalDecisionNetwork as LocalDecisionNetwork
+from dvsnet_jax.networks.merged_classes import merge_classes as merge_classes
+from dvsnet_jax.networks.merged_classes import merged_classes as merged_classes
 from dvsnet_jax.networks.preparation import Params as Params
 from dvsnet_jax.networks.preparation import Precision as Precision
 from dvsnet_jax.networks.preparation import prepare as prepare

@@ -58,7 +58,7 @@ def flow_and_feature(
             "give segment_frame its motion, or choose a flow network"
         )
     if isinstance(network, FlowNet2Config):
-        return flow_of_regions(params["flow"], current, key, network, config.num_classes)
+        return flow_of_regions(params["flow"], current, key, network, config.num_scores)
     if isinstance(network, FlowFunction):
         out = FlowOutput(*network.function(params["flow"], current.astype(jnp.float32), key.astype(jnp.float32)))
         n, height, width, _ = current.shape
@@ -69,7 +69,7 @@ def flow_and_feature(
                 "feature channels (see FlowFunction.feature_channels)"
             )
         return out
-    module, layers, images = FlowNet2s(network, config.num_classes), params["flow"], preprocessing.unit_bgr(current)
+    module, layers, images = FlowNet2s(network, config.num_scores), params["flow"], preprocessing.unit_bgr(current)
     if features is None:
         pair = jnp.concatenate([images, preprocessing.unit_bgr(key)], axis=-1)
         flow, seen = module.apply({"params": layers}, pair)
@@ -99,7 +99,7 @@ def carried_flow(
     warped = warped_key(key, carried.flow)
     if network.scale_width:
         signs = materialized(scale_signs(current, warped, carried))
-        scale = CarriedScale(network, config.num_classes).apply({"params": params["flow"]}, signs)
+        scale = CarriedScale(network, config.num_scores).apply({"params": params["flow"]}, signs)
     else:
         scale = jnp.ones_like(carried.flow[..., :1])
     return FlowOutput(carried.flow, scale, jnp.stack([carried.trust, age], axis=-1), warped)

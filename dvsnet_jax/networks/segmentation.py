@@ -56,10 +56,10 @@ def segmentation_scores(
     network = config.segmentation
     if isinstance(network, SegmentationFunction):
         scores = network.function(params["segmentation"], images.astype(jnp.float32))
-        if scores.ndim != 4 or (scores.shape[0], scores.shape[-1]) != (images.shape[0], network.num_classes):
+        if scores.ndim != 4 or (scores.shape[0], scores.shape[-1]) != (images.shape[0], network.num_scores):
             raise ValueError(
                 f"{network.function} returned {scores.shape} for images {images.shape}; "
-                f"expected [{images.shape[0]}, h, w, {network.num_classes}] (see SegmentationFunction.num_classes)"
+                f"expected [{images.shape[0]}, h, w, {network.num_scores}] (see SegmentationFunction.num_classes)"
             )
         return _all_or_none(jnp.clip(scores.astype(jnp.float32), -LARGEST, LARGEST))
     if isinstance(network, OwnSegmentationConfig):
@@ -128,14 +128,14 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
     image, pair = _floats(1, 64, 64, 3), _floats(1, 64, 64, 6)
     flow_params: Any
     if isinstance(flow, FlowNet2sConfig):
-        flow_params, channels = _init(FlowNet2s(flow, config.num_classes), flow_key, pair), flow.feature_channels
+        flow_params, channels = _init(FlowNet2s(flow, config.num_scores), flow_key, pair), flow.feature_channels
     elif isinstance(flow, CarriedMotionConfig):
         flow_params, channels = {}, 0
         if flow.scale_width:
-            signs = _floats(1, 8, 8, len(SIGNS) + config.num_classes)
-            flow_params = _init(CarriedScale(flow, config.num_classes), flow_key, signs)
+            signs = _floats(1, 8, 8, len(SIGNS) + config.num_scores)
+            flow_params = _init(CarriedScale(flow, config.num_scores), flow_key, signs)
     elif isinstance(flow, FlowNet2Config):
-        flow_params, channels = init_region_flow_params(flow_key, flow, config.num_classes), flow.channels(1024)
+        flow_params, channels = init_region_flow_params(flow_key, flow, config.num_scores), flow.channels(1024)
     else:
         flow_params, channels = flow.init(flow_key) if flow.init else None, flow.feature_channels
     if isinstance(segmentation, SegmentationFunction):

@@ -20,22 +20,27 @@ _UNROLLED = 64
 
 
 def upsample_argmax(
-    scores: Float[Array, "n h w c"], size: tuple[int, int]
+    scores: Float[Array, "n h w c"], size: tuple[int, int], classes: int | None = None
 ) -> tuple[UInt8[Array, "n h2 w2"], Float[Array, "n h2 w2"]]:
     """`(labels, maxima)` of the scores resized to `size` (legacy bilinear): the winning class and its score.
 
     Memory is 5 bytes a pixel, and the scores at full width but not yet at full height. The first class wins a tie, as
-    in `argmax`. Where all scores are NaN the label is 255, void, and the maximum wins against nothing.
+    in `argmax`. Where all scores are NaN the label is 255, void, and the maximum wins against nothing. So it is where a
+    score wins that is past `classes`, if these are fewer than the scores.
     """
-    _, height, width, classes = scores.shape
-    if size[0] % height or size[1] % width or classes > _UNROLLED:
-        return _class_by_class(scores, size)
-    return lax.platform_dependent(
-        scores,
-        cpu=partial(_row_by_row, size=size),
-        tpu=partial(_by_products, size=size),
-        default=partial(_pixel_by_pixel, size=size),
-    )
+    _, height, width, count = scores.shape
+    if size[0] % height or size[1] % width or count > _UNROLLED:
+        labels, maxima = _class_by_class(scores, size)
+    else:
+        labels, maxima = lax.platform_dependent(
+            scores,
+            cpu=partial(_row_by_row, size=size),
+            tpu=partial(_by_products, size=size),
+            default=partial(_pixel_by_pixel, size=size),
+        )
+    if classes is None or classes >= count:
+        return labels, maxima
+    return jnp.where(labels >= classes, jnp.uint8(VOID), labels), maxima
 
 
 def _pixel_by_pixel(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:

@@ -31,6 +31,10 @@ from dvsnet_jax.policies.moving import FixedInterval as FixedInterval
 from dvsnet_jax.policies.moving import FixedIntervalState as FixedIntervalState
 from dvsnet_jax.policies.moving import TargetMoves as TargetMoves
 from dvsnet_jax.policies.moving import moved_target as moved_target
+from dvsnet_jax.policies.recalibration import Recalibration as Recalibration
+from dvsnet_jax.policies.recalibration import init_recalibration as init_recalibration
+from dvsnet_jax.policies.recalibration import observed as observed
+from dvsnet_jax.policies.recalibration import recalibrated as recalibrated
 from dvsnet_jax.policies.thresholds import ExpectedConfidence as ExpectedConfidence
 from dvsnet_jax.policies.thresholds import FlowMagnitude as FlowMagnitude
 from dvsnet_jax.policies.thresholds import FrameDifference as FrameDifference

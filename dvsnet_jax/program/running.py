@@ -43,6 +43,7 @@ class Program:
         self.regions: tuple[int, int] = tuple(manifest["regions"])
         """Rows and columns."""
         self.num_classes = len(manifest["classes"])
+        self.class_names = tuple(entry["name"] for entry in manifest["classes"])
         self.takes_motion = "motion" in manifest["inputs"]
         """Whether the step wants the motion from each frame to the one before it."""
         self.frame_rate = None

@@ -27,7 +27,7 @@ STOREYS = [
     {"program"},  # runs exported programs: below the networks, and so without them
     {"media"},
     {"config"},
-    {"policies", "flownet_config", "protocols", "frame_result", "frame_motion"},
+    {"policies", "flownet_config", "protocols", "own_segmentation", "frame_result", "frame_motion"},
     {"markdown"},
     {"errors"},
 ]

@@ -10,7 +10,8 @@ running what a file names. Of the third it keeps the weights; its code is the us
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from dvsnet_jax.checkpoints.own import hugging_face, python_file, torchvision
 from dvsnet_jax.checkpoints.own.weight_files import WEIGHTS, read_weights
 from dvsnet_jax.config import ImageInput, OwnSegmentationConfig
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.networks import merge_classes
 from dvsnet_jax.protocols import SegmentationFunction
 
 FOLDER = "segmentation"
@@ -65,12 +67,28 @@ def kept_network(folder: Path, stored: OwnSegmentationConfig) -> OwnNetwork | No
     source = stored.source or ""
     if not folder.is_dir():
         return None
+    network = None
     if (folder / hugging_face.CONFIG).is_file():
-        return _own(source, *hugging_face.open_folder(folder, stored=stored))
-    if source.startswith("torchvision:"):
-        name = source.split(":")[1]
-        return _own(source, *torchvision.open_named(f"{name}:{folder / WEIGHTS}", source=source, stored=stored))
-    return None
+        network = _own(source, *hugging_face.open_folder(folder, stored=stored))
+    elif source.startswith("torchvision:"):
+        name, first = source.split(":")[1], None if stored.merged else stored
+        network = _own(source, *torchvision.open_named(f"{name}:{folder / WEIGHTS}", source=source, stored=first))
+    return with_merged_classes(network, stored.merged, stored.classes) if network else None
+
+
+def with_merged_classes(network: OwnNetwork, to: Sequence[int] | None, classes: Sequence[str] | None) -> OwnNetwork:
+    """The network after its classes were merged (`networks.merge_classes`), to be kept so; as it is where `to` is None.
+
+    Raises InputError where it has another number of classes.
+    """
+    if to is None or classes is None:
+        return network
+    try:
+        function = merge_classes(network.function, to, classes)
+    except ValueError as error:
+        raise InputError(f"{network.stored.source}: {error}; name the network that the classes are of") from error
+    stored = replace(network.stored, num_classes=len(classes), classes=tuple(classes), merged=tuple(to))
+    return network._replace(function=function, stored=stored)
 
 
 def with_kept_weights(network: OwnNetwork, folder: Path) -> OwnNetwork:

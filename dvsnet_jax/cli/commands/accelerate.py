@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 
+from dvsnet_jax.cli.classes import Classes, with_classes
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.keeping import keeping
 from dvsnet_jax.cli.motion import Motion, carried
@@ -57,6 +58,7 @@ class Accelerate:
     restore_from: Annotated[str | None, option("PATH")] = None
     """A checkpoint of DVSNet; the bundled weights if not given."""
     segmentation: NewSegmentation = None
+    classes: Classes = None
     motion: Motion = "auto"
     hold_out: Names = ()
     """Beginnings of clips' names that are not trained on."""
@@ -115,6 +117,10 @@ class Accelerate:
         params, config = self._begin()
         config = carried(self.motion, config)
         network = checkpoints.open_network(self.segmentation) if self.segmentation else None
+        if self.classes is not None:
+            if network is None:
+                raise UsageError("--classes is of a network of your own; name it with --segmentation")
+            network = with_classes(network, self.classes)
         if network is None and isinstance(config.segmentation, SegmentationFunction):
             raise UsageError(f"{self.restore_from} keeps a network of your own; name it too: --segmentation NETWORK")
         if network:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
@@ -52,6 +53,7 @@ class Evaluate:
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """Checkpoint folder, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
     segmentation: OwnSegmentation = None
+    classes: Classes = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
     motion: Motion = "auto"
@@ -98,7 +100,7 @@ class Evaluate:
         folder = make_folder(self.out)
         if not self.no_consistency:
             opencv("temporal consistency (--no-consistency leaves it out)")
-        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
+        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation, self.classes)
         motion = found_by(self.motion) or "dis"
         config = self.settings.apply(carried(self.motion, config))
         check_policy(config)

@@ -17,15 +17,18 @@ from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write the frame step as one program for CPU, GPU and TPU.
+    """Write the frame step as one program for CPU, GPU and TPU, or the weights as safetensors.
 
-    Its weights are in it; 'dvsnet segment --program' runs it without the networks' source.
+    The program has its weights in it; 'dvsnet segment --program' runs it without the networks' source.
     """
 
     out: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OUT")]
-    """File to write, such as street.dvsnet."""
+    """File to write, such as street.dvsnet or street.safetensors."""
+    format: Literal["program", "safetensors"] = "program"
+    """safetensors has the weights alone, for --weights and for other programs; of what follows only --weights,
+    --segmentation, --decision-from and --motion count then."""
     size: OptionalSize = None
-    """Of the frames; needed."""
+    """Of the frames; a program needs it."""
     platforms: Annotated[str, option("NAMES")] = "cpu,cuda,tpu"
     """What it is to run on, of cpu, cuda, rocm and tpu; none of them needs to be here."""
     streams: Annotated[str, option("COUNT")] = "any"
@@ -43,6 +46,8 @@ class Export:
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
 
     def run(self) -> int:
+        if self.format == "safetensors":
+            return self._as_safetensors()
         size = pair("--size", self.size)
         if size is None:
             raise UsageError("a program is for frames of one size; add --size, such as --size 1024x2048")
@@ -71,5 +76,24 @@ class Export:
         tell(
             f"{self.out}: {Path(self.out).stat().st_size / 1e6:.1f} MB for {', '.join(manifest['platforms'])}, frames "
             f"of {size[0]}×{size[1]}, {streams}, calling convention {manifest['calling_convention_version']}"
+        )
+        return 0
+
+    def _as_safetensors(self) -> int:
+        settled = (self.size, self.platforms, self.streams, self.precision, self.settings)
+        if settled != (None, "cpu,cuda,tpu", "any", "float32", Settings()):
+            raise UsageError(
+                "--format safetensors has weights and their own configuration, whatever the frames; leave out --size, "
+                "--platforms, --streams, --precision, and --policy and the like"
+            )
+
+        from dvsnet_jax import SegmentationFunction, checkpoints
+
+        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
+        size = checkpoints.save_safetensors(self.out, params, config)
+        own = isinstance(config.segmentation, SegmentationFunction)
+        tell(
+            f"{self.out}: {size / 1e6:.1f} MB of weights with their configuration"
+            + (", without the segmentation network of your own; name it again with --segmentation" if own else "")
         )
         return 0

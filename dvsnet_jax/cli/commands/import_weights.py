@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -16,13 +16,17 @@ from dvsnet_jax.cli.screen import tell
 class Import:
     """Turn weights of other programs into a checkpoint.
 
-    These are DVSNet's and flownet2-tf's TensorFlow checkpoints and NVIDIA's flownet2-pytorch files.
+    These are DVSNet's and flownet2-tf's TensorFlow checkpoints and NVIDIA's flownet2-pytorch files; and the safetensors
+    that 'dvsnet export' writes.
     """
 
     checkpoint: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CHECKPOINT")]
-    """TensorFlow checkpoint (its prefix model.ckpt-7, one of its files, or its folder), or NVIDIA's .pth.tar."""
+    """TensorFlow checkpoint (its prefix model.ckpt-7, one of its files, or its folder), NVIDIA's .pth.tar, or
+    our own .safetensors."""
     out: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="OUT")]
     """Checkpoint folder to write."""
+    format: Literal["auto", "safetensors"] = "auto"
+    """What CHECKPOINT is; auto: as it looks."""
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, which the original keeps apart."""
     network: Annotated[str | None, option("NAME")] = None
@@ -31,6 +35,15 @@ class Import:
     def run(self) -> int:
         from dvsnet_jax import checkpoints
 
+        if self.format == "safetensors" or checkpoints.is_safetensors(self.checkpoint):
+            if not checkpoints.is_safetensors(self.checkpoint):
+                raise UsageError(f"--format safetensors: {self.checkpoint} is no file that ends in .safetensors")
+            if self.network is not None or self.decision_from is not None:
+                raise UsageError("a safetensors file says what is in it; leave out --network and --decision-from")
+            params, config = checkpoints.load_any(self.checkpoint)
+            checkpoints.save(self.out, params, config)
+            tell(f"{self.checkpoint} → {self.out}: {config}")
+            return 0
         if self.network is None and not checkpoints.is_torch(self.checkpoint):
             params, config = checkpoints.import_tensorflow(self.checkpoint, decision_from=self.decision_from)
             checkpoints.save(self.out, params, config)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
+from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, Positives, option
@@ -49,6 +50,7 @@ class ComparePolicies:
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint's folder; the bundled weights if not given."""
     segmentation: OwnSegmentation = None
+    classes: Classes = None
     motion: Motion = "auto"
     protocol: Literal["every", "snippets"] = "every"
     """Which frames count: all that have labels, or as in the paper the last of frames 1 to 20."""
@@ -96,7 +98,7 @@ class ComparePolicies:
     def _restored(self) -> tuple[Params, DVSNetConfig]:
         from dvsnet_jax import networks
 
-        params, config = load_weights(self.weights, None, self.motion, self.segmentation)
+        params, config = load_weights(self.weights, None, self.motion, self.segmentation, self.classes)
         config = carried(self.motion, config)
         return networks.prepare(params, config), config
 

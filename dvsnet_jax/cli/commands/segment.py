@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
@@ -82,6 +83,7 @@ class Segment:
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """Checkpoint folder, or a TensorFlow checkpoint of the original."""
     segmentation: OwnSegmentation = None
+    classes: Classes = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
     keep: OptionalShare = None
@@ -90,6 +92,9 @@ class Segment:
     audit: bool = False
     """Have each region that is segmented anew tell how well warping would have done, in routes.jsonl and at the end,
     beside what was expected; for one more warp a frame. --keep does so by itself."""
+    recalibrate: bool = False
+    """Set expected scores right while running by what --audit sees; with a video of another kind than was trained on
+    that keeps a target or limit to what it says. Forgotten at cuts."""
     program: OptionalPath = None
     """A program that 'dvsnet export' wrote, in place of --weights and of everything that is settled in it."""
     motion: Motion = "auto"
@@ -124,8 +129,9 @@ class Segment:
                 "--keep chooses the policy's limit by the table of --weights, those that 'dvsnet accelerate --keep' "
                 "wrote; add them, and leave out --policy and its numbers"
             )
-        settled = (self.weights, self.segmentation, self.decision_from, self.precision, self.audit, self.settings)
-        if self.program is not None and settled != (None, None, None, "float32", False, Settings()):
+        named = (self.weights, self.segmentation, self.classes, self.decision_from, self.precision)
+        settled = (*named, self.audit, self.recalibrate, self.settings)
+        if self.program is not None and settled != (None, None, None, None, "float32", False, False, Settings()):
             raise UsageError(
                 "--program holds its weights, and its policy, precision and sizes are settled; leave out --weights, "
                 "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
@@ -161,13 +167,14 @@ class Segment:
 
         from dvsnet_jax.inference.segment_source import Segmenter
 
-        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
+        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation, self.classes)
         config = self.settings.apply(carried(self.motion, config))
         if self.keep is not None and self.weights is not None:
             from dvsnet_jax.evaluation.policies.promise import read_table
 
             config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
-        return Segmenter(params, config, precision=self.precision, audit=self.audit or self.keep is not None)
+        audit = self.audit or self.keep is not None
+        return Segmenter(params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate)
 
 
 def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
@@ -192,13 +199,13 @@ def segment_all(
     """
     keep_compiled()
 
+    from dvsnet_jax.datasets.label_sets import named_palette
     from dvsnet_jax.inference.segment_source import segment_source
     from dvsnet_jax.media.output_folder import OutputFolder
-    from dvsnet_jax.visualize import label_palette
 
     if outputs.frame_rate is not None and not (math.isfinite(outputs.frame_rate) and outputs.frame_rate > 0):
         raise UsageError(f"--frame-rate is {outputs.frame_rate}, but it counts frames per second: more than 0")
-    palette = label_palette(segmenter.num_classes, outputs.palette)
+    palette = named_palette(segmenter.num_classes, segmenter.class_names, outputs.palette)
     done: list[tuple[str, Summary]] = []
     failed: dict[str, BaseException] = {}
     try:
@@ -212,6 +219,7 @@ def segment_all(
                     output = OutputFolder(
                         folder,
                         palette=palette,
+                        classes=segmenter.class_names,
                         frame_rate=rate,
                         products=outputs.products,
                         keep_times=outputs.frame_rate is None,

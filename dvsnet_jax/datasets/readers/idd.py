@@ -32,7 +32,7 @@ CLASSES = (
 )  # fmt: skip
 """Names of the 26 classes of level 3."""
 _ALSO = {"non-drivable fallback": "terrain"}
-_OF_LEVEL_3 = tuple(
+FROM_LEVEL_3 = tuple(
     CITYSCAPES.index(_ALSO.get(name, name)) if _ALSO.get(name, name) in CITYSCAPES else VOID for name in CLASSES
 )
 _OF_IDS = (
@@ -45,7 +45,7 @@ _OWN = ("labellevel3Ids", tuple(range(len(CLASSES))))
 _CODINGS = (
     ("labelcsTrainIds", tuple(range(len(CITYSCAPES)))),
     ("labelids", _OF_IDS),
-    ("labellevel3Ids", _OF_LEVEL_3),
+    ("labellevel3Ids", FROM_LEVEL_3),
 )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets import camvid
+from dvsnet_jax.datasets.label_sets import named_palette
 from dvsnet_jax.evaluation.clips.labelled import LabelledClip
 from dvsnet_jax.evaluation.policies.measurement import Measured, SegmentedClip
 from dvsnet_jax.evaluation.policies.simulation import DYNAMIC, POLICIES, Run, simulate, threshold
@@ -23,7 +24,6 @@ from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.metrics.calibration import bins
 from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou
 from dvsnet_jax.policies import TargetMoves, moved_target
-from dvsnet_jax.visualize import label_palette
 
 
 def policy_report(
@@ -73,7 +73,7 @@ def policy_report(
                 name=clip.name,
                 grid=config.regions,
                 frames=_Frames(clip, run, chosen, config.num_classes, classes),
-                palette=label_palette(config.num_classes),
+                palette=named_palette(config.num_classes, known_names(config)),
                 classes=known_names(config),
             )
             for clip, run in zip(clips, runs, strict=True)

@@ -149,18 +149,18 @@ def segmented(
     blank = init_state(params, frame[None], config=config) if blank is None else blank
     state, result = segment_frame(params, jax.tree.map(jnp.copy, blank), frame[None], None, motion, config=config)
     grid = region_grid(config, *frame.shape[:2])
-    labels, maxima = _labels_of_regions(state.key_scores, grid)
+    labels, maxima = _labels_of_regions(state.key_scores, grid, config.num_classes)
     if motion is not None:
         motion = fit_motion(motion, (frame.shape[0], frame.shape[1]), (grid.height, grid.width))
     return SegmentedFrame(state.key_images, state.key_scores, labels, maxima, result.labels[0], motion)
 
 
-@partial(jax.jit, static_argnames="grid")
-def _labels_of_regions(scores: Array, grid: RegionGrid) -> tuple[Array, Array]:
+@partial(jax.jit, static_argnames=("grid", "classes"))
+def _labels_of_regions(scores: Array, grid: RegionGrid, classes: int) -> tuple[Array, Array]:
     """Upsampled by way of the flow's grid, as the frame step does with scores that are not warped."""
     size = (scores.shape[0], grid.region_height // 8, grid.region_width // 8)
     still = warp_scores(scores, jnp.zeros((*size, 2)), jnp.ones((*size, scores.shape[-1])))
-    return upsample_argmax(still, (grid.region_height, grid.region_width))
+    return upsample_argmax(still, (grid.region_height, grid.region_width), classes)
 
 
 def simulate(
@@ -273,7 +273,8 @@ def _step(
     else:
         scale = jnp.ones_like(out.scale) if warping == "unscaled" else out.scale
         warped_scores = warp_scores(keys.scores, out.flow, scale)
-        warped, maxima = upsample_argmax(warped_scores, (grid.region_height, grid.region_width))
+        size = (grid.region_height, grid.region_width)
+        warped, maxima = upsample_argmax(warped_scores, size, config.num_classes)
     counted = grid.within_frame()
     evidence = evidence_of(params, frame.images, keys.images, key, out, config)
     score, loss = evidence.score, accumulated_loss(keys.loss, evidence.score)

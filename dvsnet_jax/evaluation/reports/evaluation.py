@@ -15,6 +15,7 @@ from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.multiply_adds import costs
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets import camvid, cityscapes
+from dvsnet_jax.datasets.label_sets import named_palette
 from dvsnet_jax.evaluation.clips.kept_labels import KeptFrames, kept
 from dvsnet_jax.evaluation.clips.label_counts import LabelCounts, boundary_score, truth_matrix
 from dvsnet_jax.evaluation.clips.scores import pooled
@@ -31,7 +32,6 @@ from dvsnet_jax.metrics.segmentation import class_ious, frequency_weighted_iou, 
 from dvsnet_jax.metrics.tracking import segmentation_quality
 from dvsnet_jax.metrics.windows import LENGTHS, WindowCounts, corrected_vc, vec, vspw_vc
 from dvsnet_jax.policies import AccumulatedLoss, Budget, DynamicTarget, ExpectedConfidence
-from dvsnet_jax.visualize import label_palette
 
 _BY_SCORE = (ExpectedConfidence, DynamicTarget, AccumulatedLoss, Budget)
 """Policies whose targets are percents of expected confidence."""
@@ -137,6 +137,9 @@ def _label_rows(*ways: dict[str, Any]) -> list[tuple[str, ...]]:
     return [
         ("mIoU, over the classes that occur", *percents("mean_iou")),
         ("mIoU, over all classes", *percents("mean_iou_all")),
+        *([("labelled pixels left void, which the above leaves out", *percents("void")),
+           ("mIoU, over the classes that occur, void as wrong", *percents("mean_iou_void_wrong"))]
+          if any(each.get("void") for each in ways) else []),
         ("pixel accuracy", *percents("accuracy")),
         ("boundary F-score", *percents("boundary_f")),
         *((f"IoU of {size} objects", *percents(f"iou_{size}")) for size in SIZES),
@@ -224,7 +227,7 @@ def evaluation_report(
                 frames=KeptFrames(
                     folder, clip, config.num_classes, classes, isinstance(config.policy, _BY_SCORE), motion
                 ),
-                palette=label_palette(config.num_classes),
+                palette=named_palette(config.num_classes, known_names(config)),
                 classes=known_names(config),
             )
             for clip in clips
@@ -245,12 +248,27 @@ def label_metrics(counts: LabelCounts) -> dict[str, Any]:
         "weighted_iou": _finite(frequency_weighted_iou(matrix)),
         "boundary_f": _finite(boundary_score(counts)),
         **_by_size(counts),
+        **_void(matrix, counts.void),
         "segmentation_quality": _quality(matrix, counts.void),
         **_windows(counts),
         **_published(counts),
         "temporal_consistency": _finite(mean_iou(carried)),
         "class_ious": [_finite(value) for value in class_ious(matrix).tolist()],
     }
+
+
+def _void(matrix: Int[np.ndarray, "classes classes"], void: list[int] | None) -> dict[str, float | None]:
+    """How much of what is labelled was left void, and mIoU with that as wrong, as Cityscapes' program counts it."""
+    if not void or not matrix.sum() + sum(void):
+        return {"void": None, "mean_iou_void_wrong": None}
+    ious = class_ious(_with_void(matrix, void))[:-1]
+    return {"void": sum(void) / (matrix.sum() + sum(void)), "mean_iou_void_wrong": _finite(float(np.nanmean(ious)))}
+
+
+def _with_void(matrix: Int[np.ndarray, "classes classes"], void: list[int]) -> Int[np.ndarray, "whole whole"]:
+    whole = np.pad(matrix, (0, 1))
+    whole[:-1, -1] = void
+    return whole
 
 
 def _by_size(counts: LabelCounts) -> dict[str, float | None]:
@@ -261,9 +279,7 @@ def _by_size(counts: LabelCounts) -> dict[str, float | None]:
 def _quality(matrix: Int[np.ndarray, "classes classes"], void: list[int] | None) -> float | None:
     if void is None:
         return None
-    whole = np.pad(matrix, (0, 1))
-    whole[:-1, -1] = void
-    return _finite(segmentation_quality(whole))
+    return _finite(segmentation_quality(_with_void(matrix, void)))
 
 
 def _windows(counts: LabelCounts) -> dict[str, float | None]:
