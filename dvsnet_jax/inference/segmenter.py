@@ -63,7 +63,7 @@ class Segmenter:
         from dvsnet_jax.networks import prepare  # here: an exported program runs without the networks
 
         self.params = prepare(params, config, precision=precision)
-        self.config, self._audit = config, audit
+        self.config, self.audit = config, audit
         self._compiled: dict[tuple[int, int], Any] = {}
 
     @property
@@ -91,7 +91,7 @@ class Segmenter:
         motion = for_step(None, height, width) if self.takes_motion else None
         if (height, width) not in self._compiled:
             lowered = segment_frame.lower(
-                self.params, state, frames, None, motion, config=self.config, audit=self._audit
+                self.params, state, frames, None, motion, config=self.config, audit=self.audit
             )
             self._compiled[height, width] = lowered.compile()
         return state, partial(self._step, self._compiled[height, width])

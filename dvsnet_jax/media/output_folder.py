@@ -2,8 +2,8 @@
 
 labels/NAME.png     train ids, one channel, 8 bits
 color/NAME.png      the same ids as a palette image: looks like its colours, still holds the ids
-overlay.mp4         input on the left, input under its colours on the right
-routes.jsonl        a line per frame
+overlay.mp4         input on the left, input under its colours on the right; can be played while it grows
+routes.jsonl        a line per frame, written when the frame's other files are
 dvsnet-files.jsonl  which files these are, so that the next run removes no others (`media.written_files`)
 """
 
@@ -28,10 +28,11 @@ PRODUCTS = ("labels", "color", "overlay", "routes")
 
 
 class OutputFolder:
-    """Writes the `products` of one source into `folder`; each file appears whole or not at all.
+    """Writes the `products` of one source into `folder`. Images appear whole or not at all; video and log grow, and are
+    of use at any moment, whatever becomes of the process.
 
     `write_images` may be called from several threads at once; `film` and `log` from one each, in the order of frames.
-    `close` gives the video and the log their names, and is called after errors too.
+    `close` finishes the video, and is called after errors too; `finish` notes that the source is through.
     """
 
     def __init__(
@@ -53,10 +54,11 @@ class OutputFolder:
         self.folder = Path(folder)
         self.palette = palette
         self._images = [product for product in ("labels", "color") if product in products]
-        self._written = written or WrittenFiles(folder, overwrite=overwrite)
+        self._written, self._own = written or WrittenFiles(folder, overwrite=overwrite), written is None
         check_products(self._written, self.folder, products)
-        self._log = JsonLinesWriter(self.folder / "routes.jsonl") if "routes" in products else None
-        self._video = VideoWriter(self.folder / "overlay.mp4", frame_rate=frame_rate) if "overlay" in products else None
+        self._log = JsonLinesWriter(self.folder / "routes.jsonl", growing=True) if "routes" in products else None
+        place = self.folder / "overlay.mp4"
+        self._video = VideoWriter(place, frame_rate=frame_rate, growing=True) if "overlay" in products else None
 
     @property
     def films(self) -> bool:
@@ -84,11 +86,16 @@ class OutputFolder:
 
     def close(self) -> None:
         """Finishes video and log, each whatever becomes of the other. Further calls do nothing."""
-        do_all(f"{self.folder}: closing", *(part.close for part in (self._video, self._log) if part))
+        parts = (self._video, self._log, self._written if self._own else None)
+        do_all(f"{self.folder}: closing", *(part.close for part in parts if part))
+
+    def finish(self, came: Any) -> None:
+        """Notes that all of the source is written and on the disk; after `close`. `came`: see `WrittenFiles.finish`."""
+        self._written.finish(self.folder, came)
 
     def _claim(self, *paths: Path) -> None:
         """Notes files before they are written, and makes their folders, which may have gone with the earlier files."""
-        self._written.add(*paths)
+        self._written.add(*paths, place=self.folder)
         for folder in {path.parent for path in paths}:
             make_folder(folder)
 
