@@ -42,11 +42,15 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _unwritable(path, error) from error
 
 
+def is_partial(path: Path) -> bool:
+    """Whether it is called like a temporary file, as a killed process leaves them."""
+    return re.fullmatch(r"\.partial-[0-9a-f]{12}(\..*)?", path.name) is not None
+
+
 def remove_partial(folder: Path) -> None:
-    """Removes what killed processes left of temporary files in a folder that nobody is writing to."""
-    for path in folder.glob(".partial-*"):
-        if re.fullmatch(r"\.partial-[0-9a-f]{12}(\..*)?", path.name):
-            path.unlink(missing_ok=True)
+    """Removes the temporary files in a folder that nobody is writing to."""
+    for path in filter(is_partial, folder.glob(".partial-*")):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dvsnet_jax.errors import do_all
+from dvsnet_jax.media.atomic import is_partial
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.media.video_writer import VideoWriter
@@ -117,4 +118,4 @@ def _places(folder: Path, products: Collection[str]) -> Iterator[Path]:
         yield folder / "overlay.mp4"
     for product in ("labels", "color"):
         if product in products:
-            yield from (folder / product).glob("*.png")
+            yield from (path for path in (folder / product).glob("*.png") if not is_partial(path))
