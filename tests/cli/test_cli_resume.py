@@ -64,7 +64,7 @@ def contents(out: Path) -> dict[str, object]:
 
 
 def same(out: Path, undisturbed: Path) -> bool:
-    """Whether two folders hold the same. Of videos frame by frame and nearly: now and then the encoder's bytes differ."""
+    """Whether two folders hold the same. Of videos nearly, frame by frame: now and then the encoder's bytes differ."""
     got, expected = contents(out), contents(undisturbed)
     assert got.keys() == expected.keys()
     videos = [name for name in got if name.endswith(".mp4")]
