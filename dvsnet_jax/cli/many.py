@@ -185,7 +185,8 @@ def at_once(
                 on_clip(name, None)
                 if error is not None:
                     failed[name] = error
-                    tell(f"dvsnet: {name} failed, going on with the others: {lines(error)[0]}")
+                    if len(done) + len(failed) < len(sources):
+                        tell(f"dvsnet: {name} failed, going on with the others: {lines(error)[0]}")
                     continue
                 done.append((name, summary))
                 tell_skipped(summary)

@@ -13,6 +13,7 @@ import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ class WrittenFiles:
             files = list(self._fresh[place])
         sync_files(files)
         with self._lock:
-            self._write(records.done_line(self.folder, place, came))
+            self._write(records.done_line(self.folder, place, len(files), came))
             self._added.difference_update(files)  # a run over thousands of inputs does not keep them all
             self._fresh[place] = []
         sync_files([self._record])
@@ -175,18 +176,24 @@ class WrittenFiles:
 
     def _through(self, there: set[Path]) -> dict[Path, Any]:
         """The inputs that are done; not those of which a file is missing now."""
-        gone = {parent for path in self._former if path not in there for parent in path.parents}
-        done = {place: came for record in self._earlier for place, came in (record.done or {}).items()}
-        return {place: came for place, came in done.items() if place not in gone}
+        done = {place: said for record in self._earlier for place, said in (record.done or {}).items()}
+        left = {place: sum(path in there for path in self._of(place)) for place in done}
+        # Counted, since a record has the files of every time that an input was begun.
+        return {place: came for place, (files, came) in done.items() if left[place] == files}
 
     def _of(self, place: Path) -> list[Path]:
         """The earlier run's files of an input."""
-        if not hasattr(self, "_by_place"):
-            self._by_place: defaultdict[Path, list[Path]] = defaultdict(list)
-            for path in self._former:  # they are in its folder or one below it
-                self._by_place[path.parent].append(path)
-                self._by_place[path.parent.parent].append(path)
         return self._by_place.get(place, [])
+
+    @cached_property
+    def _by_place(self) -> dict[Path, list[Path]]:
+        found = defaultdict(list)
+        for path in self._former:
+            for above in path.parents:
+                found[above].append(path)
+                if above == self.folder:
+                    break
+        return found
 
     def _write(self, lines: bytes) -> None:
         if self._begun:

@@ -212,6 +212,8 @@ def test_what_has_changed_is_segmented_again_and_what_is_new_too(clips, command,
     assert main(command(inputs, out, "--resume")) == 0
     told = " ".join(capsys.readouterr().err.split())
     assert "c: has changed since it was segmented" in told and "1 of 4 inputs were done before" in told
+    assert main(command(inputs, out, "--resume")) == 0
+    assert "4 of 4 inputs were done before" in capsys.readouterr().err
     assert main(command(inputs, tmp_path / "fresh")) == 0
     for folder in (out, tmp_path / "fresh"):
         (folder / RECORD).unlink()  # the settings and inputs are the same, the order is not
@@ -258,7 +260,10 @@ def test_half_a_last_line_is_cut_before_more_are_written(tmp_path):
     again = WrittenFiles(tmp_path, resume=True)
     again.settle({"weights": "1"})
     again.add(tmp_path / "a" / "1.png", place=tmp_path / "a")
-    again.finish(tmp_path / "a", None)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(b"")
+    again.finish(tmp_path / "a", [7])
     again.close()
+    assert WrittenFiles(tmp_path, resume=True).done(tmp_path / "a") == [7]
     lines = [json.loads(line) for line in (tmp_path / RECORD).read_text().splitlines()]
-    assert lines[1:] == [{"file": "a/1.png"}, {"file": "a/1.png"}, {"done": "a", "input": None}]
+    assert lines[1:] == [{"file": "a/1.png"}, {"file": "a/1.png"}, {"done": "a", "files": 1, "input": [7]}]

@@ -160,8 +160,8 @@ class Segment:
             for source, folder in left:
                 written.check_kept(source.files)
                 check_products(written, folder, self.outputs.products)
-            segmenter = self._segmenter()
-            written.settle(self._decisive(segmenter, several=len(sources) > 1))
+            segmenter, weights = self._segmenter()
+            written.settle(self._decisive(segmenter, weights, several=len(sources) > 1))
             if not left:
                 tell(f"nothing is left to do in {self.outputs.out}")
                 return 0
@@ -177,26 +177,30 @@ class Segment:
                 streams=self.many.at_once(segmenter, [source for source, _ in left]),
             )
 
-    def _decisive(self, segmenter: FrameStep, *, several: bool) -> dict[str, Any]:
+    def _decisive(self, segmenter: FrameStep, weights: str, *, several: bool) -> dict[str, Any]:
         """All that decides what is written, for those who go on with it."""
         from dvsnet_jax.inference.segmenter import Segmenter
-        from dvsnet_jax.training.run_folder import fingerprint
 
         own: dict[str, Any] = {"program": True}
         if isinstance(segmenter, Segmenter):
             own = {"precision": self.precision, "audit": segmenter.audit, "config": _fields(segmenter.config)}
         return {
-            "weights": fingerprint(segmenter.params), **own, "motion": self.motion, "num_steps": self.num_steps,
+            "weights": weights, **own, "motion": self.motion, "num_steps": self.num_steps,
             "skip_unreadable": self.skip_unreadable, "several inputs": several,
             "products": sorted(self.outputs.products), "palette": self.outputs.palette,
             "frame_rate": self.outputs.frame_rate,
         }  # fmt: skip
 
-    def _segmenter(self) -> FrameStep:
+    def _segmenter(self) -> tuple[FrameStep, str]:
+        """It, and what tells its weights from others: as they are stored, since preparing them may round otherwise on
+        another machine."""
+        from dvsnet_jax.training.run_folder import fingerprint
+
         if self.program is not None:
             from dvsnet_jax.program import load_program
 
-            return load_program(self.program)
+            program = load_program(self.program)
+            return program, fingerprint(program.params)
 
         from dvsnet_jax.inference.segment_source import Segmenter
 
@@ -206,7 +210,8 @@ class Segment:
             from dvsnet_jax.evaluation.policies.promise import read_table
 
             config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
-        return Segmenter(params, config, precision=self.precision, audit=self.audit or self.keep is not None)
+        segmenter = Segmenter(params, config, precision=self.precision, audit=self.audit or self.keep is not None)
+        return segmenter, fingerprint(params)
 
 
 def _fields(config: DVSNetConfig) -> dict[str, str]:
@@ -255,6 +260,7 @@ def segment_all(
     done: list[tuple[str, Summary]] = []
     failed: dict[str, BaseException] = {}
     together: Summary | None = None
+    current = "all together"
 
     def open_output(source: Source, folder: Path) -> OutputFolder:
         rate = outputs.frame_rate or source.frame_rate or 25
@@ -271,6 +277,7 @@ def segment_all(
             for source, folder in zip(sources, places, strict=True) if streams == 1 else ():
                 if stop.is_set():
                     break
+                current = source.name
                 try:
                     came = identity(source)
                     total = min(filter(None, (source.count, num_frames)), default=None)
@@ -298,7 +305,7 @@ def segment_all(
             interrupted = stop.is_set()
     except KeyboardInterrupt as interrupt:
         if interrupt.__cause__ is not None:
-            failed[source.name] = interrupt.__cause__
+            failed[current] = interrupt.__cause__
         raise interrupt from _together(failed, len(sources))
     finally:
         if done:

@@ -40,14 +40,13 @@ class Fragments:
     def __enter__(self) -> Fragments:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._file.close()
-        if not self._failed:
-            return
-        if end := whole_fragments(self._path):
-            os.truncate(self._path, end)
-        else:
+        end = whole_fragments(self._path) if kind or self._failed else None
+        if end == 0:
             self._path.unlink()
+        elif end is not None and self._failed:  # else the muxer has ended it, with an index behind its pictures
+            os.truncate(self._path, end)
 
 
 def whole_fragments(path: Path) -> int:

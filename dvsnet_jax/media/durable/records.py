@@ -52,8 +52,8 @@ class Record:
     """Of the run; None where the record does not say."""
     files: Mapping[Path, None] | None = None
     """In their order."""
-    done: Mapping[Path, Any] | None = None
-    """By folder, the inputs that are through, each as it was then."""
+    done: Mapping[Path, tuple[int, Any]] | None = None
+    """By folder, the inputs that are through: how many files came of each, and what it was then."""
 
 
 def read_record(path: Path, part: Part) -> Record:
@@ -70,7 +70,9 @@ def read_record(path: Path, part: Part) -> Record:
     try:
         header, *lines = map(json.loads, content.splitlines())
         files = [PurePosixPath(line["file"]) for line in lines if "done" not in line]
-        done = {PurePosixPath(line["done"]): line["input"] for line in lines if "done" in line}
+        done = {
+            PurePosixPath(line["done"]): (int(line["files"]), line["input"]) for line in lines if "done" in line
+        }  # fmt: skip
         # Nothing outside of the folder is ever removed, whatever somebody may have written into the record.
         if header["note"] != NOTE or not all(name.name and _is_inside(name) for name in files):
             raise ValueError
@@ -110,8 +112,8 @@ def file_lines(folder: Path, paths: Iterable[Path]) -> bytes:
     return b"".join(_line({"file": path.relative_to(folder).as_posix()}) for path in paths)
 
 
-def done_line(folder: Path, place: Path, came: Any) -> bytes:
-    return _line({"done": place.relative_to(folder).as_posix(), "input": came})
+def done_line(folder: Path, place: Path, files: int, came: Any) -> bytes:
+    return _line({"done": place.relative_to(folder).as_posix(), "files": files, "input": came})
 
 
 def hold(path: Path) -> int | None:
