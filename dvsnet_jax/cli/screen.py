@@ -117,12 +117,13 @@ def clip_progress(
         yield on_frame, on_clip
 
 
-def closing_table(rows: Sequence[tuple[str, Summary]]) -> None:
-    """Frames, share of regions segmented, and frames per second with and without reading and writing."""
+def closing_table(rows: Sequence[tuple[str, Summary]], together: Summary | None = None) -> None:
+    """Frames, share of regions segmented, and frames per second with and without reading and writing; of inputs that
+    were segmented at once, these of all `together`."""
     table = Table("input", title="segmented", title_style="bold")
     for heading in ("frames", "skipped", "regions\nsegmented", "frames/s\nwith I/O", "frames/s\nwithout I/O"):
         table.add_column(heading, justify="right")
-    for name, summary in rows:
+    for name, summary in [*rows, *([("together", together)] if together is not None else [])]:
         table.add_row(
             name,
             str(summary.frames),
@@ -133,7 +134,7 @@ def closing_table(rows: Sequence[tuple[str, Summary]]) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
-    compiling = sum(summary.compile_seconds for _, summary in rows)
+    compiling = sum(summary.compile_seconds for summary in (*(summary for _, summary in rows), together) if summary)
     console.print(f"compiling took {compiling:.1f} s more, once for each frame size", soft_wrap=True)
 
 

@@ -85,11 +85,13 @@ class Delivery:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def take(self, frame: Frame, result: FrameResult | AuditedResult, dispatched: float, known: bool) -> None:
-        """Has a frame's files written, and waits where too many are on their way. `known` is whether its motion was.
-        Raises what went wrong in them."""
-        for array in result:
-            array.copy_to_host_async()
+    def take(self, frame: Frame, result: FrameResult | AuditedResult, dispatched: float | None, known: bool) -> None:
+        """Has a frame's files written, and waits where too many are on their way. `dispatched` is when the device was
+        given it, None where its results are here already and others had part in its time. `known` is whether its
+        motion was. Raises what went wrong in them."""
+        if dispatched is not None:
+            for array in result:
+                array.copy_to_host_async()
         self._pending.append(self._waiter.submit(self._deliver, frame, result, dispatched, known))
         while len(self._pending) > _IN_FLIGHT:
             self._finish_first()
@@ -132,12 +134,16 @@ class Delivery:
                 self._summary.audited.append((region["expected"], region["agreement"]))
                 self._summary.recalibrated.append(region["score"])
 
-    def _deliver(self, frame: Frame, result: FrameResult | AuditedResult, dispatched: float, known: bool) -> _Delivered:
-        jax.block_until_ready(result)
-        ready = time.perf_counter()
-        seconds = ready - max(dispatched, self._ready)
+    def _deliver(
+        self, frame: Frame, result: FrameResult | AuditedResult, dispatched: float | None, known: bool
+    ) -> _Delivered:
+        seconds = 0.0
+        if dispatched is not None:
+            jax.block_until_ready(result)
+            ready = time.perf_counter()
+            seconds = ready - max(dispatched, self._ready)
+            self._ready = ready
         self._summary.device_seconds += seconds
-        self._ready = ready
         labels, segmented = np.asarray(result.labels)[0], np.asarray(result.segmented)[0]
         if self._pacer is not None:
             self._pacer.saw(segmented.mean(), seconds)

@@ -60,16 +60,16 @@ def segment_source(
     def run() -> None:
         state: Any = None
         size: tuple[int, ...] = ()
-        summary.motion = _plan(source, segmenter, motion)
+        summary.motion = plan_motion(source, segmenter, motion)
         kind = summary.motion.kind if summary.motion else None
         with closing(with_motion(source, kind)) as frames:  # type: ignore[type-var]
             for taken, (frame, moved) in enumerate(islice(frames, num_frames)):
                 if stop is not None and stop.is_set():
                     summary.interrupted = True
                     break
-                if problem := _problem(frame, size):
+                if problem := problem_of(frame, size):
                     if not skip_unreadable:
-                        raise InputError(_advice(problem, summary.frames + len(delivery), frame)) from frame.error
+                        raise InputError(advice(problem, summary.frames + len(delivery), frame)) from frame.error
                     summary.skipped.append(problem)
                     continue
                 image: Any = frame.image
@@ -85,8 +85,7 @@ def segment_source(
                 delivery.take(frame, result, dispatched, moved is not None)
                 on_progress("segmenting", taken + 1)
         if state is None and not summary.interrupted:
-            problems = f": {summary.skipped[0]}" if summary.skipped else ""
-            raise InputError(f"{source.name}: has no frame that can be read{problems}; check the input")
+            raise no_frame(source, summary)
 
     try:
         do_all(source.name, run, delivery.drain, delivery.close, output.close)
@@ -96,7 +95,15 @@ def segment_source(
     return summary
 
 
-def _plan(source: Source, segmenter: FrameStep, motion: Kind | None) -> Plan | None:
+def no_frame(source: Source, summary: Summary) -> InputError:
+    """What is wrong with a source that has come to its end without one."""
+    problems = f": {summary.skipped[0]}" if summary.skipped else ""
+    return InputError(f"{source.name}: has no frame that can be read{problems}; check the input")
+
+
+def plan_motion(source: Source, segmenter: FrameStep, motion: Kind | None) -> Plan | None:
+    """Where the motion comes from; None where the step finds it by itself. Raises InputError where it was asked for
+    all the same."""
     if segmenter.takes_motion:
         return AUTO if motion is None else Plan(motion, "as asked for")
     if motion is not None:
@@ -107,7 +114,7 @@ def _plan(source: Source, segmenter: FrameStep, motion: Kind | None) -> Plan | N
     return None
 
 
-def _problem(frame: Frame, size: tuple[int, ...]) -> str | None:
+def problem_of(frame: Frame, size: tuple[int, ...]) -> str | None:
     """What is wrong with a frame, one line that begins with its file; None if nothing is."""
     if frame.image is None:
         return str(frame.error)
@@ -117,7 +124,8 @@ def _problem(frame: Frame, size: tuple[int, ...]) -> str | None:
     return None
 
 
-def _advice(problem: str, before: int, frame: Frame) -> str:
+def advice(problem: str, before: int, frame: Frame) -> str:
+    """A problem with what to do about it."""
     written = f"frames written before it: {before}; " if before else ""
     return f"{problem}; {written}{(frame.error or UnreadableFrame).advice}"
 

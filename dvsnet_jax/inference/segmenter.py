@@ -59,8 +59,7 @@ class Segmenter:
     """Parameters with their configuration, and the compiled frame step for every frame size met so far.
 
     `params` are as trained or loaded; they are prepared for inference here (`networks.prepare`, with `precision`), and
-    `self.params` is what the step takes. `audit` is `segment_frame`'s, `recalibrate`
-    `init_state`'s.
+    `self.params` is what the step takes. `audit` is `segment_frame`'s, `recalibrate` `init_state`'s.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class Segmenter:
         from dvsnet_jax.networks import prepare  # here: an exported program runs without the networks
 
         self.params = prepare(params, config, precision=precision)
-        self.config, self._audit, self._recalibrate = config, audit, recalibrate
+        self.config, self.audit, self.recalibrate = config, audit, recalibrate
         self._compiled: dict[tuple[int, int], Any] = {}
 
     @property
@@ -103,11 +102,11 @@ class Segmenter:
         from dvsnet_jax.video import init_state, segment_frame  # here for the same reason
 
         frames = jax.ShapeDtypeStruct((1, height, width, 3), np.uint8)
-        state = init_state(self.params, frames, config=self.config, recalibrate=self._recalibrate)
+        state = init_state(self.params, frames, config=self.config, recalibrate=self.recalibrate)
         motion = for_step(None, height, width) if self.takes_motion else None
         if (height, width) not in self._compiled:
             lowered = segment_frame.lower(
-                self.params, state, frames, None, motion, config=self.config, audit=self._audit
+                self.params, state, frames, None, motion, config=self.config, audit=self.audit
             )
             self._compiled[height, width] = lowered.compile()
         return state, partial(self._step, self._compiled[height, width])

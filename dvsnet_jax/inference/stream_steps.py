@@ -26,16 +26,19 @@ from jaxtyping import Bool, UInt8
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import FrameMotion
+from dvsnet_jax.frame_result import AuditedResult, FrameResult
 from dvsnet_jax.media.motion.field import for_step
-from dvsnet_jax.video import FrameResult, VideoState, init_state, segment_frame
+from dvsnet_jax.video import VideoState, init_state, segment_frame
 
 Stepping = Literal["auto", "together", "apart"]
+Result = FrameResult | AuditedResult
+"""The second where a step audits."""
 
 
 class Stepped(NamedTuple):
     """One step of all streams, done."""
 
-    results: list[FrameResult | None]
+    results: list[Result | None]
     """By stream, without the axis of streams, numpy; None for an idle one that was not stepped."""
     seconds: float
     """What it took, from the end of the step before it where it had to wait for that."""
@@ -45,7 +48,14 @@ class Together:
     """One program over all streams."""
 
     def __init__(
-        self, params: networks.Params, config: DVSNetConfig, streams: int, size: tuple[int, ...], devices: Sequence[Any]
+        self,
+        params: networks.Params,
+        config: DVSNetConfig,
+        streams: int,
+        size: tuple[int, ...],
+        devices: Sequence[Any],
+        audit: bool = False,
+        recalibrate: bool = False,
     ) -> None:
         mesh = Mesh(np.asarray(devices), ("streams",))
         self._dealt = NamedSharding(mesh, PartitionSpec("streams"))
@@ -56,7 +66,8 @@ class Together:
         self._blank = lambda: jax.device_put(init_state(params, frames, config=config), self._dealt)
         self._state = self._blank()
         self._config = config
-        self._program = _sharded(mesh).lower(self._params, self._state, frames, restart, motion, config).compile()
+        lowered = _sharded(mesh, audit).lower(self._params, self._state, frames, restart, motion, config)
+        self._program = lowered.compile()
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
         self._ready = 0.0
 
@@ -89,18 +100,28 @@ class Apart:
     """A program for each stream, and a thread for each core."""
 
     def __init__(
-        self, params: networks.Params, config: DVSNetConfig, streams: int, size: tuple[int, ...], devices: Sequence[Any]
+        self,
+        params: networks.Params,
+        config: DVSNetConfig,
+        streams: int,
+        size: tuple[int, ...],
+        devices: Sequence[Any],
+        audit: bool = False,
+        recalibrate: bool = False,
     ) -> None:
-        self._config = config
+        self._config, self._audit = config, audit
         self._devices = [devices[stream % len(devices)] for stream in range(streams)]
         self._params = {device: jax.device_put(params, device) for device in set(self._devices)}
         frames = jax.ShapeDtypeStruct((1, *size), np.uint8)
         # One for each: they are donated.
-        self._states = [jax.device_put(init_state(params, frames, config=config), device) for device in self._devices]
+        self._states = [
+            jax.device_put(init_state(params, frames, config=config, recalibrate=recalibrate), device)
+            for device in self._devices
+        ]
         for device in self._params:  # compiled before anything is timed
             blank = np.zeros((1, *size), np.uint8), np.ones(1, bool), unknown_motion(config, 1, size)
             self._run(self._devices.index(device), blank)
-        self._last: list[Future[FrameResult] | None] = [None] * streams
+        self._last: list[Future[Result] | None] = [None] * streams
         self._pool = ThreadPoolExecutor(min(streams, os.cpu_count() or 1), "dvsnet-step")
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
         self._ready = 0.0
@@ -114,7 +135,7 @@ class Apart:
     ) -> Future[Stepped]:
         """Begins a step of the streams that are active; `restart` and `motion` as `segment_frame` has them."""
         dispatched = time.perf_counter()
-        running: list[Future[FrameResult] | None] = [None] * len(active)
+        running: list[Future[Result] | None] = [None] * len(active)
         for stream, on in enumerate(active):
             if on:
                 own = jax.tree.map(partial(_alone, stream=stream), (frames, restart, motion))
@@ -126,18 +147,18 @@ class Apart:
         self,
         stream: int,
         given: tuple[UInt8[np.ndarray, "1 h w 3"], Bool[np.ndarray, "1"], FrameMotion | None],
-        before: Future[FrameResult] | None = None,
-    ) -> FrameResult:
+        before: Future[Result] | None = None,
+    ) -> Result:
         if before:
             before.result()  # begun earlier, so it is under way: its state is this frame's
         device = self._devices[stream]
         arguments = jax.device_put(given, device)
         self._states[stream], result = segment_frame(
-            self._params[device], self._states[stream], *arguments, config=self._config
+            self._params[device], self._states[stream], *arguments, config=self._config, audit=self._audit
         )
         return _of(jax.device_get(result), 0)
 
-    def _wait(self, running: list[Future[FrameResult] | None], dispatched: float) -> Stepped:
+    def _wait(self, running: list[Future[Result] | None], dispatched: float) -> Stepped:
         wait([each for each in running if each])
         begun, self._ready = max(dispatched, self._ready), time.perf_counter()
         return Stepped([each.result() if each else None for each in running], self._ready - begun)
@@ -166,20 +187,20 @@ def _alone(values: np.ndarray, stream: int) -> np.ndarray:
     return values[stream : stream + 1]
 
 
-def _of(result: FrameResult, stream: int) -> FrameResult:
-    return FrameResult(*(values[stream] for values in result))
+def _of(result: Result, stream: int) -> Result:
+    return type(result)(*(values[stream] for values in result))
 
 
 @cache
-def _sharded(mesh: Mesh) -> Any:
+def _sharded(mesh: Mesh, audit: bool) -> Any:
     """`segment_frame` with its streams dealt out over the mesh, jitted: `(params, state, frames, restart, motion,
     config)`."""
     whole, dealt = PartitionSpec(), PartitionSpec("streams")
 
     def step(
         params: Any, state: VideoState, frames: Any, restart: Any, motion: Any, config: DVSNetConfig
-    ) -> tuple[VideoState, FrameResult]:
-        return segment_frame(params, state, frames, restart, motion, config=config)
+    ) -> tuple[VideoState, Result]:
+        return segment_frame(params, state, frames, restart, motion, config=config, audit=audit)
 
     return jax.jit(
         jax.shard_map(

@@ -6,15 +6,17 @@
             case ClipEnd(): ...
 
 How they step, together or apart, is `inference.stream_steps`. Frames are read ahead in threads; while the devices work
-on a frame, the caller is given the one before it.
+on a frame, the caller is given the one before it. `stream_frames` is the same for whatever has frames with motion.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -42,7 +44,10 @@ class SegmentedFrame(NamedTuple):
     """The clip's place in the list."""
     number: int
     """The frame's place in the clip."""
-    sample: LabelledImage
+    sample: Any
+    """What the clip gave: a `LabelledImage`, or something else with an `image`."""
+    motion_known: bool
+    """Whether the motion to it from the frame before came with it."""
     labels: UInt8[np.ndarray, "height width"]
     """This and the next four are as in `FrameResult`, of this frame alone."""
     scores: Float[np.ndarray, "regions"]
@@ -54,6 +59,9 @@ class SegmentedFrame(NamedTuple):
     seconds: float | None
     """Its part of what the devices' work on this step took, without reading, compiling and `whole`. None where the step
     does not count."""
+    agreement: Float[np.ndarray, "regions"] | None = None
+    """This and the next are as in `AuditedResult`, where the step audits."""
+    expected: Float[np.ndarray, "regions"] | None = None
 
 
 class ClipEnd(NamedTuple):
@@ -72,8 +80,8 @@ class _Slot:
 
     clip: int = -1
     number: int = 0
-    frames: Iterator[tuple[LabelledImage, Motion | None]] | None = None
-    sample: LabelledImage | None = None
+    frames: Iterator[tuple[Any, Motion | None]] | None = None
+    sample: Any = None
     """The next to be segmented; None where the stream is idle."""
     motion: Motion | None = None
     """From this one to the one before it, where it is wanted and known."""
@@ -87,8 +95,8 @@ class _Slot:
 class _UnderWay(NamedTuple):
     """A step on its way."""
 
-    who: list[tuple[int, int, int, LabelledImage]]
-    """Of each frame in it: stream, clip, number, sample."""
+    who: list[tuple[int, int, int, Any, bool]]
+    """Of each frame in it: stream, clip, number, sample, whether its motion is known."""
     stepped: Future[Stepped]
     whole: Stepped | None
     counts: bool
@@ -125,16 +133,44 @@ def stream_clips(
     error and no other. A clip's results are the same whatever the streams and devices, but for the rounding of float32.
     Raises InputError for less than one stream.
     """
+    kind = motion if config.takes_motion else None
+    openings = [partial(moving, clip, kind) for clip in clips]
+    return stream_frames(
+        params, openings, config=config, streams=streams, devices=devices, every_frame=every_frame,
+        first_counts=first_counts, stepping=stepping,
+    )  # fmt: skip
+
+
+def stream_frames(
+    params: networks.Params,
+    openings: Sequence[Callable[[], Iterator[tuple[Any, Motion | None]]]],
+    *,
+    config: DVSNetConfig,
+    streams: int,
+    devices: Sequence[Any] | None = None,
+    every_frame: bool = False,
+    first_counts: bool = True,
+    stepping: Stepping = "auto",
+    audit: bool = False,
+    recalibrate: bool = False,
+    on_compiled: Callable[[float], None] = lambda seconds: None,
+) -> Iterator[SegmentedFrame | ClipEnd]:
+    """`stream_clips` of anything that opens as an iterator of `(sample, motion)`: a sample has an `image`, and motion
+    is None where it is not known or not wanted. A clip of another size is closed and opened once more.
+
+    `audit` is `segment_frame`'s, `recalibrate` `init_state`'s; `on_compiled` is told how long compiling took, once for each size.
+    """
     if streams < 1:
         raise InputError(f"{streams} streams: expected 1 or more")
     local = list(devices or jax.local_devices())
-    waiting = deque(range(len(clips)))
+    waiting = deque(range(len(openings)))
     while waiting:
         count = min(streams, len(waiting))
         rounded = -(-count // len(local)) * len(local)
-        kind = motion if config.takes_motion else None
         steps = choose(stepping, local)
-        group = _Group(params, clips, config, rounded, local, every_frame, first_counts, steps, kind)
+        group = _Group(
+            params, openings, config, rounded, local, every_frame, first_counts, steps, audit, recalibrate, on_compiled
+        )  # fmt: skip
         yield from group.run(waiting)
         waiting = group.later
 
@@ -144,14 +180,16 @@ class _Group:
     """Clips of one frame size."""
 
     params: networks.Params
-    clips: Sequence[Iterable[LabelledImage]]
+    openings: Sequence[Callable[[], Iterator[tuple[Any, Motion | None]]]]
     config: DVSNetConfig
     streams: int
     devices: list[Any]
     every_frame: bool
     first_counts: bool
     steps: type[Together] | type[Apart]
-    motion: Kind | None
+    audit: bool
+    recalibrate: bool
+    on_compiled: Callable[[float], None]
     later: deque[int] = field(default_factory=deque)
     """Clips of other sizes."""
     size: tuple[int, ...] = ()
@@ -184,7 +222,7 @@ class _Group:
         """Gives an idle stream the next clip of this size, if there is one."""
         while slot.sample is None and waiting:
             slot.clip, slot.number = waiting.popleft(), 0
-            slot.frames = run_ahead(moving(self.clips[slot.clip], self.motion), window=_AHEAD)
+            slot.frames = run_ahead(self.openings[slot.clip](), window=_AHEAD)
             try:
                 slot.advance()
                 if slot.sample is None:
@@ -206,9 +244,13 @@ class _Group:
         except ValueError as error:
             raise InputError(str(error)) from error
         self.size = image.shape
-        self._steps = self.steps(self.params, self.config, self.streams, self.size, self.devices)
+        started = time.perf_counter()
+        self._steps = self.steps(
+            self.params, self.config, self.streams, self.size, self.devices, self.audit, self.recalibrate
+        )
         if self.every_frame:
             self._whole = self.steps(self.params, self.config, self.streams, self.size, self.devices)
+        self.on_compiled(time.perf_counter() - started)
 
     def _step(self, slots: list[_Slot]) -> _UnderWay:
         assert self._steps
@@ -222,7 +264,7 @@ class _Group:
                 restart[stream] = slot.number == 0
                 if motion is not None and slot.motion is not None:
                     motion.flow[stream], motion.trust[stream] = slot.motion
-                who.append((stream, slot.clip, slot.number, slot.sample))
+                who.append((stream, slot.clip, slot.number, slot.sample, slot.motion is not None))
         active = [slot.sample is not None for slot in slots]
         stepped, whole = self._steps.step(frames, restart, motion, active), None
         if self._whole:  # one after the other, else one would be in the other's time
@@ -252,12 +294,14 @@ class _Group:
     def _delivered(self, under_way: _UnderWay) -> Iterator[SegmentedFrame | ClipEnd]:
         done = under_way.stepped.result()
         seconds = done.seconds / len(under_way.who) if under_way.counts else None
-        for stream, clip, number, sample in under_way.who:
+        for stream, clip, number, sample, known in under_way.who:
             own, whole = done.results[stream], under_way.whole and under_way.whole.results[stream]
             assert own is not None
-            labels, scores, targets, segmented, untrusted = (np.asarray(values) for values in own)
+            labels, scores, targets, segmented, untrusted, *more = (np.asarray(values) for values in own)
             every = None if whole is None else np.asarray(whole.labels)
-            yield SegmentedFrame(clip, number, sample, labels, scores, targets, segmented, untrusted, every, seconds)
+            yield SegmentedFrame(
+                clip, number, sample, known, labels, scores, targets, segmented, untrusted, every, seconds, *more
+            )
         yield from under_way.ends
 
 

@@ -1,8 +1,12 @@
-"""Files appear whole or not at all: written beside their place first, then moved over it."""
+"""Files appear whole or not at all: written beside their place first, then moved over it.
+
+Those that grow for hours are written at their place instead, in parts of which each is whole.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +39,33 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(
-            f"{path}: cannot be written ({reason}); check that its folder is there, writable and not full"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def is_partial(path: Path) -> bool:
+    """Whether it is called like a temporary file, as a killed process leaves them."""
+    return re.fullmatch(r"\.partial-[0-9a-f]{12}(\..*)?", path.name) is not None
+
+
+def remove_partial(folder: Path) -> None:
+    """Removes the temporary files in a folder that nobody is writing to."""
+    for path in filter(is_partial, folder.glob(".partial-*")):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def growing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields `path` itself, empty, to be written so that what is in it is of use at any moment: after SIGKILL, too.
+
+    Raises `InputError` as `atomic_path` does; what was written until then stays.
+    """
+    try:
+        Path(path).write_bytes(b"")
+        yield Path(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: str | os.PathLike[str], error: OSError) -> InputError:
+    reason = error.strerror or error
+    return InputError(f"{path}: cannot be written ({reason}); check that its folder is there, writable and not full")

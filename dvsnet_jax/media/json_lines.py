@@ -9,7 +9,7 @@ from io import FileIO
 from typing import Any
 
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.atomic import atomic_path, growing_path
 
 
 class JsonLinesWriter:
@@ -17,10 +17,14 @@ class JsonLinesWriter:
 
     It appears after an error or Ctrl-C in the block too, with the lines until then; without a line it does not. Where a
     line cannot be written (disk full) it is taken back and `InputError` names the file. JSON has no NaN: give None.
+
+    One that is `growing` has its name from the first line on, and every line is in it once it is written, whatever
+    becomes of the process.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, growing: bool = False) -> None:
         self.path = path
+        self._place = growing_path if growing else atomic_path
         self._stack = ExitStack()
         self._file: FileIO | None = None
 
@@ -34,7 +38,7 @@ class JsonLinesWriter:
         """Appends one line."""
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
         if self._file is None:
-            temporary = self._stack.enter_context(atomic_path(self.path))
+            temporary = self._stack.enter_context(self._place(self.path))
             # Unbuffered, so that a line either is in the file or has raised.
             self._file = self._stack.enter_context(temporary.open("wb", buffering=0))
         try:

@@ -3,8 +3,8 @@
 labels/NAME.png     train ids, one channel, 8 bits
 color/NAME.png      the same ids as a palette image: looks like its colours, still holds the ids
 classes.json        number, name and colour of every class, where they have names
-overlay.mp4         input on the left, input under its colours on the right
-routes.jsonl        a line per frame
+overlay.mp4         input on the left, input under its colours on the right; can be played while it grows
+routes.jsonl        a line per frame, written when the frame's other files are
 dvsnet-files.jsonl  which files these are, so that the next run removes no others (`media.written_files`)
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dvsnet_jax.errors import do_all
-from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.atomic import atomic_path, is_partial
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.media.video_writer import VideoWriter
@@ -32,10 +32,11 @@ PRODUCTS = ("labels", "color", "overlay", "routes")
 
 
 class OutputFolder:
-    """Writes the `products` of one source into `folder`; each file appears whole or not at all.
+    """Writes the `products` of one source into `folder`. Images appear whole or not at all; video and log grow, and are
+    of use at any moment, whatever becomes of the process.
 
     `write_images` may be called from several threads at once; `film` and `log` from one each, in the order of frames.
-    `close` gives the video and the log their names, and is called after errors too.
+    `close` finishes the video, and is called after errors too; `finish` notes that the source is through.
     """
 
     def __init__(
@@ -63,10 +64,11 @@ class OutputFolder:
         self._keep_times = keep_times
         self._classes = tuple(classes or ()) if {"labels", "color"} & set(products) else ()
         self._images = [product for product in ("labels", "color") if product in products]
-        self._written = written or WrittenFiles(folder, overwrite=overwrite)
+        self._written, self._own = written or WrittenFiles(folder, overwrite=overwrite), written is None
         check_products(self._written, self.folder, products)
-        self._log = JsonLinesWriter(self.folder / "routes.jsonl") if "routes" in products else None
-        self._video = VideoWriter(self.folder / "overlay.mp4", frame_rate=frame_rate) if "overlay" in products else None
+        self._log = JsonLinesWriter(self.folder / "routes.jsonl", growing=True) if "routes" in products else None
+        place = self.folder / "overlay.mp4"
+        self._video = VideoWriter(place, frame_rate=frame_rate, growing=True) if "overlay" in products else None
 
     @property
     def films(self) -> bool:
@@ -97,7 +99,12 @@ class OutputFolder:
 
     def close(self) -> None:
         """Finishes video and log, each whatever becomes of the other. Further calls do nothing."""
-        do_all(f"{self.folder}: closing", *(part.close for part in (self._video, self._log) if part))
+        parts = (self._video, self._log, self._written if self._own else None)
+        do_all(f"{self.folder}: closing", *(part.close for part in parts if part))
+
+    def finish(self, came: Any) -> None:
+        """Notes that all of the source is written and on the disk; after `close`. `came`: see `WrittenFiles.finish`."""
+        self._written.finish(self.folder, came)
 
     def _write_classes(self, names: Sequence[str]) -> None:
         place = self.folder / CLASSES
@@ -108,7 +115,7 @@ class OutputFolder:
 
     def _claim(self, *paths: Path) -> None:
         """Notes files before they are written, and makes their folders, which may have gone with the earlier files."""
-        self._written.add(*paths)
+        self._written.add(*paths, place=self.folder)
         for folder in {path.parent for path in paths}:
             make_folder(folder)
 
@@ -132,4 +139,4 @@ def _places(folder: Path, products: Collection[str]) -> Iterator[Path]:
         yield folder / CLASSES
     for product in ("labels", "color"):
         if product in products:
-            yield from (folder / product).glob("*.png")
+            yield from (path for path in (folder / product).glob("*.png") if not is_partial(path))

@@ -1,4 +1,4 @@
-"""Video files: H.264 in MP4, written through PyAV, whole or not at all."""
+"""Video files: H.264 in MP4, written through PyAV, whole or not at all, or so that they can be played at any moment."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import ExitStack, nullcontext, suppress
 from fractions import Fraction
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import av
 import numpy as np
@@ -15,12 +16,14 @@ from av.video.reformatter import ColorRange, Colorspace
 from jaxtyping import UInt8
 
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.atomic import atomic_path, growing_path
+from dvsnet_jax.media.durable.fragments import Fragments
 
 _BT709 = 1  # FFmpeg's number for it, the same for matrix, primaries and transfer
 _LIMITED = 1
 # x264's default preset would be the slowest part of the program.
 _QUICK: Mapping[str, str] = MappingProxyType({"preset": "veryfast", "crf": "20"})
+_FRAGMENTED = {"movflags": "hybrid_fragmented", "frag_duration": "500000"}  # microseconds
 
 
 class VideoWriter:
@@ -33,6 +36,10 @@ class VideoWriter:
     The file appears under its name when it is closed, playable, also after an error or Ctrl-C in the block; without
     a frame none appears. Where writing itself fails (disk full) nothing is left, `InputError` names the file, and more
     frames are refused: a video of those after a gap would look like the whole.
+
+    One that is `growing` has its name from the first frame on and can be played at any moment, after SIGKILL too: a
+    fragmented MP4, half a second of video a fragment, that becomes an ordinary one when it is closed. It lags by a
+    fragment and the frames that the encoder looks ahead. Where writing it fails the whole fragments stay.
     """
 
     def __init__(
@@ -41,9 +48,10 @@ class VideoWriter:
         *,
         frame_rate: float | Fraction,
         options: Mapping[str, str] = _QUICK,
+        growing: bool = False,
     ) -> None:
         """`options` are libx264's; by default quick ones, good enough to look at."""
-        self.path, self._options = path, dict(options)
+        self.path, self._options, self._growing = path, dict(options), growing
         self._rate = Fraction(frame_rate).limit_denominator(65535)
         # Ticks that the frames of this rate fall on, and others nearly: at least 90,000 a second.
         self._step = self._rate.denominator * max(1, -(-90_000 // self._rate.numerator))
@@ -98,10 +106,10 @@ class VideoWriter:
 
     def _open(self, height: int, width: int) -> None:
         with ExitStack() as stack:
-            path = stack.enter_context(atomic_path(self.path))
+            path = stack.enter_context((growing_path if self._growing else atomic_path)(self.path))
             # A Python file, not a path: its errors come back as they were, "no space left" among them.
-            file = stack.enter_context(path.open("wb"))
-            container = av.open(file, "w", format="mp4")
+            file: Any = stack.enter_context(Fragments(path) if self._growing else path.open("wb"))
+            container = av.open(file, "w", format="mp4", options=_FRAGMENTED if self._growing else {})
             stack.push(partial(_close_container, container))
             stream = container.add_stream("libx264", rate=self._rate, options=self._options)
             stream.height, stream.width = height + height % 2, width + width % 2

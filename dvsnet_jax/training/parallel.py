@@ -27,7 +27,7 @@ from jax.experimental.multihost_utils import broadcast_one_to_all
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.processes import gather
+from dvsnet_jax.inference.processes import gather
 
 T = TypeVar("T")
 Tree = TypeVar("Tree")

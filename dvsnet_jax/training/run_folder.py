@@ -13,6 +13,7 @@ import numpy as np
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.run_settings import as_read_back, first_difference
 from dvsnet_jax.training.parallel import by_first, told_by_all
 
 SETTINGS = "settings.json"
@@ -25,7 +26,7 @@ def claim(folder: str | Path, settings: Mapping[str, Any]) -> bool:
     Raises InputError for a folder of another run, naming the first setting that differs, and where it cannot be made.
     """
     file = Path(folder) / SETTINGS
-    wanted = json.loads(json.dumps(settings))  # as it reads back: tuples are lists
+    wanted = as_read_back(settings)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         found = json.loads(file.read_bytes()) if file.exists() else None
@@ -36,13 +37,11 @@ def claim(folder: str | Path, settings: Mapping[str, Any]) -> bool:
     if found is None:
         write_json(file, wanted)
         return False
-    came, before = _flat(wanted), _flat(found)
-    for name in [*came, *(name for name in before if name not in came)]:
-        if (was := before.get(name)) != (now := came.get(name)):
-            raise InputError(
-                f"{file}: {name} was {_short(was)} and is now {_short(now)}: this folder is of another run; start it "
-                "with the settings it had, or choose another save folder"
-            )
+    if differs := first_difference(found, wanted):
+        raise InputError(
+            f"{file}: {differs.name} was {differs.first} and is now {differs.second}: this folder is of another run; "
+            "start it with the settings it had, or choose another save folder"
+        )
     return True
 
 
@@ -51,23 +50,14 @@ def claim_together(folder: str | Path, settings: Mapping[str, Any]) -> None:
 
     Raises InputError in all of them, as `claim` does and for settings that differ.
     """
-    first, *others = (_flat(each) for each in told_by_all(json.loads(json.dumps(settings))))
+    first, *others = told_by_all(as_read_back(settings))
     for process, other in enumerate(others, 1):
-        for name in [*first, *(name for name in other if name not in first)]:
-            if (ours := first.get(name)) != (theirs := other.get(name)):
-                raise InputError(
-                    f"{name} is {_short(theirs)} in process {process} and {_short(ours)} in process 0: all processes "
-                    "are of one run; start them with the same command, data and weights"
-                )
+        if differs := first_difference(other, first):
+            raise InputError(
+                f"{differs.name} is {differs.first} in process {process} and {differs.second} in process 0: all "
+                "processes are of one run; start them with the same command, data and weights"
+            )
     by_first(lambda: claim(folder, settings))
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"training": {"seed": 1}} as {"training: seed": 1}, so that a message names what differs."""
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}: ") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -93,8 +83,3 @@ def fingerprint(tree: Any) -> str:
 def fingerprint_lines(lines: Sequence[str]) -> str:
     """The same of lines of text."""
     return f"{zlib.crc32(chr(10).join(lines).encode()):08x}"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"

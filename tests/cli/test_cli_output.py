@@ -38,7 +38,7 @@ def test_a_second_shorter_run_does_not_lie_among_the_first(run, tmp_path):
     status, _, told = run(tmp_path / "short")
     assert status == 1 and told == (
         f"dvsnet: {tmp_path / 'out'}: holds what an earlier run of dvsnet segment wrote (10 files); "
-        "pass --overwrite to write in its place, or choose another folder with --out\n"
+        "pass --resume to go on where it was, --overwrite to write in its place, or choose another folder with --out\n"
     )
     assert files(tmp_path / "out") == before
     (tmp_path / "out" / "notes.txt").write_text("mine")
@@ -107,7 +107,7 @@ def test_an_input_that_is_not_there_or_fails_unexpectedly_is_one_of_them(run, in
         return segment(source, *arguments, **options)
 
     monkeypatch.setattr(segmenting, "segment_source", broken)
-    status, _, told = run(inputs[0], tmp_path / "gone.mp4", inputs[2])
+    status, _, told = run("--streams", "1", inputs[0], tmp_path / "gone.mp4", inputs[2])
     assert status == 1 and len(check_whole(tmp_path / "out" / "c")) == 2
     assert told.splitlines()[-3:] == [
         "dvsnet: 2 of 3 inputs failed:",
@@ -115,7 +115,7 @@ def test_an_input_that_is_not_there_or_fails_unexpectedly_is_one_of_them(run, in
         f"  gone: {tmp_path / 'gone.mp4'}: no such file or folder; check the path",
     ]
     with pytest.raises(ExceptionGroup, match="2 of 3 inputs failed"):
-        run(inputs[0], tmp_path / "gone.mp4", inputs[2], "--debug", "--overwrite")
+        run("--streams", "1", inputs[0], tmp_path / "gone.mp4", inputs[2], "--debug", "--overwrite")
 
 
 def test_inputs_of_which_none_is_there_end_it_at_once(run, tmp_path):
@@ -137,7 +137,7 @@ def test_an_interrupt_ends_all_and_what_failed_before_is_told(run, inputs, tmp_p
 
     monkeypatch.setattr(segmenting, "segment_source", interrupted)
     write_images(tmp_path / "d", clip(1))
-    status, table, told = run(inputs[0], inputs[1], inputs[2], tmp_path / "d")
+    status, table, told = run("--streams", "1", inputs[0], inputs[1], inputs[2], tmp_path / "d")
     assert status == 130 and " a " in table and not (tmp_path / "out" / "d").exists()
     assert "dvsnet: 1 of 4 inputs failed: b: " in told and told.endswith("dvsnet: interrupted\n")
 
@@ -152,7 +152,7 @@ def test_a_kind_interrupt_ends_all_too(run, inputs, tmp_path, monkeypatch):
 
     monkeypatch.setattr(segmenting, "segment_source", stopped)
     write_images(tmp_path / "d", clip(1))
-    status, _, told = run(*inputs, tmp_path / "d")
+    status, _, told = run("--streams", "1", *inputs, tmp_path / "d")
     assert status == 130 and not (tmp_path / "out" / "d").exists()
     assert "dvsnet: 1 of 4 inputs failed: b: " in told and "everything until here is written" in told
 

@@ -149,3 +149,42 @@ def test_encoder_errors_name_the_file(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"v\.mp4: cannot be written \(No space left on device\)"):
         video.close()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_growing_video_plays_at_any_moment(tmp_path):
+    """As SIGKILL would leave it; a torn last fragment costs no more than its own frames."""
+    path, counts = tmp_path / "v.mp4", []
+    with VideoWriter(path, frame_rate=25, growing=True) as video:
+        for number, frame in enumerate(noise(90)):
+            video.write(frame)
+            if number in (60, 89):
+                (tmp_path / "killed.mp4").write_bytes(path.read_bytes())
+                counts.append(len(list(decode_video(str(tmp_path / "killed.mp4")))))
+                (tmp_path / "killed.mp4").write_bytes(path.read_bytes()[:-100])
+                torn = [isinstance(frame, np.ndarray) for frame in decode_video(str(tmp_path / "killed.mp4"))]
+                assert sum(torn) >= counts[-1] - 13
+    assert 20 <= counts[0] <= 61 and counts[0] < counts[1] <= 90
+    assert all(isinstance(frame, np.ndarray) for frame in decode_video(str(path)))
+    assert probe_video(str(path)) == (90, 25)
+    assert b"moof" not in path.read_bytes()[:4096].partition(b"mdat")[0]  # an ordinary MP4 in the end
+
+
+@pytest.mark.parametrize("limit", [10, 100_000, 200_000])
+def test_a_full_disk_leaves_whole_fragments(tmp_path, limit):
+    path = tmp_path / "v.mp4"
+    refused = pytest.raises(InputError, match=r"v\.mp4: cannot be written \(File too large\)")
+    with refused, full_disk(limit), VideoWriter(path, frame_rate=25, growing=True) as video:
+        for frame in noise(60):
+            video.write(frame)
+    assert path.exists() == (limit > 1000)
+    if path.exists():
+        frames = list(decode_video(str(path)))
+        assert len(frames) > 5 and all(isinstance(frame, np.ndarray) for frame in frames)
+
+
+def test_growing_lines_are_there_once_they_are_written(tmp_path):
+    path = tmp_path / "r.jsonl"
+    with JsonLinesWriter(path, growing=True) as log:
+        for number in range(3):
+            log.write({"number": number})
+            assert [json.loads(line)["number"] for line in path.read_text().splitlines()] == list(range(number + 1))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -15,6 +18,7 @@ from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
 from dvsnet_jax.cli.keeping import keeping
+from dvsnet_jax.cli.many import Many, at_once, left_to_do, waiting_for_others
 from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import (
     OptionalCount,
@@ -38,7 +42,9 @@ from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
+    from dvsnet_jax.config import DVSNetConfig
     from dvsnet_jax.inference.segment_source import FrameStep, Summary
+    from dvsnet_jax.media.durable.records import Part
     from dvsnet_jax.media.motion.attached import Kind
     from dvsnet_jax.media.sources import Source
     from dvsnet_jax.media.written_files import WrittenFiles
@@ -51,8 +57,12 @@ class Outputs:
     out: Annotated[str, tyro.conf.arg(metavar="DIR", aliases=["--save-dir"])] = "segmented"
     """Folder to write to; with several inputs, each gets a folder of its own in it."""
     overwrite: bool = False
-    """Write in the place of what an earlier run wrote there: its files are removed, all others stay. Without it such a
-    folder is refused."""
+    """Write in the place of what an earlier run wrote there: its files are removed, all others stay. Without this or
+    --resume such a folder is refused."""
+    resume: bool = False
+    """Go on where an earlier run of this command was: inputs that are done and have not changed are passed over, one
+    that was begun is begun again, with the same files in the end. A folder of other weights or options is refused; a
+    new one is begun."""
     palette: Literal["cityscapes", "original"] = "cityscapes"
     """Colours: Cityscapes' own, or the original's, of which eleven are one off."""
     no_labels: bool = False
@@ -115,6 +125,7 @@ class Segment:
     """Which video stream of a file that has several, from 0; the largest if not given."""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     outputs: Annotated[Outputs, tyro.conf.arg(name="")] = field(default_factory=Outputs)
+    many: Annotated[Many, tyro.conf.arg(name="")] = field(default_factory=Many)
 
     def run(self) -> int:
         locations = [*self.inputs, *([self.data_list] if self.data_list is not None else [])]
@@ -137,6 +148,15 @@ class Segment:
                 "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
             )
 
+        if self.outputs.overwrite and self.outputs.resume:
+            raise UsageError("--overwrite removes what --resume would go on with; leave one out")
+        part = self.many.part()
+        if self.outputs.overwrite and part.count > 1:
+            raise UsageError("--overwrite does not go with --worker or --distributed: remove the folder beforehand")
+        with waiting_for_others(part, distributed=self.many.distributed):
+            return self._run(locations, part)
+
+    def _run(self, locations: Sequence[str], part: Part) -> int:
         from dvsnet_jax.media.output_folder import check_products
         from dvsnet_jax.media.reading.opened import Reading
         from dvsnet_jax.media.sources import open_sources
@@ -145,25 +165,63 @@ class Segment:
         # All that can be wrong is looked at before the weights are read, which takes longest.
         reading = Reading(rotate=not self.no_rotate, stream=self.stream)
         sources = open_sources(locations, data_dir=self.data_dir, reading=reading)
-        written = WrittenFiles(self.outputs.out, writer="dvsnet segment", overwrite=self.outputs.overwrite)
-        for source, folder in zip(sources, output_folders(sources, self.outputs.out), strict=True):
-            written.check_kept(source.files)
-            check_products(written, folder, self.outputs.products)
-        return segment_all(
-            sources,
-            written,
-            self._segmenter(),
-            self.outputs,
-            motion=found_by(self.motion),
-            skip_unreadable=self.skip_unreadable,
-            num_frames=self.num_steps,
+        folders = output_folders(sources, self.outputs.out)
+        written = WrittenFiles(
+            self.outputs.out,
+            writer="dvsnet segment",
+            overwrite=self.outputs.overwrite,
+            resume=self.outputs.resume,
+            part=part,
         )
+        with closing(written):
+            inputs = list(zip(sources, folders, strict=True))[part.index :: part.count]
+            left = left_to_do(inputs, written)
+            for source, folder in left:
+                written.check_kept(source.files)
+                check_products(written, folder, self.outputs.products)
+            segmenter, weights = self._segmenter()
+            written.settle(self._decisive(segmenter, weights, several=len(sources) > 1))
+            if not left:
+                tell(f"nothing is left to do in {self.outputs.out}")
+                return 0
+            return segment_all(
+                [source for source, _ in left],
+                written,
+                segmenter,
+                self.outputs,
+                folders=[folder for _, folder in left],
+                motion=found_by(self.motion),
+                skip_unreadable=self.skip_unreadable,
+                num_frames=self.num_steps,
+                streams=self.many.at_once(segmenter, [source for source, _ in left]),
+            )
 
-    def _segmenter(self) -> FrameStep:
+    def _decisive(self, segmenter: FrameStep, weights: str, *, several: bool) -> dict[str, Any]:
+        """All that decides what is written, for those who go on with it."""
+        from dvsnet_jax.inference.segmenter import Segmenter
+
+        own: dict[str, Any] = {"program": True}
+        if isinstance(segmenter, Segmenter):
+            asked = {"audit": segmenter.audit, "recalibrate": segmenter.recalibrate}
+            own = {"precision": self.precision, **asked, "config": _fields(segmenter.config)}
+        return {
+            "weights": weights, **own, "motion": self.motion, "num_steps": self.num_steps,
+            "turned": not self.no_rotate, "video stream": self.stream,
+            "skip_unreadable": self.skip_unreadable, "several inputs": several,
+            "products": sorted(self.outputs.products), "palette": self.outputs.palette,
+            "frame_rate": self.outputs.frame_rate,
+        }  # fmt: skip
+
+    def _segmenter(self) -> tuple[FrameStep, str]:
+        """It, and what tells its weights from others: as they are stored, since preparing them may round otherwise on
+        another machine."""
+        from dvsnet_jax.training.run_folder import fingerprint
+
         if self.program is not None:
             from dvsnet_jax.program import load_program
 
-            return load_program(self.program)
+            program = load_program(self.program)
+            return program, fingerprint(program.params)
 
         from dvsnet_jax.inference.segment_source import Segmenter
 
@@ -174,7 +232,17 @@ class Segment:
 
             config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
         audit = self.audit or self.keep is not None
-        return Segmenter(params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate)
+        segmenter = Segmenter(params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate)
+        return segmenter, fingerprint(params)
+
+
+def _fields(config: DVSNetConfig) -> dict[str, str]:
+    """A configuration by its fields, the same in every process: functions by their names alone."""
+    from dvsnet_jax.config_json import storable
+
+    config = storable(config)
+    values = {field.name: repr(getattr(config, field.name)) for field in dataclasses.fields(config)}
+    return {name: re.sub(r" at 0x[0-9a-f]+", "", value) for name, value in values.items()}
 
 
 def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
@@ -188,11 +256,14 @@ def segment_all(
     segmenter: FrameStep,
     outputs: Outputs,
     *,
+    folders: Sequence[Path] | None = None,
     motion: Kind | None = None,
     skip_unreadable: bool = False,
     num_frames: int | None = None,
+    streams: int = 1,
 ) -> int:
-    """Segments one source after the other and prints the closing table; returns the exit status.
+    """Segments one source after the other, or so many at once, each into its folder (`output_folders` if not given),
+    and prints the closing table; returns the exit status.
 
     A source that fails does not keep the others from their turn. When they are through, what was wrong with it is
     raised: of one source alone as it came, of several as a group with their names.
@@ -200,31 +271,42 @@ def segment_all(
     keep_compiled()
 
     from dvsnet_jax.datasets.label_sets import named_palette
-    from dvsnet_jax.inference.segment_source import segment_source
+    from dvsnet_jax.inference.segment_source import Summary, segment_source
+    from dvsnet_jax.inference.source_identity import identity
     from dvsnet_jax.media.output_folder import OutputFolder
 
     if outputs.frame_rate is not None and not (math.isfinite(outputs.frame_rate) and outputs.frame_rate > 0):
         raise UsageError(f"--frame-rate is {outputs.frame_rate}, but it counts frames per second: more than 0")
     palette = named_palette(segmenter.num_classes, segmenter.class_names, outputs.palette)
+    places = folders or output_folders(sources, outputs.out)
     done: list[tuple[str, Summary]] = []
     failed: dict[str, BaseException] = {}
+    together: Summary | None = None
+    current = "all together"
+
+    def open_output(source: Source, folder: Path) -> OutputFolder:
+        rate = outputs.frame_rate or source.frame_rate or 25
+        return OutputFolder(
+            folder, palette=palette, classes=segmenter.class_names, frame_rate=rate, products=outputs.products,
+            keep_times=outputs.frame_rate is None, written=written,
+        )  # fmt: skip
+
     try:
         with stop_on_interrupt() as stop:
-            for source, folder in zip(sources, output_folders(sources, outputs.out), strict=True):
+            if streams > 1:
+                together = Summary()
+                at_once(
+                    sources, places, open_output, segmenter, done, failed, together, motion=motion,
+                    skip_unreadable=skip_unreadable, num_frames=num_frames, stop=stop, streams=streams,
+                )  # fmt: skip
+            for source, folder in zip(sources, places, strict=True) if streams == 1 else ():
                 if stop.is_set():
                     break
-                rate = outputs.frame_rate or source.frame_rate or 25
-                total = min(filter(None, (source.count, num_frames)), default=None)
+                current = source.name
                 try:
-                    output = OutputFolder(
-                        folder,
-                        palette=palette,
-                        classes=segmenter.class_names,
-                        frame_rate=rate,
-                        products=outputs.products,
-                        keep_times=outputs.frame_rate is None,
-                        written=written,
-                    )
+                    came = identity(source)
+                    total = min(filter(None, (source.count, num_frames)), default=None)
+                    output = open_output(source, folder)
                     with progress_bar(source.name, total) as on_progress:
                         summary = segment_source(
                             source,
@@ -236,6 +318,8 @@ def segment_all(
                             stop=stop,
                             on_progress=on_progress,
                         )
+                    if not summary.interrupted:
+                        output.finish(came)
                 except Exception as error:
                     failed[source.name] = error
                     if source is not sources[-1]:
@@ -246,11 +330,11 @@ def segment_all(
             interrupted = stop.is_set()
     except KeyboardInterrupt as interrupt:
         if interrupt.__cause__ is not None:
-            failed[source.name] = interrupt.__cause__
+            failed[current] = interrupt.__cause__
         raise interrupt from _together(failed, len(sources))
     finally:
         if done:
-            closing_table(done)
+            closing_table(done, together)
             for name, summary in done:
                 tell_pace(name, summary)
                 tell_motion(name, summary)
@@ -261,7 +345,7 @@ def segment_all(
     if interrupted:
         if wrong is not None:
             tell("dvsnet: " + "\n".join(lines(wrong)))
-        tell("dvsnet: interrupted; everything until here is written")
+        tell(f"dvsnet: interrupted; everything until here is written{'' if folders is None else ', --resume goes on'}")
         return 130
     if wrong is not None:
         raise wrong

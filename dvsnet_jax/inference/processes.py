@@ -1,4 +1,4 @@
-"""Several processes of one evaluation: which clips are whose, and records brought together.
+"""Several processes of one run: which clips are whose, and records brought together.
 
 Each process steps its own clips on its own devices and waits for the others at the beginning and at the end only, so
 clips may be of any lengths. `jax.distributed.initialize()` comes first.

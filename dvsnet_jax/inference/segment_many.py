@@ -1,0 +1,179 @@
+"""From many sources to their output folders at once, as streams: together or side by side (`inference.streams`).
+
+for number, summary, error in segment_many(sources, segmenter, open_output, streams=4):
+    ...  # in the order in which they come to their ends
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, NamedTuple
+
+from dvsnet_jax.errors import InputError, do_all
+from dvsnet_jax.frame_result import AuditedResult, FrameResult
+from dvsnet_jax.inference.delivery import Delivery, Summary
+from dvsnet_jax.inference.segment_source import advice, no_frame, plan_motion, problem_of
+from dvsnet_jax.inference.segmenter import Segmenter
+from dvsnet_jax.inference.stream_steps import Stepping
+from dvsnet_jax.inference.streams import ClipEnd, SegmentedFrame, stream_frames
+from dvsnet_jax.media.motion.attached import Kind, with_motion
+from dvsnet_jax.media.motion.field import Motion
+from dvsnet_jax.media.output_folder import OutputFolder
+from dvsnet_jax.media.sources import Frame, Source
+
+
+class SourceEnd(NamedTuple):
+    """A source has come to its end."""
+
+    number: int
+    """Its place in the list, from 0."""
+    summary: Summary
+    """Without times: several share them."""
+    error: Exception | None
+    """What was wrong with it."""
+
+
+def segment_many(
+    sources: Sequence[Source],
+    segmenter: Segmenter,
+    open_output: Callable[[int], OutputFolder],
+    *,
+    streams: int,
+    stepping: Stepping = "auto",
+    motion: Kind | None = None,
+    skip_unreadable: bool = False,
+    num_frames: int | None = None,
+    stop: threading.Event | None = None,
+    on_frame: Callable[[int], None] = lambda index: None,
+    on_compiled: Callable[[float], None] = lambda seconds: None,
+) -> Iterator[SourceEnd]:
+    """Segments every frame of every source, so many at once; where one ends the next takes its place.
+
+    `open_output` is called with a source's place in the list at its first frame; what it gives is closed at the
+    source's end, and then this one yields. `on_frame` is told the source of every frame. The other arguments are those
+    of `segment_source` and `stream_frames`. Results are the same as one after the other, and so are the files.
+
+    What is wrong with a source, or with writing what came of it, ends that one and no other. After `stop` every source
+    ends in good order, and `interrupted` says which of them have not come to their own end; those that were not begun
+    do not come at all. A policy that goes by the clock cannot be steered for several sources: raises ValueError.
+    """
+    if segmenter.frame_rate is not None:
+        raise ValueError(f"{segmenter.frame_rate} is steered by the time of one source's frames; segment one by one")
+    stop = stop or threading.Event()
+    runs = [
+        _Run(source, segmenter, motion, skip_unreadable=skip_unreadable, num_frames=num_frames, stop=stop)
+        for source in sources
+    ]
+    events = stream_frames(
+        segmenter.params, [run.frames for run in runs], config=segmenter.config, streams=streams, stepping=stepping,
+        audit=segmenter.audit, recalibrate=segmenter.recalibrate, on_compiled=on_compiled,
+    )  # fmt: skip
+    try:
+        with closing(events):  # type: ignore[type-var]
+            for event in events:
+                run = runs[event.clip]
+                if isinstance(event, SegmentedFrame):
+                    run.take(event, partial(open_output, event.clip))
+                    on_frame(event.clip)
+                elif (error := run.end(event)) or not run.summary.interrupted or run.summary.frames:
+                    yield SourceEnd(event.clip, run.summary, error)
+    except BaseException:
+        with suppress(Exception):  # what is raised already goes before
+            do_all("closing", *(run.close for run in runs))
+        raise
+
+
+@dataclass
+class _Run:
+    """A source on its way."""
+
+    source: Source
+    segmenter: Segmenter
+    motion: Kind | None
+    skip_unreadable: bool
+    num_frames: int | None
+    stop: threading.Event
+    summary: Summary = field(default_factory=Summary)
+    _unread: Exception | None = None
+    """What ended reading."""
+    _unwritten: Exception | None = None
+    """What ended writing."""
+    _read: int = 0
+    """Frames that were read."""
+    _output: OutputFolder | None = None
+    _delivery: Delivery | None = None
+
+    def frames(self) -> Iterator[tuple[Frame, Motion | None]]:
+        """Those to segment, with their motion, in a thread of their own. What is wrong ends them."""
+        self.summary.skipped.clear()  # where it had to wait for sources of another size it begins anew
+        self._read = 0
+        size: tuple[int, ...] = ()
+        try:
+            plan = self.summary.motion = plan_motion(self.source, self.segmenter, self.motion)
+            with closing(with_motion(self.source, plan.kind if plan else None)) as frames:  # type: ignore[type-var]
+                for frame, moved in islice(frames, self.num_frames):
+                    if self.stop.is_set():
+                        self.summary.interrupted = True
+                    if self.stop.is_set() or self._unwritten:
+                        return
+                    if problem := problem_of(frame, size):
+                        if not self.skip_unreadable:
+                            raise InputError(advice(problem, self._read, frame)) from frame.error
+                        self.summary.skipped.append(problem)
+                        continue
+                    assert frame.image is not None
+                    size, self._read = frame.image.shape[:2], self._read + 1
+                    yield frame, moved
+        except Exception as error:
+            self._unread = error
+
+    def take(self, event: SegmentedFrame, open_output: Callable[[], OutputFolder]) -> None:
+        """Has the files of a frame written."""
+        if self._unwritten:  # frames that were on their way
+            return
+        try:
+            if self._delivery is None:
+                self._output = open_output()
+                self._delivery = Delivery(self.segmenter.regions, self._output, self.summary)
+            fields = (event.labels, event.scores, event.targets, event.segmented, event.untrusted)
+            batch: list[Any] = [
+                values[None] for values in (*fields, event.agreement, event.expected) if values is not None
+            ]
+            result = FrameResult(*batch) if event.agreement is None else AuditedResult(*batch)
+            wanted = self.summary.motion is not None
+            self.summary.unknown += wanted and not event.motion_known and event.number > 0
+            self._delivery.take(event.sample, result, None, event.motion_known)
+        except Exception as error:
+            self._unwritten = error
+            try:
+                self.close()
+            except Exception as everything:
+                self._unwritten = everything
+
+    def end(self, event: ClipEnd) -> Exception | None:
+        """Finishes the files; what was wrong, all together."""
+        if event.error and self._unread is None and not (self.summary.interrupted and not event.frames):
+            told = InputError(f"{self.source.name}: {event.error}")
+            self._unread = told if self._read else no_frame(self.source, self.summary)
+        try:
+            self.close()
+        except Exception as error:
+            return error
+        return None
+
+    def close(self) -> None:
+        """Waits for what is on its way and finishes the files. Raises all that went wrong until now."""
+        delivery, output = self._delivery, self._output
+        self._delivery = self._output = None
+        parts = (delivery.drain, delivery.close, output.close) if delivery and output else ()
+        do_all(self.source.name, partial(_raise, self._unread), partial(_raise, self._unwritten), *parts)
+
+
+def _raise(error: Exception | None) -> None:
+    if error is not None:
+        raise error

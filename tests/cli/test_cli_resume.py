@@ -1,0 +1,269 @@
+"""`dvsnet segment --resume`: whatever ended a run, the resumed folder is that of an undisturbed one, file by file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from killed_runs import killed
+from tiny import TINY, tiny_params
+from tiny_files import clip, compile_once, weights, write_images  # noqa: F401
+
+from dvsnet_jax import checkpoints
+from dvsnet_jax.cli import main
+from dvsnet_jax.cli.many import left_to_do
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media import output_folder
+from dvsnet_jax.media.sources import Video
+from dvsnet_jax.media.video_reader import decode_video
+from dvsnet_jax.media.written_files import RECORD, WrittenFiles
+
+pytestmark = pytest.mark.usefixtures("compile_once")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> list[str]:
+    """Folders of 2 to 6 frames, of two sizes."""
+    folder = tmp_path_factory.mktemp("clips")
+    for index, frames in enumerate((4, 6, 2, 5, 3)):
+        write_images(folder / f"{'abcde'[index]}", clip(frames, width=96 if index != 2 else 128))
+    return [str(folder / name) for name in "abcde"]
+
+
+@pytest.fixture(scope="module")
+def command(weights):  # noqa: F811
+    """The words of a run over some clips."""
+
+    def command(inputs, out, *more: str) -> list[str]:
+        return ["segment", *map(str, inputs), "--weights", weights, "--out", str(out), "--budget", "0.5", *more]
+
+    return command
+
+
+@pytest.fixture(scope="module")
+def undisturbed(clips, command, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    assert main(command(clips[:3], out, "--streams", "1")) == 0
+    return out
+
+
+def contents(out: Path) -> dict[str, object]:
+    """Every file in a folder, hidden ones too: bytes, but of records what is in them all."""
+    found: dict[str, object] = {}
+    for path in sorted(out.rglob("*")):
+        name = path.relative_to(out).as_posix()
+        if path.name.startswith("dvsnet-files"):
+            lines = [json.loads(line) for line in path.read_text().splitlines()]
+            found[RECORD] = found.get(RECORD, set()) | {json.dumps(line, sort_keys=True) for line in lines}
+        elif path.is_file():
+            found[name] = path.read_bytes()
+    return found
+
+
+def same(out: Path, undisturbed: Path) -> bool:
+    """Whether two folders hold the same. Of videos nearly, frame by frame: now and then the encoder's bytes differ."""
+    got, expected = contents(out), contents(undisturbed)
+    assert got.keys() == expected.keys()
+    videos = [name for name in got if name.endswith(".mp4")]
+    assert [name for name in got if name not in videos and got[name] != expected[name]] == []
+    for name in videos:
+        for ours, theirs in zip(decode_video(str(out / name)), decode_video(str(undisturbed / name)), strict=True):
+            assert np.abs(ours.astype(int) - theirs.astype(int)).mean() < 5
+    return True
+
+
+@pytest.mark.parametrize("streams", ["1", "2"])
+def test_killed_runs_go_on(clips, command, undisturbed, tmp_path, streams):
+    """In the first clip, and at a later moment once more, when the resumed run is killed too."""
+    out = tmp_path / "out"
+    words = command(clips[:3], out, "--streams", streams)
+    assert killed(words, out, 20)
+    assert (out / RECORD).exists()
+    assert main(words) == 1  # refused
+    assert killed([*words, "--resume"], out, 45)
+    assert main([*words, "--resume"]) == 0
+    assert same(out, undisturbed)
+    assert main([*words, "--resume"]) == 0  # nothing is left
+
+
+@pytest.mark.slow
+def test_killed_at_twenty_moments(clips, command, tmp_path):
+    expected = tmp_path / "expected"
+    assert main(command(clips, expected, "--streams", "1")) == 0
+    kills = 0
+    for index, touches in enumerate(np.linspace(1, 160, 20).astype(int).tolist()):
+        out = tmp_path / f"out{index}"
+        words = command(clips, out, "--streams", "12"[index % 2])
+        kills += killed(words, out, touches)
+        assert main([*words, "--resume"]) == 0
+        assert same(out, expected)
+    assert kills == 20
+
+
+def test_a_full_disk_and_then_room_again(clips, command, undisturbed, tmp_path, monkeypatch, capsys):
+    """In the second of three clips, for labels, then for the log, then for the record."""
+    out = tmp_path / "out"
+    words = command(clips[:3], out, "--streams", "1", "--resume")
+    write = output_folder.write_png
+
+    def full(path, *arguments):
+        if path.parts[-3] == "b" and path.stem >= "street_002":
+            raise InputError(f"{path}: cannot be written (No space left on device)")
+        write(path, *arguments)
+
+    monkeypatch.setattr(output_folder, "write_png", full)
+    assert main(words) == 1
+    lines = (out / "b" / "routes.jsonl").read_text().splitlines()
+    assert [json.loads(line)["frame"] for line in lines] == [0, 1]
+    assert len(list(decode_video(str(out / "b" / "overlay.mp4")))) >= 2
+    monkeypatch.undo()
+
+    def no_room(self, *arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dvsnet_jax.media.json_lines.write_all_or_nothing", no_room)
+    assert main(words) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr("dvsnet_jax.media.written_files.write_all_or_nothing", no_room)
+    assert main(words) == 1
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert main(words) == 0
+    assert "2 of 3 inputs were done before" in capsys.readouterr().err
+    assert same(out, undisturbed)
+
+
+def test_ten_as_streams_are_as_one_after_the_other(clips, command, tmp_path):
+    """Of two sizes and all lengths; `--audit` has one number more in the routes."""
+    inputs = [*clips, *clips]
+    assert main(command(inputs, tmp_path / "one", "--streams", "1", "--audit", "--no-overlay")) == 0
+    assert main(command(inputs, tmp_path / "four", "--streams", "4", "--audit", "--no-overlay")) == 0
+    one, four = contents(tmp_path / "one"), contents(tmp_path / "four")
+    assert len(one) == 1 + 2 * (5 + 2 * 20) and one == four
+
+
+def test_workers_share_the_inputs(clips, command, undisturbed, tmp_path, capsys):
+    out = tmp_path / "out"
+    for worker in ("1/2", "0/2"):
+        assert main(command(clips[:3], out, "--worker", worker)) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "a", "b", "c", "dvsnet-files-0-of-2.jsonl", "dvsnet-files-1-of-2.jsonl"
+    ]  # fmt: skip
+    assert same(out, undisturbed)
+    capsys.readouterr()
+    assert main(command(clips[:3], out, "--worker", "1/2")) == 1
+    assert "pass --resume to go on" in capsys.readouterr().err
+    assert main(command(clips[:3], out, "--resume")) == 0
+    assert "3 of 3 inputs were done before" in capsys.readouterr().err
+    shutil.rmtree(out / "b")  # of another number of workers
+    assert main(command(clips[:3], out, "--worker", "1/3", "--resume")) == 0
+    assert same(out, undisturbed)
+    assert main(command(clips[:2], out, "--overwrite")) == 0  # all records' files go
+    assert sorted(path.name for path in out.iterdir()) == ["a", "b", RECORD]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        (["--worker", "2/2"], 2, "expected a number from 0 on and how many there are"),
+        (["--worker", "0/2", "--distributed"], 2, "both deal out the inputs"),
+        (["--worker", "0/2", "--overwrite"], 2, "--overwrite does not go with --worker"),
+        (["--resume", "--overwrite"], 2, "--overwrite removes what --resume would go on with"),
+    ],
+)
+def test_options_that_do_not_go_together(clips, command, tmp_path, capsys, words, status, told):
+    assert main(command(clips[:2], tmp_path / "out", *words)) == status
+    assert told in " ".join(capsys.readouterr().err.split())
+
+
+def test_other_settings_and_weights_are_refused(clips, command, undisturbed, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed, out)
+    before = contents(out)
+    other = tiny_params() | {"decision": checkpoints.seeded_params(TINY)["decision"]}
+    checkpoints.save(tmp_path / "other", other, TINY)
+    for words, told in (
+        (["--weights", str(tmp_path / "other")], "weights was"),
+        (["--budget", "0.25"], "config: policy was"),
+        (["--overlap", "8"], 'config: overlap was "16" and is now "8"'),
+        (["--no-color"], 'products was ["color", "labels", "overlay", "routes"] and is now'),
+        (["--num-steps", "2"], "num_steps was null and is now 2"),
+    ):
+        capsys.readouterr()
+        assert main([*command(clips[:3], out, "--resume"), *words]) == 1
+        assert told in (message := " ".join(capsys.readouterr().err.split())) and "--overwrite" in message
+    assert main(command(clips[:1], out, "--resume")) == 1
+    assert "several inputs was true and is now false" in capsys.readouterr().err
+    assert contents(out) == before
+
+
+def test_what_has_changed_is_segmented_again_and_what_is_new_too(clips, command, tmp_path, capsys):
+    out, inputs = tmp_path / "out", [tmp_path / name for name in "abcd"]
+    for index, place in enumerate(inputs):
+        shutil.copytree(clips[index], place)
+    assert main(command(inputs[:3], out)) == 0
+    (out / "b" / "labels" / "street_001.png").unlink()
+    write_images(inputs[2], clip(1))
+    (inputs[2] / "street_001.png").unlink()
+    capsys.readouterr()
+    assert main(command(inputs, out, "--resume")) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "c: has changed since it was segmented" in told and "1 of 4 inputs were done before" in told
+    assert main(command(inputs, out, "--resume")) == 0
+    assert "4 of 4 inputs were done before" in capsys.readouterr().err
+    assert main(command(inputs, tmp_path / "fresh")) == 0
+    for folder in (out, tmp_path / "fresh"):
+        (folder / RECORD).unlink()  # the settings and inputs are the same, the order is not
+    assert same(out, tmp_path / "fresh")
+
+
+def test_two_runs_in_one_folder(clips, command, undisturbed, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(undisturbed, out)
+    first = WrittenFiles(out, resume=True)
+    for words in ("--resume", "--overwrite"):
+        assert main(command(clips[:3], out, words)) == 1
+        assert "another run is writing here" in " ".join(capsys.readouterr().err.split())
+    first.close()
+    assert main(command(clips[:3], out, "--resume")) == 0
+
+
+def test_a_camera_cannot_be_begun_again(tmp_path):
+    place = tmp_path / "camera"
+    written = WrittenFiles(tmp_path)
+    written.add(place / "routes.jsonl", place=place)
+    written.close()
+    written = WrittenFiles(tmp_path, resume=True)
+    with pytest.raises(InputError, match="camera: is a stream or camera, and what it showed"):
+        left_to_do([(Video("camera", "rtsp://host/camera"), place)], written)
+
+
+def test_a_record_without_settings_is_not_gone_on_with(tmp_path):
+    written = WrittenFiles(tmp_path)
+    written.add(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes(b"")
+    written.close()
+    with pytest.raises(InputError, match="does not say with which settings"):
+        WrittenFiles(tmp_path, resume=True).settle({"weights": "1"})
+
+
+def test_half_a_last_line_is_cut_before_more_are_written(tmp_path):
+    first = WrittenFiles(tmp_path, resume=True)
+    first.settle({"weights": "1"})
+    first.add(tmp_path / "a" / "1.png", place=tmp_path / "a")
+    first.close()
+    with (tmp_path / RECORD).open("ab") as file:
+        file.write(b'{"file": "a/2' + 20 * b"\0")
+    again = WrittenFiles(tmp_path, resume=True)
+    again.settle({"weights": "1"})
+    again.add(tmp_path / "a" / "1.png", place=tmp_path / "a")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(b"")
+    again.finish(tmp_path / "a", [7])
+    again.close()
+    assert WrittenFiles(tmp_path, resume=True).done(tmp_path / "a") == [7]
+    lines = [json.loads(line) for line in (tmp_path / RECORD).read_text().splitlines()]
+    assert lines[1:] == [{"file": "a/1.png"}, {"file": "a/1.png"}, {"done": "a", "files": 1, "input": [7]}]
