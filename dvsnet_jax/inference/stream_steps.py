@@ -63,7 +63,9 @@ class Together:
         frames = jax.ShapeDtypeStruct((streams, *size), np.uint8, sharding=self._dealt)
         restart = jax.ShapeDtypeStruct((streams,), bool, sharding=self._dealt)
         motion = unknown_motion(config, streams, size)
-        self._blank = lambda: jax.device_put(init_state(params, frames, config=config), self._dealt)
+        self._blank = lambda: jax.device_put(
+            init_state(params, frames, config=config, recalibrate=recalibrate), self._dealt
+        )
         self._state = self._blank()
         self._config = config
         lowered = _sharded(mesh, audit).lower(self._params, self._state, frames, restart, motion, config)

@@ -158,7 +158,8 @@ def stream_frames(
     """`stream_clips` of anything that opens as an iterator of `(sample, motion)`: a sample has an `image`, and motion
     is None where it is not known or not wanted. A clip of another size is closed and opened once more.
 
-    `audit` is `segment_frame`'s, `recalibrate` `init_state`'s; `on_compiled` is told how long compiling took, once for each size.
+    `audit` is `segment_frame`'s, `recalibrate` `init_state`'s; `on_compiled` is told how long compiling took, once for
+    each size.
     """
     if streams < 1:
         raise InputError(f"{streams} streams: expected 1 or more")
