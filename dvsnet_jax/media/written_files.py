@@ -22,9 +22,9 @@ from dvsnet_jax.media.atomic import atomic_path, remove_partial
 from dvsnet_jax.media.durable import records
 from dvsnet_jax.media.durable.records import RECORD as RECORD
 from dvsnet_jax.media.durable.records import Part
+from dvsnet_jax.media.durable.run_settings import as_read_back, first_difference
 from dvsnet_jax.media.durable.syncing import sync_files
 from dvsnet_jax.media.json_lines import write_all_or_nothing
-from dvsnet_jax.run_settings import as_read_back, first_difference
 
 
 def make_folder(folder: str | os.PathLike[str]) -> Path:

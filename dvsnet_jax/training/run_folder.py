@@ -13,7 +13,7 @@ import numpy as np
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
-from dvsnet_jax.run_settings import as_read_back, first_difference
+from dvsnet_jax.media.durable.run_settings import as_read_back, first_difference
 from dvsnet_jax.training.parallel import by_first, told_by_all
 
 SETTINGS = "settings.json"

@@ -28,7 +28,7 @@ STOREYS = [
     {"media"},
     {"config"},
     {"policies", "flownet_config", "protocols", "own_segmentation", "frame_result", "frame_motion"},
-    {"markdown", "run_settings"},
+    {"markdown"},
     {"errors"},
 ]
 ONLY_IN = {
