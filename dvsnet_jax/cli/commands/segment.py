@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError, lines
+from dvsnet_jax.cli.going_on import decisive, left_to_do
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
 from dvsnet_jax.cli.keeping import keeping
-from dvsnet_jax.cli.many import Many, at_once, left_to_do, waiting_for_others
+from dvsnet_jax.cli.many import Many, at_once, waiting_for_others
 from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import (
     OptionalCount,
@@ -42,7 +41,6 @@ from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
-    from dvsnet_jax.config import DVSNetConfig
     from dvsnet_jax.inference.segment_source import FrameStep, Summary
     from dvsnet_jax.media.durable.records import Part
     from dvsnet_jax.media.motion.attached import Kind
@@ -180,7 +178,7 @@ class Segment:
                 written.check_kept(source.files)
                 check_products(written, folder, self.outputs.products)
             segmenter, weights = self._segmenter()
-            written.settle(self._decisive(segmenter, weights, several=len(sources) > 1))
+            written.settle(decisive(self, segmenter, weights, several=len(sources) > 1))
             if not left:
                 tell(f"nothing is left to do in {self.outputs.out}")
                 return 0
@@ -195,22 +193,6 @@ class Segment:
                 num_frames=self.num_steps,
                 streams=self.many.at_once(segmenter, [source for source, _ in left]),
             )
-
-    def _decisive(self, segmenter: FrameStep, weights: str, *, several: bool) -> dict[str, Any]:
-        """All that decides what is written, for those who go on with it."""
-        from dvsnet_jax.inference.segmenter import Segmenter
-
-        own: dict[str, Any] = {"program": True}
-        if isinstance(segmenter, Segmenter):
-            asked = {"audit": segmenter.audit, "recalibrate": segmenter.recalibrate}
-            own = {"precision": self.precision, **asked, "config": _fields(segmenter.config)}
-        return {
-            "weights": weights, **own, "motion": self.motion, "num_steps": self.num_steps,
-            "turned": not self.no_rotate, "video stream": self.stream,
-            "skip_unreadable": self.skip_unreadable, "several inputs": several,
-            "products": sorted(self.outputs.products), "palette": self.outputs.palette,
-            "frame_rate": self.outputs.frame_rate,
-        }  # fmt: skip
 
     def _segmenter(self) -> tuple[FrameStep, str]:
         """It, and what tells its weights from others: as they are stored, since preparing them may round otherwise on
@@ -234,15 +216,6 @@ class Segment:
         audit = self.audit or self.keep is not None
         segmenter = Segmenter(params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate)
         return segmenter, fingerprint(params)
-
-
-def _fields(config: DVSNetConfig) -> dict[str, str]:
-    """A configuration by its fields, the same in every process: functions by their names alone."""
-    from dvsnet_jax.config_json import storable
-
-    config = storable(config)
-    values = {field.name: repr(getattr(config, field.name)) for field in dataclasses.fields(config)}
-    return {name: re.sub(r" at 0x[0-9a-f]+", "", value) for name, value in values.items()}
 
 
 def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
