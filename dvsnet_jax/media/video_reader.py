@@ -25,6 +25,9 @@ VIDEO_SUFFIXES = frozenset(
 """Suffixes by which videos are found in a folder; a file given by its name is opened whatever its suffix is."""
 _DEVICE_FORMATS = ("v4l2", "avfoundation", "dshow", "gdigrab", "x11grab", "lavfi")
 _TIMEOUT = 10.0  # seconds after which a stream that sends nothing counts as gone
+# FFmpeg looks at 20 frames for the frame rate before it gives the first, which are seconds of a slow camera; and, where
+# it misses anything else, at five seconds of the stream.
+_SOON = {"fpsprobesize": "0", "analyzeduration": "500000"}
 _SLACK = Fraction(1, 4)  # seconds by which a whole file may fall short of its header
 
 
@@ -191,7 +194,15 @@ def _in_order(decoded: Iterator[_Timed]) -> Iterator[Any]:
 
 
 @contextmanager
-def _opened(location: str) -> Iterator[tuple[Any, Any]]:
+def opened_live(location: str) -> Iterator[tuple[Any, Any]]:
+    """A stream or camera, so that its first picture comes soon: the container and its video stream. Raises
+    `InputError` where it cannot be opened."""
+    with _opened(location, options=_SOON) as both:
+        yield both
+
+
+@contextmanager
+def _opened(location: str, *, options: dict[str, str] | None = None) -> Iterator[tuple[Any, Any]]:
     device = _device(location)
     live = is_live(location)
     if device is not None and device[0] not in av.formats_available:
@@ -203,6 +214,7 @@ def _opened(location: str) -> Iterator[tuple[Any, Any]]:
         container = av.open(
             device[1] if device else location,
             format=device[0] if device else None,
+            options=options,
             timeout=_TIMEOUT if live else None,
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
