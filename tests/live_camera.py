@@ -6,6 +6,7 @@ import io
 import queue
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -47,7 +48,7 @@ def transport_stream(images: list[np.ndarray], *, every: int = 4) -> list[bytes]
             ends.append(file.tell())
     content = file.getvalue()
     ends[-1] = len(content)
-    return [content[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    return [content[start:end] for start, end in pairwise(ends)]
 
 
 class Camera:

@@ -70,6 +70,7 @@ def segment_source(
     if live:
         summary.live = live.tally
         live.stop = stop or live.stop  # which ends a wait for a frame, too
+        live.idle = delivery.drain  # else labels would wait for the next frame
 
     def run() -> None:
         state: Any = None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -14,6 +17,7 @@ from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.interrupts import stop_on_interrupt
 from dvsnet_jax.cli.keeping import keeping
+from dvsnet_jax.cli.live import Live, at_once, make_live, served, tell_live, told_every_minute
 from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalNumber, OptionalPath, OptionalShare, option
 from dvsnet_jax.cli.screen import (
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from dvsnet_jax.media.motion.attached import Kind
     from dvsnet_jax.media.sources import Source
     from dvsnet_jax.media.written_files import WrittenFiles
+    from dvsnet_jax.serving.board import Board
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,9 @@ class Outputs:
     """Leave out routes.jsonl."""
     frame_rate: OptionalNumber = None
     """Of overlay.mp4; as the input's, or 25 for images."""
+    save: Annotated[tuple[Literal["video", "rle", "regions"], ...], tyro.conf.arg(metavar="KIND …")] = ()
+    """Further files: video, labels.mov, all train ids in one video without loss; rle, segments.jsonl, COCO's run
+    lengths; regions, regions.npz, age, expected agreement and route of each region."""
 
     @property
     def products(self) -> set[str]:
@@ -99,6 +107,7 @@ class Segment:
     """Pass over frames that cannot be read or change size, and report them; else the first of them ends the run."""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     outputs: Annotated[Outputs, tyro.conf.arg(name="")] = field(default_factory=Outputs)
+    live: Annotated[Live, tyro.conf.arg(name="")] = field(default_factory=Live)
 
     def run(self) -> int:
         locations = [*self.inputs, *([self.data_list] if self.data_list is not None else [])]
@@ -120,16 +129,20 @@ class Segment:
                 "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
             )
 
+        from dvsnet_jax.inference.further_products import check_further
         from dvsnet_jax.media.output_folder import check_products
         from dvsnet_jax.media.sources import open_sources
         from dvsnet_jax.media.written_files import WrittenFiles
 
         # All that can be wrong is looked at before the weights are read, which takes longest.
-        sources = open_sources(locations, data_dir=self.data_dir)
+        sources = [
+            make_live(source, self.live, self.motion) for source in open_sources(locations, data_dir=self.data_dir)
+        ]
         written = WrittenFiles(self.outputs.out, writer="dvsnet segment", overwrite=self.outputs.overwrite)
         for source, folder in zip(sources, output_folders(sources, self.outputs.out), strict=True):
             written.check_kept(source.files)
             check_products(written, folder, self.outputs.products)
+            check_further(written, folder, self.outputs.save)
         return segment_all(
             sources,
             written,
@@ -138,6 +151,7 @@ class Segment:
             motion=found_by(self.motion),
             skip_unreadable=self.skip_unreadable,
             num_frames=self.num_steps,
+            serve=self.live.serve,
         )
 
     def _segmenter(self) -> FrameStep:
@@ -171,16 +185,21 @@ def segment_all(
     motion: Kind | None = None,
     skip_unreadable: bool = False,
     num_frames: int | None = None,
+    serve: str | None = None,
 ) -> int:
-    """Segments one source after the other and prints the closing table; returns the exit status.
+    """Segments one source after the other, and live ones all at once, and prints the closing table; returns the exit
+    status. `serve` is an address to show them at.
 
     A source that fails does not keep the others from their turn. When they are through, what was wrong with it is
     raised: of one source alone as it came, of several as a group with their names.
     """
     keep_compiled()
 
+    from dvsnet_jax.inference.further_products import FurtherProducts
     from dvsnet_jax.inference.segment_source import segment_source
+    from dvsnet_jax.media.live.source import LiveVideo
     from dvsnet_jax.media.output_folder import OutputFolder
+    from dvsnet_jax.serving.board import View
     from dvsnet_jax.visualize import label_palette
 
     if outputs.frame_rate is not None and not (math.isfinite(outputs.frame_rate) and outputs.frame_rate > 0):
@@ -188,44 +207,70 @@ def segment_all(
     palette = label_palette(segmenter.num_classes, outputs.palette)
     done: list[tuple[str, Summary]] = []
     failed: dict[str, BaseException] = {}
+
+    def segment(source: Source, folder: Path, stop: Event, alone: bool, board: Board | None) -> None:
+        rate = outputs.frame_rate or source.frame_rate or 25
+        total = min(filter(None, (source.count, num_frames)), default=None)
+        view = board and board.add(View(source.name, segmenter.regions, palette))
+        try:
+            output = OutputFolder(folder, palette=palette, frame_rate=rate, products=outputs.products, written=written)
+            further = FurtherProducts(
+                folder, outputs.save, regions=segmenter.regions, palette=palette, frame_rate=rate, written=written
+            )
+            with progress_bar(source.name, total) if alone else nullcontext(lambda stage, frames: None) as on_progress:
+                summary = segment_source(
+                    source,
+                    segmenter,
+                    output,
+                    motion=motion,
+                    skip_unreadable=skip_unreadable,
+                    num_frames=num_frames,
+                    stop=stop,
+                    on_progress=on_progress,
+                    products=further,
+                    on_frame=view and view.offer,
+                )
+        except Exception as error:
+            failed[source.name] = error
+            if source is not sources[-1]:
+                tell(f"dvsnet: {source.name} failed, going on with the others: {lines(error)[0]}")
+            return
+        finally:
+            if view:
+                view.end()
+        done.append((source.name, summary))
+        tell_skipped(summary)
+
+    name = ""
     try:
-        with stop_on_interrupt() as stop:
-            for source, folder in zip(sources, output_folders(sources, outputs.out), strict=True):
-                if stop.is_set():
-                    break
-                rate = outputs.frame_rate or source.frame_rate or 25
-                total = min(filter(None, (source.count, num_frames)), default=None)
-                try:
-                    output = OutputFolder(
-                        folder, palette=palette, frame_rate=rate, products=outputs.products, written=written
-                    )
-                    with progress_bar(source.name, total) as on_progress:
-                        summary = segment_source(
-                            source,
-                            segmenter,
-                            output,
-                            motion=motion,
-                            skip_unreadable=skip_unreadable,
-                            num_frames=num_frames,
-                            stop=stop,
-                            on_progress=on_progress,
-                        )
-                except Exception as error:
-                    failed[source.name] = error
-                    if source is not sources[-1]:
-                        tell(f"dvsnet: {source.name} failed, going on with the others: {lines(error)[0]}")
-                    continue
-                done.append((source.name, summary))
-                tell_skipped(summary)
+        with served(serve) as board, stop_on_interrupt() as stop:
+            waiting = list(zip(sources, output_folders(sources, outputs.out), strict=True))
+            live = {source.name: source for source, _ in waiting if isinstance(source, LiveVideo)}
+            with told_every_minute({name: source.tally for name, source in live.items()}):
+                together = {
+                    source.name: partial(segment, source, folder, stop, len(live) == 1, board)
+                    for source, folder in waiting
+                    if source.name in live
+                }
+                for source, folder in waiting:
+                    if stop.is_set():
+                        break
+                    name = source.name
+                    if name not in live:
+                        segment(source, folder, stop, True, board)
+                    elif together:
+                        at_once(together)
+                        together = {}
             interrupted = stop.is_set()
     except KeyboardInterrupt as interrupt:
         if interrupt.__cause__ is not None:
-            failed[source.name] = interrupt.__cause__
+            failed[name] = interrupt.__cause__
         raise interrupt from _together(failed, len(sources))
     finally:
         if done:
             closing_table(done)
             for name, summary in done:
+                tell_live(name, summary)
                 tell_pace(name, summary)
                 tell_motion(name, summary)
                 tell_audit(name, summary)

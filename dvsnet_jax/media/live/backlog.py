@@ -91,7 +91,9 @@ class Backlog:
         assert isinstance(first, Arrived)
         if now - first.at <= self._most and self._bytes <= _MOST_BYTES:
             return
-        keys = [place for place, item in enumerate(self._items) if isinstance(item, Arrived) and item.packet.is_keyframe]
+        keys = [
+            place for place, item in enumerate(self._items) if isinstance(item, Arrived) and item.packet.is_keyframe
+        ]
         # The first is being decoded on from, key frame or not: only one after it gets further.
         cut = keys[-1] if keys and keys[-1] > 0 else len(self._items)
         for _ in range(cut):

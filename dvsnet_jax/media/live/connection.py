@@ -74,9 +74,11 @@ class Connection:
         self._thread = threading.Thread(target=self._run, name="dvsnet-live", daemon=True)
         self._thread.start()
 
-    def take(self, stop: Callable[[], bool]) -> Picture | None:
+    def take(self, stop: Callable[[], bool], idle: Callable[[], object]) -> Picture | None:
         """The newest picture that was not taken yet (without dropping: the next), waiting for one; None at the end and
-        where `stop` says so. Raises InputError where the source cannot be opened or is lost for good."""
+        where `stop` says so. Raises InputError where the source cannot be opened or is lost for good. `idle` is called before it waits."""
+        if not self._pictures:
+            idle()
         with self._ready:
             while not self._pictures:
                 if stop():

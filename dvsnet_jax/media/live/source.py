@@ -1,9 +1,9 @@
 """A camera or network stream as a source of frames: when we are too slow, the newest frame wins.
 
-    source = LiveVideo("yard", "rtsp://camera/stream")
-    with contextlib.closing(source.frames()) as frames:
-        for frame in frames: ...            # LiveFrame: each the newest when it is asked for
-    print(source.tally.now)
+source = LiveVideo("yard", "rtsp://camera/stream")
+with contextlib.closing(source.frames()) as frames:
+    for frame in frames: ...            # LiveFrame: each the newest when it is asked for
+print(source.tally.now)
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class LiveVideo:
         self._on_event = on_event
         self.stop = threading.Event()
         """Set it to end the frames, also while none comes."""
+        self.idle: Callable[[], object] = lambda: None
+        """Called, in the thread that asks, before it waits for a frame that is not there yet."""
         self.tally = Tally()
 
     def frames(self) -> Generator[Frame]:
@@ -84,7 +86,7 @@ class LiveVideo:
         )
         last = -1
         try:
-            while (picture := connection.take(self.stop.is_set)) is not None:
+            while (picture := connection.take(self.stop.is_set, self.idle)) is not None:
                 number = picture.number
                 image = picture.frame.to_ndarray(format="rgb24")
                 self.tally.add(taken=1)
