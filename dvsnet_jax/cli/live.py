@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EVERY = 60.0
 """Seconds between the lines about a live source."""
-TOKEN = "DVSNET_SERVE_TOKEN"  # noqa: S105 - the name of an environment variable
+TOKEN = "DVSNET_SERVE_TOKEN"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def at_once(jobs: Mapping[str, Callable[[], object]]) -> None:
         for job in jobs.values():
             job()
         return
-    threads = [threading.Thread(target=job, name=f"dvsnet-source-{name}", daemon=True) for name, job in jobs.items()]
+    threads = [threading.Thread(target=job, name=f"dvsnet-source-{name}") for name, job in jobs.items()]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -65,7 +65,7 @@ class FurtherProducts:
         if self._segments:
             self._segments.write({"frame": frame.index, "name": frame.name, "segments": segments(labels)})
         if self._arrays:
-            self._arrays.hold(boxes=region_boxes(*labels.shape, self._regions))
+            self._arrays.hold(boxes=region_boxes(labels.shape[0], labels.shape[1], self._regions))
             self._arrays.write(
                 frame=np.int64(frame.index),
                 age=segmented.ages.astype(np.int32),

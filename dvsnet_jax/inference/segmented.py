@@ -18,7 +18,7 @@ class Segmented(NamedTuple):
     labels: UInt8[ndarray, "height width"]
     """Train ids; 255 is void. Of the frame's size, or of the configuration's `input_size`."""
     scores: Float[ndarray, "regions"]
-    """Expected agreement of warping with segmenting, percent; NaN where there is nothing to warp, as `FrameResult`'s."""
+    """Expected agreement of warping with segmenting, percent; NaN where nothing is there to warp."""
     targets: Float[ndarray, "regions"]
     segmented: Bool[ndarray, "regions"]
     untrusted: Bool[ndarray, "regions"]

@@ -1,7 +1,7 @@
 """A small HTTP server for the page, made for clients that are slow, hostile, or gone.
 
-It runs in threads of its own, a bounded number of them; every request has a deadline; nothing is queued for anybody: who
-asks gets the newest picture. Bound past the loopback it wants a token with every request.
+It runs in threads of its own, a bounded number of them; every request has a deadline; nothing is queued for anybody:
+who asks gets the newest picture. Bound past the loopback it wants a token with every request.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import socket
 import socketserver
 import threading
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -256,7 +257,5 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _cut(request: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # it is gone already
         request.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # it is gone already

@@ -211,7 +211,7 @@ def segment_all(
     def segment(source: Source, folder: Path, stop: Event, alone: bool, board: Board | None) -> None:
         rate = outputs.frame_rate or source.frame_rate or 25
         total = min(filter(None, (source.count, num_frames)), default=None)
-        view = board and board.add(View(source.name, segmenter.regions, palette))
+        view = board.add(View(source.name, segmenter.regions, palette)) if board else None
         try:
             output = OutputFolder(folder, palette=palette, frame_rate=rate, products=outputs.products, written=written)
             further = FurtherProducts(
@@ -228,7 +228,7 @@ def segment_all(
                     stop=stop,
                     on_progress=on_progress,
                     products=further,
-                    on_frame=view and view.offer,
+                    on_frame=view.offer if view else None,
                 )
         except Exception as error:
             failed[source.name] = error

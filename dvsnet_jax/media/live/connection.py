@@ -76,7 +76,8 @@ class Connection:
 
     def take(self, stop: Callable[[], bool], idle: Callable[[], object]) -> Picture | None:
         """The newest picture that was not taken yet (without dropping: the next), waiting for one; None at the end and
-        where `stop` says so. Raises InputError where the source cannot be opened or is lost for good. `idle` is called before it waits."""
+        where `stop` says so. `idle` is called before it waits. Raises InputError where the source cannot be opened or
+        is lost for good."""
         if not self._pictures:
             idle()
         with self._ready:

@@ -41,9 +41,9 @@ class LiveFrame(Frame):
 class LiveVideo:
     """A stream or camera that is read on in threads whatever its frames are needed for.
 
-    Its frames are numbered as they come, so that numbers of dropped frames are missing. A lost connection is tried again
-    with growing pauses; one that could not be had in the first place is an error at once. An address behind which is a
-    file, with an end, is gone through to its end, frame by frame.
+    Its frames are numbered as they come, so that numbers of dropped frames are missing. A lost connection is tried
+    again with growing pauses; one that could not be had in the first place is an error at once. An address behind which
+    is a file, with an end, is gone through to its end, frame by frame.
     """
 
     files: Sequence[str] = ()
@@ -60,8 +60,8 @@ class LiveVideo:
         most_behind: float = MOST_BEHIND,
         on_event: Callable[[str], None] = lambda what: None,
     ) -> None:
-        """`drop`: whether the newest frame wins; if not given it does wherever the stream has no end. `on_event` is told
-        of losses and returns, a phrase each, from threads. `most_behind`: see `MOST_BEHIND`."""
+        """`drop`: whether the newest frame wins; if not given it does wherever the stream has no end. `on_event` is
+        told of losses and returns, a phrase each, from threads. `most_behind`: see `MOST_BEHIND`."""
         self.name, self.location = name, location
         self._drop, self._reconnect, self._most_behind = drop, reconnect or Reconnect(), most_behind
         self._on_event = on_event

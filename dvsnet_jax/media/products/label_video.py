@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, suppress
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -46,7 +47,8 @@ class LabelVideo:
             self._open(*labels.shape)
         if labels.shape != self._size:
             raise ValueError(f"{self.path}: labels of {labels.shape} came into a video of {self._size}")
-        self._mux(av.VideoFrame.from_ndarray((np.ascontiguousarray(labels), self._palette), format="pal8"))
+        picture: Any = (np.ascontiguousarray(labels), self._palette)  # which PyAV takes, and its annotations do not
+        self._mux(av.VideoFrame.from_ndarray(picture, format="pal8"))
 
     def close(self) -> None:
         """Gives the file its name. Further calls do nothing."""

@@ -1,8 +1,8 @@
 """What regions went through, frame by frame, as arrays in one `.npz`.
 
-By region, not by pixel: age and expected agreement are a region's, and a map of pixels would only repeat them, a million
-times a frame. `per_pixel` makes one where it is wanted. Where regions overlap the labels may be of either; the boxes
-part them half way, as the overlay draws them.
+By region, not by pixel: age and expected agreement are a region's, and a map of pixels would only repeat them, a
+million times a frame. `per_pixel` makes one where it is wanted. Where regions overlap the labels may be of either; the
+boxes part them half way, as the overlay draws them.
 """
 
 from __future__ import annotations
@@ -64,4 +64,4 @@ class RegionArrays:
             return
         arrays = {name: np.stack(values) for name, values in rows.items()}
         with atomic_path(self.path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, **arrays, **self._fixed)
+            np.savez_compressed(file, allow_pickle=False, **arrays, **self._fixed)
