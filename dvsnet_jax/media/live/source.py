@@ -13,6 +13,9 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import UInt8
+
 from dvsnet_jax.media.live.connection import Connection, Reconnect
 from dvsnet_jax.media.live.tally import Tally
 from dvsnet_jax.media.sources import Frame, Source, Video
@@ -26,6 +29,8 @@ MOST_BEHIND = 1.0
 class LiveFrame(Frame):
     """A frame that came at some moment, and what was left out before it."""
 
+    image: UInt8[np.ndarray, "height width 3"] | None
+    """There always: what cannot be decoded is left out."""
     arrived: float = 0.0
     """When its packet came, `time.monotonic`."""
     dropped: int = 0
