@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +18,7 @@ from tiny_files import clip, compile_once, weights, write_images  # noqa: F401
 
 from dvsnet_jax import checkpoints
 from dvsnet_jax.cli import main
-from dvsnet_jax.cli.segmenting.many import left_to_do
+from dvsnet_jax.cli.segmenting.going_on import left_to_do
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media import output_folder
 from dvsnet_jax.media.sources import Video
@@ -267,3 +271,26 @@ def test_half_a_last_line_is_cut_before_more_are_written(tmp_path):
     assert WrittenFiles(tmp_path, resume=True).done(tmp_path / "a") == [7]
     lines = [json.loads(line) for line in (tmp_path / RECORD).read_text().splitlines()]
     assert lines[1:] == [{"file": "a/1.png"}, {"file": "a/1.png"}, {"done": "a", "files": 1, "input": [7]}]
+
+
+@pytest.mark.slow
+def test_two_processes_of_a_job_share_the_inputs(clips, command, undisturbed, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    out = tmp_path / "out"
+    # What srun sets, but for the port.
+    job = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
+    call = [sys.executable, "-m", "dvsnet_jax", *command(clips[:3], out, "--distributed")]
+    processes = [
+        subprocess.Popen(
+            call, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **job, "SLURM_PROCID": each, "SLURM_LOCALID": each, "JAX_COORDINATOR_ADDRESS": address},
+        )
+        for each in ("0", "1")
+    ]  # fmt: skip
+    for process in processes:
+        _, told = process.communicate(timeout=300)
+        assert process.returncode == 0, told
+    assert (out / "dvsnet-files-1-of-2.jsonl").exists()
+    assert same(out, undisturbed)

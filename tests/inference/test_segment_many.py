@@ -44,7 +44,9 @@ def many(sources, out: Path, made=None, **options):
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.suffix in (".png", ".jsonl")}
+    """Labels, colours and routes."""
+    files = [path for path in out.rglob("*") if path.suffix == ".png" or path.name == "routes.jsonl"]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize("stepping", ["together", "apart"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -15,6 +16,7 @@ from dvsnet_jax.datasets.unlabelled import UnlabelledClip
 from dvsnet_jax.errors import DamagedInput, InputError, InputNotice
 from dvsnet_jax.media.images import MissingFrame
 from dvsnet_jax.media.reading import opened
+from dvsnet_jax.media.reading.packets import Packets
 from dvsnet_jax.media.sources import open_source
 from dvsnet_jax.media.video_reader import decode_video, probe_video
 from dvsnet_jax.media.video_writer import VideoWriter
@@ -121,12 +123,14 @@ def test_empty_chunks_of_an_avi_keep_their_numbers(tmp_path, codec, pix_fmt):
 @pytest.mark.filterwarnings("ignore:.*marks .* as damaged")
 def test_recordings_that_were_joined_go_on(tmp_path):
     """Their counters begin anew, and the last frames before it are marked as damaged that are not."""
-    one = encode(tmp_path / "one.ts", FRAMES, g=8, bf=2)
+    pts = [*range(8), *range(10, 18)]  # with a pause in it
+    one = encode(tmp_path / "one.ts", FRAMES, pts=pts, g=8, bf=0)
     path = tmp_path / "a.ts"
     path.write_bytes(2 * one.read_bytes())
     frames = frames_of(path)
     assert not [frame.error for frame in frames if frame.error] and len(frames) == 32
-    assert np.diff([frame.time for frame in frames]) == pytest.approx(0.05)
+    steps = [*np.diff(pts), 1, *np.diff(pts)]
+    assert np.diff([frame.time for frame in frames]) == pytest.approx([0.05 * step for step in steps])
     assert all(distance(frame.image, FRAMES[frame.index % 16]) < 8 for frame in frames)
 
 
@@ -152,6 +156,20 @@ def test_a_camera_that_udp_does_not_reach_is_asked_for_tcp():
     with camera(FRAMES) as address:
         frames = frames_of(address)
     assert len(frames) > 12 and all(distance(f.image, FRAMES[f.index]) < 12 for f in frames if f.image is not None)
+
+
+def test_a_silent_stream_is_waited_for_once(monkeypatch):
+    """When the time is over FFmpeg gives the frame that it still held, as if all were well."""
+    now = iter([0.0, 0.1, 0.1, 10.1])
+    monkeypatch.setattr("dvsnet_jax.media.reading.packets.time", SimpleNamespace(monotonic=lambda: next(now)))
+
+    def demux():
+        for _ in range(2):
+            yield SimpleNamespace(pts=None, stream=None, size=1)
+        pytest.fail("asked again")
+
+    given = list(Packets(SimpleNamespace(demux=demux), SimpleNamespace(), patience=10.0))
+    assert len(given) == 1 and opened.is_silence(given[0])
 
 
 def test_a_stream_that_falls_silent(monkeypatch):

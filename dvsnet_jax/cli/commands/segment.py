@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -18,14 +16,14 @@ from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, OptionalPlace, OptionalShare, option
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.segmenting.all_inputs import segment_all
+from dvsnet_jax.cli.segmenting.going_on import decisive, left_to_do
 from dvsnet_jax.cli.segmenting.live import Live, make_live
-from dvsnet_jax.cli.segmenting.many import Many, left_to_do, waiting_for_others
+from dvsnet_jax.cli.segmenting.many import Many, waiting_for_others
 from dvsnet_jax.cli.segmenting.outputs import Outputs, output_folders
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
-    from dvsnet_jax.config import DVSNetConfig
     from dvsnet_jax.inference.segment_source import FrameStep
     from dvsnet_jax.media.durable.records import Part
 
@@ -134,7 +132,7 @@ class Segment:
                 check_products(written, folder, self.outputs.products)
                 check_further(written, folder, self.outputs.save)
             segmenter, weights = self._segmenter()
-            written.settle(self._decisive(segmenter, weights, several=len(sources) > 1))
+            written.settle(decisive(self, segmenter, weights, several=len(sources) > 1))
             if not left:
                 tell(f"nothing is left to do in {self.outputs.out}")
                 return 0
@@ -150,22 +148,6 @@ class Segment:
                 streams=self.many.at_once(segmenter, [source for source, _ in left if not is_live(source)]),
                 serve=self.live.serve,
             )
-
-    def _decisive(self, segmenter: FrameStep, weights: str, *, several: bool) -> dict[str, Any]:
-        """All that decides what is written, for those who go on with it."""
-        from dvsnet_jax.inference.segmenter import Segmenter
-
-        own: dict[str, Any] = {"program": True}
-        if isinstance(segmenter, Segmenter):
-            asked = {"audit": segmenter.audit, "recalibrate": segmenter.recalibrate}
-            own = {"precision": self.precision, **asked, "config": _fields(segmenter.config)}
-        return {
-            "weights": weights, **own, "motion": self.motion, "num_steps": self.num_steps,
-            "turned": not self.no_rotate, "video stream": self.stream,
-            "skip_unreadable": self.skip_unreadable, "several inputs": several,
-            "products": sorted({*self.outputs.products, *self.outputs.save}), "palette": self.outputs.palette,
-            "frame_rate": self.outputs.frame_rate,
-        }  # fmt: skip
 
     def _segmenter(self) -> tuple[FrameStep, str]:
         """It, and what tells its weights from others: as they are stored, since preparing them may round otherwise on
@@ -189,12 +171,3 @@ class Segment:
         audit = self.audit or self.keep is not None
         segmenter = Segmenter(params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate)
         return segmenter, fingerprint(params)
-
-
-def _fields(config: DVSNetConfig) -> dict[str, str]:
-    """A configuration by its fields, the same in every process: functions by their names alone."""
-    from dvsnet_jax.config_json import storable
-
-    config = storable(config)
-    values = {field.name: repr(getattr(config, field.name)) for field in dataclasses.fields(config)}
-    return {name: re.sub(r" at 0x[0-9a-f]+", "", value) for name, value in values.items()}

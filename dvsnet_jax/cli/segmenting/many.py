@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalSteps, option
-from dvsnet_jax.cli.screen import tell
-from dvsnet_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dvsnet_jax.inference.segmenter import FrameStep
     from dvsnet_jax.media.durable.records import Part
     from dvsnet_jax.media.sources import Source
-    from dvsnet_jax.media.written_files import WrittenFiles
 
 _ON_A_CPU = 4  # with two cores four streams made 2.1 times the frames a second of one
 _ON_AN_ACCELERATOR = 8  # on each
@@ -102,26 +97,3 @@ def _wait(part: Part) -> None:
     from dvsnet_jax.inference.processes import gather
 
     gather(part.index)
-
-
-def left_to_do(inputs: Sequence[tuple[Source, Path]], written: WrittenFiles) -> list[tuple[Source, Path]]:
-    """The inputs that are not done, of an earlier run that is gone on with. Raises InputError for a stream or camera
-    that it had begun: what that showed then cannot be had again."""
-    from dvsnet_jax.inference.source_identity import identity, is_live
-
-    left = []
-    for source, folder in inputs:
-        before = written.done(folder)
-        if before is None and is_live(source) and written.begun(folder):
-            raise InputError(
-                f"{source.name}: is a stream or camera, and what it showed in the earlier run is gone, so --resume "
-                "cannot begin it again; leave it out, or choose another folder with --out"
-            )
-        if before is not None and before != identity(source):
-            tell(f"dvsnet: {source.name}: has changed since it was segmented, so it is segmented again")
-        elif before is not None:
-            continue
-        left.append((source, folder))
-    if len(left) < len(inputs):
-        tell(f"{len(inputs) - len(left)} of {len(inputs)} inputs were done before")
-    return left

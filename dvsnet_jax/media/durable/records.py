@@ -109,10 +109,13 @@ def header(writer: str, settings: Mapping[str, Any] | None) -> bytes:
 
 
 def file_lines(folder: Path, paths: Iterable[Path]) -> bytes:
+    """The record's lines of files that are about to be written below `folder`."""
     return b"".join(_line({"file": path.relative_to(folder).as_posix()}) for path in paths)
 
 
 def done_line(folder: Path, place: Path, files: int, came: Any) -> bytes:
+    """The record's line of an input of which all is written: the folder of its files, how many these are, and what the
+    input was when it came."""
     return _line({"done": place.relative_to(folder).as_posix(), "files": files, "input": came})
 
 

@@ -1,0 +1,69 @@
+"""What `dvsnet segment --resume` goes by: what was decisive for the files that are there, and which inputs are left."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dvsnet_jax.cli.screen import tell
+from dvsnet_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from dvsnet_jax.cli.commands.segment import Segment
+    from dvsnet_jax.config import DVSNetConfig
+    from dvsnet_jax.inference.segmenter import FrameStep
+    from dvsnet_jax.media.sources import Source
+    from dvsnet_jax.media.written_files import WrittenFiles
+
+
+def decisive(command: Segment, segmenter: FrameStep, weights: str, *, several: bool) -> dict[str, Any]:
+    """All that decides what a command writes, as JSON values. `weights` tells them from others; `several` says whether
+    there are several inputs, each with a folder of its own."""
+    from dvsnet_jax.inference.segmenter import Segmenter
+
+    own: dict[str, Any] = {"program": True}
+    if isinstance(segmenter, Segmenter):
+        asked = {"audit": segmenter.audit, "recalibrate": segmenter.recalibrate}
+        own = {"precision": command.precision, **asked, "config": _fields(segmenter.config)}
+    return {
+        "weights": weights, **own, "motion": command.motion, "num_steps": command.num_steps,
+        "turned": not command.no_rotate, "video stream": command.stream,
+        "skip_unreadable": command.skip_unreadable, "several inputs": several,
+        "products": sorted({*command.outputs.products, *command.outputs.save}), "palette": command.outputs.palette,
+        "frame_rate": command.outputs.frame_rate,
+    }  # fmt: skip
+
+
+def _fields(config: DVSNetConfig) -> dict[str, str]:
+    """A configuration by its fields, the same in every process: functions by their names alone."""
+    from dvsnet_jax.config_json import storable
+
+    config = storable(config)
+    values = {field.name: repr(getattr(config, field.name)) for field in dataclasses.fields(config)}
+    return {name: re.sub(r" at 0x[0-9a-f]+", "", value) for name, value in values.items()}
+
+
+def left_to_do(inputs: Sequence[tuple[Source, Path]], written: WrittenFiles) -> list[tuple[Source, Path]]:
+    """The inputs that are not done, of an earlier run that is gone on with. Raises InputError for a stream or camera
+    that it had begun: what that showed then cannot be had again."""
+    from dvsnet_jax.inference.source_identity import identity, is_live
+
+    left = []
+    for source, folder in inputs:
+        before = written.done(folder)
+        if before is None and is_live(source) and written.begun(folder):
+            raise InputError(
+                f"{source.name}: is a stream or camera, and what it showed in the earlier run is gone, so --resume "
+                "cannot begin it again; leave it out, or choose another folder with --out"
+            )
+        if before is not None and before != identity(source):
+            tell(f"dvsnet: {source.name}: has changed since it was segmented, so it is segmented again")
+        elif before is not None:
+            continue
+        left.append((source, folder))
+    if len(left) < len(inputs):
+        tell(f"{len(inputs) - len(left)} of {len(inputs)} inputs were done before")
+    return left
