@@ -169,6 +169,22 @@ def test_what_cannot_be_opened_is_an_error_at_once(cameras):
         next(LiveVideo("yard", camera.url).frames())
 
 
+def test_what_comes_while_the_first_is_prepared_for_is_newer(cameras):
+    camera, sizes = cameras(), []
+    source = LiveVideo("yard", camera.url)
+
+    def prepare(*size):
+        sizes.append(size)
+        camera.show(*range(1, 6))
+        wait_for(lambda: source.tally.now.came == 6)
+
+    source.prepare = prepare
+    camera.show(0)
+    with closing(source.frames()) as frames:
+        first = next(frames)
+    assert sizes == [(64, 96)] and (first.index, first.dropped, number_of(first.image)) == (5, 5, 5)
+
+
 def test_stopping_ends_a_wait(cameras):
     camera = cameras()
     source = LiveVideo("yard", camera.url)

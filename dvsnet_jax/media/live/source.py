@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from dvsnet_jax.media.live.connection import Connection, Reconnect
+from dvsnet_jax.media.live.connection import Connection, Picture, Reconnect
 from dvsnet_jax.media.live.tally import Tally
 from dvsnet_jax.media.sources import Frame, Source, Video
 from dvsnet_jax.media.video_reader import is_live
@@ -74,6 +74,8 @@ class LiveVideo:
         """Set it to end the frames, also while none comes."""
         self.idle: Callable[[], object] = lambda: None
         """Called, in the thread that asks, before it waits for a frame that is not there yet."""
+        self.prepare: Callable[[int, int], object] = lambda height, width: None
+        """Called with the size of the first picture, before a frame is taken: what takes long then costs no lag."""
         self.tally = Tally()
 
     def frames(self) -> Generator[Frame]:
@@ -91,9 +93,11 @@ class LiveVideo:
         )
         last = -1
         try:
+            if (first := connection.take(self.stop.is_set, self.idle, keep=True)) is not None:
+                self.prepare(*_image(first).shape[:2])
             while (picture := connection.take(self.stop.is_set, self.idle)) is not None:
                 number = picture.number
-                image = picture.frame.to_ndarray(format="rgb24")
+                image = _image(picture)
                 self.tally.add(taken=1)
                 yield LiveFrame(
                     number,
@@ -107,6 +111,11 @@ class LiveVideo:
                 last = number
         finally:
             connection.close()
+
+
+def _image(picture: Picture) -> UInt8[np.ndarray, "height width 3"]:
+    image: np.ndarray = picture.frame.to_ndarray(format="rgb24")
+    return image
 
 
 def as_live(source: Source, **options: object) -> Source:
