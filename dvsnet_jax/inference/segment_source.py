@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from typing import Any
 
@@ -72,6 +72,16 @@ def segment_source(
         summary.live = live.tally
         live.stop = stop or live.stop  # which ends a wait for a frame, too
         live.idle = delivery.drain  # else labels would wait for the next frame
+
+        def prepare(height: int, width: int) -> None:
+            """Compiles before the first frame is taken, which would be old by then."""
+            on_progress("compiling", 0)
+            begun = time.perf_counter()
+            with suppress(ValueError):  # a size that will not do is told with the frame
+                segmenter.start(height, width)
+            summary.compile_seconds += time.perf_counter() - begun
+
+        live.prepare = prepare
 
     def run() -> None:
         state: Any = None

@@ -196,6 +196,8 @@ def test_slow_clients_are_cut_off(view, monkeypatch):
 
 def test_more_clients_than_there_is_room_for_are_turned_away(view, monkeypatch):
     monkeypatch.setattr(servers, "_MOST_CLIENTS", 3)
+    monkeypatch.setattr(servers, "_ASK_WITHIN", 600.0)
+    monkeypatch.setattr(servers._Handler, "timeout", 600.0)
     board = Board()
     board.add(view)
     with LiveServer(board, "127.0.0.1", 0) as server:

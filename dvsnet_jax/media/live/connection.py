@@ -82,10 +82,10 @@ class Connection:
         self._thread = threading.Thread(target=self._run, name="dvsnet-live", daemon=True)
         self._thread.start()
 
-    def take(self, stop: Callable[[], bool], idle: Callable[[], object]) -> Came | None:
+    def take(self, stop: Callable[[], bool], idle: Callable[[], object], *, keep: bool = False) -> Came | None:
         """The newest picture that was not taken yet (without dropping: the next), waiting for one; None at the end and
-        where `stop` says so. `idle` is called before it waits. Raises InputError where the source cannot be opened or
-        is lost for good."""
+        where `stop` says so. `idle` is called before it waits. With `keep` it counts as not taken. Raises InputError
+        where the source cannot be opened or is lost for good."""
         if not self._pictures:
             idle()
         with self._ready:
@@ -97,7 +97,9 @@ class Connection:
                         raise self._error
                     return None
                 self._ready.wait(0.2)
-            picture = self._pictures.pop(0)
+            picture = self._pictures[0]
+            if not keep:
+                del self._pictures[0]
             self._ready.notify_all()
             return picture
 

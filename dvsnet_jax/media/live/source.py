@@ -76,6 +76,8 @@ class LiveVideo:
         """Set it to end the frames, also while none comes."""
         self.idle: Callable[[], object] = lambda: None
         """Called, in the thread that asks, before it waits for a frame that is not there yet."""
+        self.prepare: Callable[[int, int], object] = lambda height, width: None
+        """Called with the size of the first picture, before a frame is taken: what takes long then costs no lag."""
         self.tally = Tally()
 
     def frames(self) -> Generator[Frame]:
@@ -94,6 +96,8 @@ class LiveVideo:
         )
         last = -1
         try:
+            if (first := connection.take(self.stop.is_set, self.idle, keep=True)) is not None:
+                self.prepare(*first.picture.size)
             while (came := connection.take(self.stop.is_set, self.idle)) is not None:
                 number = came.number
                 image = came.picture.to_ndarray()
