@@ -21,6 +21,7 @@ PAGES = {
     "evaluation": "Evaluation",
     "benchmarks": "Benchmarks",
     "inference": "Files in, labels out",
+    "serving": "A run's page",
     "metrics": "Measures",
     "export": "Export",
     "program": "Exported programs",

@@ -2,8 +2,9 @@
 
 - **The frame step**: `init_state`, `segment_frame`, `segment_clip` are the whole story. `VideoState` goes from frame to
   frame, `FrameResult` comes out; `prepare` makes parameters ready for inference, once.
-- **Files in, labels out**: `segment_source`, with its `Segmenter` in `dvsnet_jax.inference.segment_source`, from
-  `dvsnet_jax.media.sources` to `dvsnet_jax.media.output_folder`.
+- **Files in, labels out**: `segment_source`, and `segment_frames` for a loop of your own, with their `Segmenter` in
+  `dvsnet_jax.inference.segment_source`, from `dvsnet_jax.media.sources` (and `media.live.source`, cameras and streams)
+  to `dvsnet_jax.media.output_folder`.
 - **Configuration**: `DVSNetConfig`, and in it those of its networks: `DeepLabFastConfig`, `DeepLabV2Config`,
   `DeepLabLiteConfig`; `FlowNet2sConfig`, or `CarriedMotionConfig`, which takes each frame's `FrameMotion` in place of a
   flow network; `DecisionConfig`, `LocalDecisionConfig`.
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from dvsnet_jax.flownet_config import FLOWNET2_TF, NVIDIA, FlowNet2Config
     from dvsnet_jax.frame_motion import FrameMotion
     from dvsnet_jax.frame_result import FrameResult
+    from dvsnet_jax.inference.segment_frames import segment_frames
     from dvsnet_jax.inference.segment_source import segment_source
     from dvsnet_jax.networks import prepare
     from dvsnet_jax.policies import (
@@ -93,6 +95,7 @@ _MODULE_OF = {
     "prepare": "networks",
     "segment_clip": "video",
     "segment_frame": "video",
+    "segment_frames": "inference.segment_frames",
     "segment_source": "inference.segment_source",
 }
 
@@ -131,6 +134,7 @@ __all__ = [
     "prepare",
     "segment_clip",
     "segment_frame",
+    "segment_frames",
     "segment_source",
 ]
 

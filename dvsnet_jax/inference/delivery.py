@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import cpu_count
@@ -18,7 +19,10 @@ from dvsnet_jax import visualize
 from dvsnet_jax.errors import do_all
 from dvsnet_jax.frame_result import AuditedResult, FrameResult
 from dvsnet_jax.inference.pacing import Pace, Pacer
+from dvsnet_jax.inference.segmented import Products, Segmented
 from dvsnet_jax.media.images import resize_image
+from dvsnet_jax.media.live.source import LiveFrame, live_note
+from dvsnet_jax.media.live.tally import Tally
 from dvsnet_jax.media.motion.attached import Plan
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import Frame
@@ -58,23 +62,34 @@ class Summary:
     """The score that each of them was decided by: what was expected, or that recalibrated."""
     unknown: int = 0
     """Frames past the first whose motion was not known, as at a cut: every region of them was segmented."""
+    live: Tally | None = None
+    """What came, what was dropped, and how late labels were, of a `LiveVideo`."""
 
 
 class _Delivered(NamedTuple):
     record: dict[str, Any]
-    segmented: Bool[np.ndarray, "regions"]
-    untrusted: bool
+    result: Segmented
     files: dict[str, Future[None]]
     """By product: the images of a frame, and its place in the overlay video."""
 
 
 class Delivery:
-    """From results on the device to files, in threads; at most `_IN_FLIGHT` frames at once."""
+    """From results on the device to files, in threads; at most `in_flight` frames at once besides the newest."""
 
     def __init__(
-        self, regions: tuple[int, int], output: OutputFolder, summary: Summary, pacer: Pacer | None = None
+        self,
+        regions: tuple[int, int],
+        output: OutputFolder,
+        summary: Summary,
+        pacer: Pacer | None = None,
+        *,
+        products: Products | None = None,
+        on_frame: Callable[[Segmented], object] | None = None,
+        in_flight: int = _IN_FLIGHT,
     ) -> None:
         self._regions, self._output, self._summary, self._pacer = regions, output, summary, pacer
+        self._products, self._on_frame, self._in_flight = products, on_frame, in_flight
+        self._ages = np.zeros(regions[0] * regions[1], np.int32)
         self._pending: deque[Future[_Delivered]] = deque()
         self._ready = 0.0  # when the device was done with the last frame
         self._told = False  # where motion comes from: with the first frame
@@ -93,7 +108,7 @@ class Delivery:
             for array in result:
                 array.copy_to_host_async()
         self._pending.append(self._waiter.submit(self._deliver, frame, result, dispatched, known))
-        while len(self._pending) > _IN_FLIGHT:
+        while len(self._pending) > self._in_flight:
             self._finish_first()
 
     def drain(self) -> None:
@@ -126,13 +141,16 @@ class Delivery:
         self._output.log(delivered.record)
         self._pending.popleft()  # not before: where this raises, `drain` must not go on to the next
         self._summary.frames += 1
-        self._summary.regions += delivered.segmented.size
-        self._summary.segmented += int(delivered.segmented.sum())
-        self._summary.untrusted += delivered.untrusted
+        segmented = delivered.result.segmented
+        self._summary.regions += segmented.size
+        self._summary.segmented += int(segmented.sum())
+        self._summary.untrusted += bool(delivered.result.untrusted.any())
         for region in delivered.record["regions"]:
             if region["score"] is not None and region.get("agreement") is not None:
                 self._summary.audited.append((region["expected"], region["agreement"]))
                 self._summary.recalibrated.append(region["score"])
+        if self._on_frame is not None:
+            self._on_frame(delivered.result)
 
     def _deliver(
         self, frame: Frame, result: FrameResult | AuditedResult, dispatched: float | None, known: bool
@@ -155,7 +173,16 @@ class Delivery:
         record = _record(frame, result, self._summary.motion, known)
         if (plan := self._summary.motion) and not self._told:
             record["motion_source"], self._told = plan._asdict(), True
-        return _Delivered(record, segmented, bool(np.asarray(result.untrusted).any()), files)
+        if self._summary.live is not None and isinstance(frame, LiveFrame):
+            self._summary.live.delivered(frame.lag())
+        self._ages = np.where(segmented, 0, self._ages + 1).astype(np.int32)
+        scores, targets, untrusted = (
+            np.asarray(values)[0] for values in (result.scores, result.targets, result.untrusted)
+        )
+        own = Segmented(frame, labels, scores, targets, segmented, untrusted, self._ages, record)
+        if self._products is not None:
+            files["products"] = self._film.submit(self._products.take, own)
+        return _Delivered(record, own, files)
 
     def _picture(
         self, frame: Frame, labels: UInt8[np.ndarray, "h w"], segmented: Bool[np.ndarray, "regions"]
@@ -188,6 +215,7 @@ def _record(frame: Frame, result: FrameResult | AuditedResult, plan: Plan | None
         "name": frame.name,
         "time": frame.time,
         **({"motion": plan.kind if known else None} if plan else {}),
+        **live_note(frame),
         "regions": regions,
     }
 

@@ -18,6 +18,7 @@ from dvsnet_jax.errors import InputError, do_all
 from dvsnet_jax.frame_result import AuditedResult, FrameResult
 from dvsnet_jax.inference.delivery import Delivery, Summary
 from dvsnet_jax.inference.segment_source import advice, no_frame, plan_motion, problem_of
+from dvsnet_jax.inference.segmented import Products, Segmented
 from dvsnet_jax.inference.segmenter import Segmenter
 from dvsnet_jax.inference.stream_steps import Stepping
 from dvsnet_jax.inference.streams import ClipEnd, SegmentedFrame, stream_frames
@@ -49,14 +50,17 @@ def segment_many(
     skip_unreadable: bool = False,
     num_frames: int | None = None,
     stop: threading.Event | None = None,
-    on_frame: Callable[[int], None] = lambda index: None,
+    open_products: Callable[[int], Products | None] = lambda number: None,
+    on_frame: Callable[[int, Segmented], object] | None = None,
+    on_progress: Callable[[int], None] = lambda number: None,
     on_compiled: Callable[[float], None] = lambda seconds: None,
 ) -> Iterator[SourceEnd]:
     """Segments every frame of every source, so many at once; where one ends the next takes its place.
 
-    `open_output` is called with a source's place in the list at its first frame; what it gives is closed at the
-    source's end, and then this one yields. `on_frame` is told the source of every frame. The other arguments are those
-    of `segment_source` and `stream_frames`. Results are the same as one after the other, and so are the files.
+    `open_output` and `open_products` are called with a source's place in the list at its first frame; what they give is
+    closed at the source's end, and then this one yields. `on_frame` is given that place with each frame once its files
+    are written, `on_progress` when it is taken. The other arguments are those of `segment_source` and `stream_frames`.
+    Results are the same as one after the other, and so are the files.
 
     What is wrong with a source, or with writing what came of it, ends that one and no other. After `stop` every source
     ends in good order, and `interrupted` says which of them have not come to their own end; those that were not begun
@@ -78,8 +82,8 @@ def segment_many(
             for event in events:
                 run = runs[event.clip]
                 if isinstance(event, SegmentedFrame):
-                    run.take(event, partial(open_output, event.clip))
-                    on_frame(event.clip)
+                    run.take(event, open_output, open_products, on_frame)
+                    on_progress(event.clip)
                 elif (error := run.end(event)) or not run.summary.interrupted or run.summary.frames:
                     yield SourceEnd(event.clip, run.summary, error)
     except BaseException:
@@ -106,6 +110,7 @@ class _Run:
     _read: int = 0
     """Frames that were read."""
     _output: OutputFolder | None = None
+    _products: Products | None = None
     _delivery: Delivery | None = None
 
     def frames(self) -> Iterator[tuple[Frame, Motion | None]]:
@@ -132,14 +137,23 @@ class _Run:
         except Exception as error:
             self._unread = error
 
-    def take(self, event: SegmentedFrame, open_output: Callable[[], OutputFolder]) -> None:
+    def take(
+        self,
+        event: SegmentedFrame,
+        open_output: Callable[[int], OutputFolder],
+        open_products: Callable[[int], Products | None],
+        on_frame: Callable[[int, Segmented], object] | None,
+    ) -> None:
         """Has the files of a frame written."""
         if self._unwritten:  # frames that were on their way
             return
         try:
             if self._delivery is None:
-                self._output = open_output()
-                self._delivery = Delivery(self.segmenter.regions, self._output, self.summary)
+                self._output, self._products = open_output(event.clip), open_products(event.clip)
+                told = partial(on_frame, event.clip) if on_frame else None
+                self._delivery = Delivery(
+                    self.segmenter.regions, self._output, self.summary, products=self._products, on_frame=told
+                )
             fields = (event.labels, event.scores, event.targets, event.segmented, event.untrusted)
             batch: list[Any] = [
                 values[None] for values in (*fields, event.agreement, event.expected) if values is not None
@@ -168,9 +182,10 @@ class _Run:
 
     def close(self) -> None:
         """Waits for what is on its way and finishes the files. Raises all that went wrong until now."""
-        delivery, output = self._delivery, self._output
-        self._delivery = self._output = None
-        parts = (delivery.drain, delivery.close, output.close) if delivery and output else ()
+        delivery, output, products = self._delivery, self._output, self._products
+        self._delivery = self._output = self._products = None
+        parts = [delivery.drain, delivery.close] if delivery else []
+        parts += [product.close for product in (products, output) if product]
         do_all(self.source.name, partial(_raise, self._unread), partial(_raise, self._unwritten), *parts)
 
 

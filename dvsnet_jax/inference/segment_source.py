@@ -10,20 +10,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from typing import Any
 
 from dvsnet_jax.errors import InputError, do_all
 from dvsnet_jax.inference.delivery import Delivery, Summary
 from dvsnet_jax.inference.pacing import Pacer
+from dvsnet_jax.inference.segmented import Products, Segmented
 from dvsnet_jax.inference.segmenter import FrameStep
 from dvsnet_jax.inference.segmenter import Segmenter as Segmenter
 from dvsnet_jax.media.images import UnreadableFrame
+from dvsnet_jax.media.live.source import LiveVideo
 from dvsnet_jax.media.motion.attached import AUTO, Kind, Plan, with_motion
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import Frame, Source
+
+_LIVE_IN_FLIGHT = 1
+"""Frames of a live source whose files are not yet written while the next one is on the device: each is lag."""
 
 
 def segment_source(
@@ -36,8 +41,11 @@ def segment_source(
     num_frames: int | None = None,
     stop: threading.Event | None = None,
     on_progress: Callable[[str, int], None] = lambda stage, frames: None,
+    products: Products | None = None,
+    on_frame: Callable[[Segmented], object] | None = None,
 ) -> Summary:
-    """Segments every frame of `source`, in order, into `output`, which is closed at the end.
+    """Segments every frame of `source`, in order, into `output`, which is closed at the end. (`segment_frames` gives
+    the frames themselves, one after the other.)
 
     Args:
       motion: where a step that takes motion has it from; the best for this source if not given (`choose`).
@@ -46,6 +54,8 @@ def segment_source(
       num_frames: stop after so many frames of the source.
       stop: set it (from a signal handler, say) to end early but in good order: what is on its way is written.
       on_progress: called with "compiling" or "segmenting" and the number of frames taken so far.
+      products: further files; closed at the end, too.
+      on_frame: given each frame once its files are written, in order, in this thread.
 
     Raises `InputError`, naming the file, for an unreadable frame, a source without frames, an overlap that its frames
     cannot take, motion that this source does not have or that the step does not take, or a file that cannot be written;
@@ -55,7 +65,23 @@ def segment_source(
     summary = Summary()
     started = time.perf_counter()
     pacer = Pacer(segmenter.frame_rate) if segmenter.frame_rate else None
-    delivery = Delivery(segmenter.regions, output, summary, pacer)
+    live = source if isinstance(source, LiveVideo) else None
+    in_flight = {"in_flight": _LIVE_IN_FLIGHT} if live else {}
+    delivery = Delivery(segmenter.regions, output, summary, pacer, products=products, on_frame=on_frame, **in_flight)
+    if live:
+        summary.live = live.tally
+        live.stop = stop or live.stop  # which ends a wait for a frame, too
+        live.idle = delivery.drain  # else labels would wait for the next frame
+
+        def prepare(height: int, width: int) -> None:
+            """Compiles before the first frame is taken, which would be old by then."""
+            on_progress("compiling", 0)
+            begun = time.perf_counter()
+            with suppress(ValueError):  # a size that will not do is told with the frame
+                segmenter.start(height, width)
+            summary.compile_seconds += time.perf_counter() - begun
+
+        live.prepare = prepare
 
     def run() -> None:
         state: Any = None
@@ -84,11 +110,13 @@ def segment_source(
                 summary.unknown += bool(given) and moved is None and summary.frames + len(delivery) > 0
                 delivery.take(frame, result, dispatched, moved is not None)
                 on_progress("segmenting", taken + 1)
+            summary.interrupted |= bool(live and live.stop.is_set())
         if state is None and not summary.interrupted:
             raise no_frame(source, summary)
 
+    finish = [products.close] if products else []
     try:
-        do_all(source.name, run, delivery.drain, delivery.close, output.close)
+        do_all(source.name, run, delivery.drain, delivery.close, *finish, output.close)
     finally:
         summary.seconds = time.perf_counter() - started - summary.compile_seconds
         summary.pace = pacer.pace() if pacer is not None else None

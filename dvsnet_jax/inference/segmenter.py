@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -76,6 +77,7 @@ class Segmenter:
         self.params = prepare(params, config, precision=precision)
         self.config, self.audit, self.recalibrate = config, audit, recalibrate
         self._compiled: dict[tuple[int, int], Any] = {}
+        self._compiling = threading.Lock()  # of several threads one does it
 
     @property
     def regions(self) -> tuple[int, int]:
@@ -104,11 +106,12 @@ class Segmenter:
         frames = jax.ShapeDtypeStruct((1, height, width, 3), np.uint8)
         state = init_state(self.params, frames, config=self.config, recalibrate=self.recalibrate)
         motion = for_step(None, height, width) if self.takes_motion else None
-        if (height, width) not in self._compiled:
-            lowered = segment_frame.lower(
-                self.params, state, frames, None, motion, config=self.config, audit=self.audit
-            )
-            self._compiled[height, width] = lowered.compile()
+        with self._compiling:
+            if (height, width) not in self._compiled:
+                lowered = segment_frame.lower(
+                    self.params, state, frames, None, motion, config=self.config, audit=self.audit
+                )
+                self._compiled[height, width] = lowered.compile()
         return state, partial(self._step, self._compiled[height, width])
 
     def _step(self, compiled: Any, params: Any, state: Any, frames: Any, motion: FrameMotion | None = None) -> Any:

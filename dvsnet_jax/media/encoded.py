@@ -19,6 +19,13 @@ def jpeg_bytes(image: UInt8[np.ndarray, "height width 3"], *, quality: int = 80)
     return file.getvalue()
 
 
+def ids_png_bytes(ids: UInt8[np.ndarray, "height width"]) -> bytes:
+    """Ids as a PNG of one channel, as `dvsnet_jax.media.images.write_png` would write it."""
+    file = BytesIO()
+    Image.fromarray(ids).save(file, format="PNG", compress_level=1)
+    return file.getvalue()
+
+
 def palette_png_bytes(
     ids: UInt8[np.ndarray, "height width"],
     palette: UInt8[np.ndarray, "colors 3"],

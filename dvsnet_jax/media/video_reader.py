@@ -19,7 +19,7 @@ from dvsnet_jax.media.reading.opened import is_live as is_live
 from dvsnet_jax.media.reading.packets import Packets
 from dvsnet_jax.media.reading.pictures import Picture
 from dvsnet_jax.media.reading.told import Told
-from dvsnet_jax.media.reading.turning import UPRIGHT, Turn, matrix_of, turn_of
+from dvsnet_jax.media.reading.turning import turn_to_show
 
 _Timed = tuple[int | None, Any]
 Decoded = UInt8[np.ndarray, "height width 3"] | UnreadableFrame
@@ -94,7 +94,7 @@ def decode_frames(
                 yield _error(frame, f"{location}: {frame.format(frame=f'frame {index}')}", seconds)
             else:
                 told.frame(frame, fields is not None)
-                yield Picture(frame, seconds, _turn(frame, reading), fields)
+                yield Picture(frame, seconds, turn_to_show(frame, rotate=reading.rotate), fields)
         told.end(packets)
         problem = None if live else packets.shortage()
         if problem:
@@ -113,12 +113,7 @@ def decode_from(path: str, time: int, *, fields: str | None = None) -> Iterator[
         packets = Packets(container, stream)
         for _, frame, order in deinterlaced(_decoded(packets, stream.codec_context, live=False), fields):
             if not isinstance(frame, str):
-                yield Picture(frame, None, _turn(frame, AS_SHOWN), order)
-
-
-def _turn(frame: Any, reading: Reading) -> Turn:
-    matrix = matrix_of(frame) if reading.rotate else None
-    return UPRIGHT if matrix is None else turn_of(matrix) or UPRIGHT
+                yield Picture(frame, None, turn_to_show(frame), order)
 
 
 def _error(frame: str, message: str, seconds: float | None) -> UnreadableFrame:

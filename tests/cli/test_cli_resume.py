@@ -18,7 +18,7 @@ from tiny_files import clip, compile_once, weights, write_images  # noqa: F401
 
 from dvsnet_jax import checkpoints
 from dvsnet_jax.cli import main
-from dvsnet_jax.cli.going_on import left_to_do
+from dvsnet_jax.cli.segmenting.going_on import left_to_do
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media import output_folder
 from dvsnet_jax.media.sources import Video

@@ -103,12 +103,12 @@ def test_one_that_fails_costs_no_other(sources, tmp_path, monkeypatch):
 def test_a_stop_ends_all_in_good_order(sources, tmp_path):
     stop, seen = threading.Event(), []
 
-    def on_frame(number: int) -> None:
+    def on_progress(number: int) -> None:
         seen.append(number)
         if len(seen) == 5:
             stop.set()
 
-    ends = many(sources, tmp_path / "out", streams=2, stop=stop, on_frame=on_frame)
+    ends = many(sources, tmp_path / "out", streams=2, stop=stop, on_progress=on_progress)
     assert 0 < sum(end.summary.frames for end in ends.values()) < 19
     assert any(end.summary.interrupted for end in ends.values()) and not any(end.error for end in ends.values())
     for number, end in ends.items():
@@ -125,11 +125,11 @@ def test_num_frames_and_a_clock(sources, tmp_path):
 
 
 def test_whatever_is_raised_leaves_whole_files(sources, tmp_path):
-    def on_frame(number: int) -> None:
+    def on_progress(number: int) -> None:
         if number == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        many(sources, tmp_path / "out", streams=3, on_frame=on_frame)
+        many(sources, tmp_path / "out", streams=3, on_progress=on_progress)
     assert np.all([len(check_whole(tmp_path / "out" / number)) > 0 for number in "02"])
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("dvsnet")]

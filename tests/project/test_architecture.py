@@ -17,6 +17,7 @@ STOREYS = [
     {"evaluation"},
     {"benchmarks"},
     {"inference", "export"},
+    {"serving"},
     {"checkpoints", "datasets"},
     {"config_json"},
     {"video", "flow"},

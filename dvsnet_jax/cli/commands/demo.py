@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dvsnet_jax.cli.commands.segment import Outputs, segment_all
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.screen import tell
+from dvsnet_jax.cli.segmenting.all_inputs import segment_all
+from dvsnet_jax.cli.segmenting.outputs import Outputs
 
 _SIZE = (256, 512)
 _SEED = 5  # a street with a bit of everything

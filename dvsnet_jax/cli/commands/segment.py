@@ -2,81 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from dvsnet_jax.cli.classes import Classes
-from dvsnet_jax.cli.compile_cache import keep_compiled
-from dvsnet_jax.cli.failures import UsageError, lines
-from dvsnet_jax.cli.going_on import decisive, left_to_do
-from dvsnet_jax.cli.interrupts import stop_on_interrupt
+from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.keeping import keeping
-from dvsnet_jax.cli.many import Many, at_once, waiting_for_others
 from dvsnet_jax.cli.motion import Motion, carried, found_by
-from dvsnet_jax.cli.option_types import (
-    OptionalCount,
-    OptionalNumber,
-    OptionalPath,
-    OptionalPlace,
-    OptionalShare,
-    option,
-)
-from dvsnet_jax.cli.screen import (
-    closing_table,
-    progress_bar,
-    tell,
-    tell_audit,
-    tell_motion,
-    tell_pace,
-    tell_skipped,
-    tell_untrusted,
-)
+from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, OptionalPlace, OptionalShare, option
+from dvsnet_jax.cli.screen import tell
+from dvsnet_jax.cli.segmenting.all_inputs import segment_all
+from dvsnet_jax.cli.segmenting.going_on import decisive, left_to_do
+from dvsnet_jax.cli.segmenting.live import Live, make_live
+from dvsnet_jax.cli.segmenting.many import Many, waiting_for_others
+from dvsnet_jax.cli.segmenting.outputs import Outputs, output_folders
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
-    from dvsnet_jax.inference.segment_source import FrameStep, Summary
+    from dvsnet_jax.inference.segment_source import FrameStep
     from dvsnet_jax.media.durable.records import Part
-    from dvsnet_jax.media.motion.attached import Kind
-    from dvsnet_jax.media.sources import Source
-    from dvsnet_jax.media.written_files import WrittenFiles
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outputs:
-    """What is written, and how."""
-
-    out: Annotated[str, tyro.conf.arg(metavar="DIR", aliases=["--save-dir"])] = "segmented"
-    """Folder to write to; with several inputs, each gets a folder of its own in it."""
-    overwrite: bool = False
-    """Write in the place of what an earlier run wrote there: its files are removed, all others stay. Without this or
-    --resume such a folder is refused."""
-    resume: bool = False
-    """Go on where an earlier run of this command was: inputs that are done and have not changed are passed over, one
-    that was begun is begun again, with the same files in the end. A folder of other weights or options is refused; a
-    new one is begun."""
-    palette: Literal["cityscapes", "original"] = "cityscapes"
-    """Colours: Cityscapes' own, or the original's, of which eleven are one off."""
-    no_labels: bool = False
-    """Leave out labels/, the train ids."""
-    no_color: bool = False
-    """Leave out color/, the colour masks."""
-    no_overlay: bool = False
-    """Leave out overlay.mp4."""
-    no_routes: bool = False
-    """Leave out routes.jsonl."""
-    frame_rate: OptionalNumber = None
-    """Of overlay.mp4; if not given its frames have the input's times, and images 25 a second."""
-
-    @property
-    def products(self) -> set[str]:
-        return {name for name in ("labels", "color", "overlay", "routes") if not getattr(self, f"no_{name}")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +73,7 @@ class Segment:
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     outputs: Annotated[Outputs, tyro.conf.arg(name="")] = field(default_factory=Outputs)
     many: Annotated[Many, tyro.conf.arg(name="")] = field(default_factory=Many)
+    live: Annotated[Live, tyro.conf.arg(name="")] = field(default_factory=Live)
 
     def run(self) -> int:
         locations = [*self.inputs, *([self.data_list] if self.data_list is not None else [])]
@@ -155,6 +105,8 @@ class Segment:
             return self._run(locations, part)
 
     def _run(self, locations: Sequence[str], part: Part) -> int:
+        from dvsnet_jax.inference.further_products import check_further
+        from dvsnet_jax.inference.source_identity import is_live
         from dvsnet_jax.media.output_folder import check_products
         from dvsnet_jax.media.reading.opened import Reading
         from dvsnet_jax.media.sources import open_sources
@@ -162,7 +114,8 @@ class Segment:
 
         # All that can be wrong is looked at before the weights are read, which takes longest.
         reading = Reading(rotate=not self.no_rotate, stream=self.stream)
-        sources = open_sources(locations, data_dir=self.data_dir, reading=reading)
+        opened = open_sources(locations, data_dir=self.data_dir, reading=reading)
+        sources = [make_live(source, self.live, self.motion) for source in opened]
         folders = output_folders(sources, self.outputs.out)
         written = WrittenFiles(
             self.outputs.out,
@@ -177,6 +130,7 @@ class Segment:
             for source, folder in left:
                 written.check_kept(source.files)
                 check_products(written, folder, self.outputs.products)
+                check_further(written, folder, self.outputs.save)
             segmenter, weights = self._segmenter()
             written.settle(decisive(self, segmenter, weights, several=len(sources) > 1))
             if not left:
@@ -191,7 +145,8 @@ class Segment:
                 motion=found_by(self.motion),
                 skip_unreadable=self.skip_unreadable,
                 num_frames=self.num_steps,
-                streams=self.many.at_once(segmenter, [source for source, _ in left]),
+                streams=self.many.at_once(segmenter, [source for source, _ in left if not is_live(source)]),
+                serve=self.live.serve,
             )
 
     def _segmenter(self) -> tuple[FrameStep, str]:
@@ -216,121 +171,3 @@ class Segment:
         audit = self.audit or self.keep is not None
         segmenter = Segmenter(params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate)
         return segmenter, fingerprint(params)
-
-
-def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
-    """One folder per source: `out` itself for a single one, else below it, by name."""
-    return [Path(out)] if len(sources) == 1 else [Path(out) / source.name for source in sources]
-
-
-def segment_all(
-    sources: Sequence[Source],
-    written: WrittenFiles,
-    segmenter: FrameStep,
-    outputs: Outputs,
-    *,
-    folders: Sequence[Path] | None = None,
-    motion: Kind | None = None,
-    skip_unreadable: bool = False,
-    num_frames: int | None = None,
-    streams: int = 1,
-) -> int:
-    """Segments one source after the other, or so many at once, each into its folder (`output_folders` if not given),
-    and prints the closing table; returns the exit status.
-
-    A source that fails does not keep the others from their turn. When they are through, what was wrong with it is
-    raised: of one source alone as it came, of several as a group with their names.
-    """
-    keep_compiled()
-
-    from dvsnet_jax.datasets.label_sets import named_palette
-    from dvsnet_jax.inference.segment_source import Summary, segment_source
-    from dvsnet_jax.inference.source_identity import identity
-    from dvsnet_jax.media.output_folder import OutputFolder
-
-    if outputs.frame_rate is not None and not (math.isfinite(outputs.frame_rate) and outputs.frame_rate > 0):
-        raise UsageError(f"--frame-rate is {outputs.frame_rate}, but it counts frames per second: more than 0")
-    palette = named_palette(segmenter.num_classes, segmenter.class_names, outputs.palette)
-    places = folders or output_folders(sources, outputs.out)
-    done: list[tuple[str, Summary]] = []
-    failed: dict[str, BaseException] = {}
-    together: Summary | None = None
-    current = "all together"
-
-    def open_output(source: Source, folder: Path) -> OutputFolder:
-        rate = outputs.frame_rate or source.frame_rate or 25
-        return OutputFolder(
-            folder, palette=palette, classes=segmenter.class_names, frame_rate=rate, products=outputs.products,
-            keep_times=outputs.frame_rate is None, written=written,
-        )  # fmt: skip
-
-    try:
-        with stop_on_interrupt() as stop:
-            if streams > 1:
-                together = Summary()
-                at_once(
-                    sources, places, open_output, segmenter, done, failed, together, motion=motion,
-                    skip_unreadable=skip_unreadable, num_frames=num_frames, stop=stop, streams=streams,
-                )  # fmt: skip
-            for source, folder in zip(sources, places, strict=True) if streams == 1 else ():
-                if stop.is_set():
-                    break
-                current = source.name
-                try:
-                    came = identity(source)
-                    total = min(filter(None, (source.count, num_frames)), default=None)
-                    output = open_output(source, folder)
-                    with progress_bar(source.name, total) as on_progress:
-                        summary = segment_source(
-                            source,
-                            segmenter,
-                            output,
-                            motion=motion,
-                            skip_unreadable=skip_unreadable,
-                            num_frames=num_frames,
-                            stop=stop,
-                            on_progress=on_progress,
-                        )
-                    if not summary.interrupted:
-                        output.finish(came)
-                except Exception as error:
-                    failed[source.name] = error
-                    if source is not sources[-1]:
-                        tell(f"dvsnet: {source.name} failed, going on with the others: {lines(error)[0]}")
-                    continue
-                done.append((source.name, summary))
-                tell_skipped(summary)
-            interrupted = stop.is_set()
-    except KeyboardInterrupt as interrupt:
-        if interrupt.__cause__ is not None:
-            failed[current] = interrupt.__cause__
-        raise interrupt from _together(failed, len(sources))
-    finally:
-        if done:
-            closing_table(done, together)
-            for name, summary in done:
-                tell_pace(name, summary)
-                tell_motion(name, summary)
-                tell_audit(name, summary)
-                tell_untrusted(name, summary.untrusted, summary.frames, '"untrusted" in routes.jsonl says which')
-            tell(f"written to {outputs.out}")
-    wrong = _together(failed, len(sources))
-    if interrupted:
-        if wrong is not None:
-            tell("dvsnet: " + "\n".join(lines(wrong)))
-        tell(f"dvsnet: interrupted; everything until here is written{'' if folders is None else ', --resume goes on'}")
-        return 130
-    if wrong is not None:
-        raise wrong
-    return 0
-
-
-def _together(failed: Mapping[str, BaseException], count: int) -> BaseException | None:
-    """What was wrong with some of so many sources, as one error; None if nothing was."""
-    if count == 1 or not failed:
-        return next(iter(failed.values()), None)
-    named = [
-        error if isinstance(error, BaseExceptionGroup) else BaseExceptionGroup(name, [error])
-        for name, error in failed.items()
-    ]
-    return BaseExceptionGroup(f"{len(failed)} of {count} inputs failed", named)

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import MissingFrame
+from dvsnet_jax.media.live.source import LiveVideo
 from dvsnet_jax.media.motion.codec import coded_frames
 from dvsnet_jax.media.motion.dis import DisMotion
 from dvsnet_jax.media.motion.encoder import EncoderMotion
@@ -61,7 +62,9 @@ def with_motion(source: Source, kind: Kind | None) -> Iterator[tuple[Frame, Moti
         return run_ahead(_coded(source), window=_AHEAD)
     if kind is None:
         return _followed(source, None)
-    return run_ahead(_followed(source, Follower(estimator(kind))), window=_AHEAD)
+    followed = _followed(source, Follower(estimator(kind)))
+    # A live source reads ahead by itself, and what waits here would not be its newest frame.
+    return followed if isinstance(source, LiveVideo) else run_ahead(followed, window=_AHEAD)
 
 
 def estimator(kind: Literal["encoder", "dis"]) -> Estimator:

@@ -17,6 +17,11 @@ from dvsnet_jax.media.reading.streams import choose
 
 TIMEOUT = 10.0
 """Seconds after which a stream that sends nothing counts as gone."""
+# FFmpeg looks at 20 frames for the frame rate before it gives the first, which are seconds of a slow camera; and, where
+# it misses anything else, at five seconds of the stream.
+_SOON = {"fpsprobesize": "0", "analyzeduration": "500000"}
+# Over UDP, which FFmpeg would ask an RTSP camera for first, firewalls let it promise packets that never come.
+_TCP = {"rtsp_flags": "prefer_tcp"}
 _DEVICE_FORMATS = ("v4l2", "avfoundation", "dshow", "gdigrab", "x11grab", "lavfi")
 _MP4_BOXES = (b"ftyp", b"mdat", b"moov", b"free", b"wide", b"skip", b"pnot", b"uuid")
 
@@ -41,7 +46,8 @@ def is_live(location: str) -> bool:
 
 @contextmanager
 def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, Any]]:
-    """PyAV's container and the video stream in it. Raises InputError where there is none that can be read."""
+    """PyAV's container and the video stream in it, of a network stream or camera so that the first picture comes soon.
+    Raises InputError where there is none that can be read."""
     device = _device(location)
     live = is_live(location)
     if device is not None and device[0] not in av.formats_available:
@@ -49,16 +55,12 @@ def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, An
             f"{location}: this PyAV cannot open it (it was built without {device[0]}); reinstall it over a full FFmpeg "
             "with 'pip install --no-binary av av', or stream the camera to a URL"
         )
-    # Over UDP, which FFmpeg would ask for first, firewalls let a camera promise packets that never come.
-    options = (
-        {"rtsp_flags": "prefer_tcp", "fpsprobesize": "0"} if location.lower().startswith(("rtsp:", "rtsps:")) else {}
-    )
     try:
         container = av.open(
             device[1] if device else location,
             format=device[0] if device else None,
             timeout=TIMEOUT if live else None,
-            options=options,
+            options={**_SOON, **_TCP} if live else {},
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if live and is_silence(error):

@@ -42,6 +42,12 @@ class Picture:
         return int(self.stored.opaque[0])
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns, as it is shown."""
+        height, width = int(self.stored.height), int(self.stored.width)
+        return (width, height) if self.turn.across else (height, width)
+
+    @property
     def pixels(self) -> int:
         """How many it has."""
         return int(self.stored.height * self.stored.width)

@@ -63,3 +63,9 @@ def matrix_of(frame: Any) -> Int32[np.ndarray, "9"] | None:
     """The display matrix that came with a PyAV frame, from its file or from its coded picture."""
     found = frame.side_data.get("DISPLAYMATRIX")
     return None if found is None else np.frombuffer(bytes(found), np.int32)
+
+
+def turn_to_show(frame: Any, *, rotate: bool = True) -> Turn:
+    """From a PyAV frame as it is stored to how it is shown; upright without `rotate`, and for what is no quarter."""
+    matrix = matrix_of(frame) if rotate else None
+    return UPRIGHT if matrix is None else turn_of(matrix) or UPRIGHT

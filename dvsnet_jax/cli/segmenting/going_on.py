@@ -32,7 +32,7 @@ def decisive(command: Segment, segmenter: FrameStep, weights: str, *, several: b
         "weights": weights, **own, "motion": command.motion, "num_steps": command.num_steps,
         "turned": not command.no_rotate, "video stream": command.stream,
         "skip_unreadable": command.skip_unreadable, "several inputs": several,
-        "products": sorted(command.outputs.products), "palette": command.outputs.palette,
+        "products": sorted({*command.outputs.products, *command.outputs.save}), "palette": command.outputs.palette,
         "frame_rate": command.outputs.frame_rate,
     }  # fmt: skip
 

@@ -1,0 +1,99 @@
+"""Options of a run over many inputs: how many at once, and which of them are this process's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import OptionalSteps, option
+
+if TYPE_CHECKING:
+    from dvsnet_jax.inference.segmenter import FrameStep
+    from dvsnet_jax.media.durable.records import Part
+    from dvsnet_jax.media.sources import Source
+
+_ON_A_CPU = 4  # with two cores four streams made 2.1 times the frames a second of one
+_ON_AN_ACCELERATOR = 8  # on each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Many:
+    """Of several inputs."""
+
+    streams: Annotated[OptionalSteps, option("COUNT")] = None
+    """Files and folders that are segmented at once, with the same results as one after the other; 4 on a CPU, 8 on each
+    accelerator, and 1 for --fps and --program, if not given. Cameras and streams always are, each by itself."""
+    worker: Annotated[str | None, option("I/N")] = None
+    """Take every N-th input, from the I-th on (counted from 0): for N processes that are started with the same inputs
+    and one --out, on one machine or several."""
+    distributed: bool = False
+    """The same for processes started by SLURM, a TPU pod or GKE (jax.distributed.initialize)."""
+
+    def part(self) -> Part:
+        """Which of the processes that share the inputs this is. Joins the others where they are distributed, so it
+        comes before anything else of JAX."""
+        from dvsnet_jax.media.durable.records import Part
+
+        if self.worker is None and not self.distributed:
+            return Part()
+        if self.worker is None:
+            import jax
+
+            jax.distributed.initialize()
+            return Part(jax.process_index(), jax.process_count())
+        if self.distributed:
+            raise UsageError("--worker and --distributed both deal out the inputs; leave one out")
+        match = re.fullmatch(r"(\d+)/(\d+)", self.worker)
+        if match is None or not int(match[1]) < int(match[2]):
+            raise UsageError(
+                f"--worker is {self.worker!r}; expected a number from 0 on and how many there are, such as 0/4 and, "
+                "for the last of them, 3/4"
+            )
+        return Part(int(match[1]), int(match[2]))
+
+    def at_once(self, segmenter: FrameStep, sources: Sequence[Source]) -> int:
+        """How many of these files and folders to segment at once. Raises `UsageError` where it was asked for several
+        and that cannot be."""
+        import jax
+
+        from dvsnet_jax.inference.segmenter import Segmenter
+
+        alone = (
+            "--fps is kept for one input at a time"
+            if segmenter.frame_rate is not None
+            else "an exported program (--program) takes one input at a time"
+            if not isinstance(segmenter, Segmenter)
+            else ""
+        )
+        if self.streams is not None:
+            if alone and self.streams > 1:
+                raise UsageError(f"--streams is {self.streams}, but {alone}; leave --streams out")
+            return self.streams
+        if alone:
+            return 1
+        local = jax.local_devices()
+        return min(max(len(sources), 1), _ON_A_CPU if local[0].platform == "cpu" else _ON_AN_ACCELERATOR * len(local))
+
+
+@contextmanager
+def waiting_for_others(part: Part, *, distributed: bool) -> Iterator[None]:
+    """The end of distributed processes: the first one serves the others, so none goes before all are through. An
+    interrupt ends them at once."""
+    try:
+        yield
+    except Exception:
+        if distributed:
+            _wait(part)
+        raise
+    if distributed:
+        _wait(part)
+
+
+def _wait(part: Part) -> None:
+    from dvsnet_jax.inference.processes import gather
+
+    gather(part.index)

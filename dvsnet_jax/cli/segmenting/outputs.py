@@ -1,0 +1,105 @@
+"""Options of what is written, and what each input is written to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import OptionalNumber
+
+if TYPE_CHECKING:
+    from dvsnet_jax.inference.further_products import FurtherProducts
+    from dvsnet_jax.inference.segmenter import FrameStep
+    from dvsnet_jax.media.output_folder import OutputFolder
+    from dvsnet_jax.media.sources import Source
+    from dvsnet_jax.media.written_files import WrittenFiles
+    from dvsnet_jax.serving.board import Board, View
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """What is written, and how."""
+
+    out: Annotated[str, tyro.conf.arg(metavar="DIR", aliases=["--save-dir"])] = "segmented"
+    """Folder to write to; with several inputs, each gets a folder of its own in it."""
+    overwrite: bool = False
+    """Write in the place of what an earlier run wrote there: its files are removed, all others stay. Without this or
+    --resume such a folder is refused."""
+    resume: bool = False
+    """Go on where an earlier run of this command was: inputs that are done and have not changed are passed over, one
+    that was begun is begun again, with the same files in the end. A folder of other weights or options is refused; a
+    new one is begun."""
+    palette: Literal["cityscapes", "original"] = "cityscapes"
+    """Colours: Cityscapes' own, or the original's, of which eleven are one off."""
+    no_labels: bool = False
+    """Leave out labels/, the train ids."""
+    no_color: bool = False
+    """Leave out color/, the colour masks."""
+    no_overlay: bool = False
+    """Leave out overlay.mp4."""
+    no_routes: bool = False
+    """Leave out routes.jsonl."""
+    frame_rate: OptionalNumber = None
+    """Of overlay.mp4; if not given its frames have the input's times, and images 25 a second."""
+
+    save: Annotated[tuple[Literal["video", "rle", "regions"], ...], tyro.conf.arg(metavar="KIND …")] = ()
+    """Further files: video, labels.mov, all train ids in one video without loss; rle, segments.jsonl, COCO's run
+    lengths; regions, regions.npz, age, expected agreement and route of each region."""
+
+    @property
+    def products(self) -> set[str]:
+        """Of the usual files those that are wanted."""
+        return {name for name in ("labels", "color", "overlay", "routes") if not getattr(self, f"no_{name}")}
+
+
+def output_folders(sources: Sequence[Source], out: str) -> list[Path]:
+    """One folder per source: `out` itself for a single one, else below it, by name."""
+    return [Path(out)] if len(sources) == 1 else [Path(out) / source.name for source in sources]
+
+
+class Opening:
+    """Opens what an input is written to and shown on, the same way whoever segments it."""
+
+    def __init__(self, outputs: Outputs, segmenter: FrameStep, written: WrittenFiles) -> None:
+        from dvsnet_jax.datasets.label_sets import named_palette
+
+        if outputs.frame_rate is not None and not (math.isfinite(outputs.frame_rate) and outputs.frame_rate > 0):
+            raise UsageError(f"--frame-rate is {outputs.frame_rate}, but it counts frames per second: more than 0")
+        self._outputs, self._segmenter, self._written = outputs, segmenter, written
+        self._palette = named_palette(segmenter.num_classes, segmenter.class_names, outputs.palette)
+
+    def folder(self, source: Source, place: Path) -> OutputFolder:
+        """The usual files."""
+        from dvsnet_jax.media.output_folder import OutputFolder
+
+        return OutputFolder(
+            place, palette=self._palette, classes=self._segmenter.class_names, frame_rate=self._rate(source),
+            products=self._outputs.products, keep_times=self._outputs.frame_rate is None, written=self._written,
+        )  # fmt: skip
+
+    def further(self, source: Source, place: Path) -> FurtherProducts | None:
+        """Those that --save names."""
+        from dvsnet_jax.inference.further_products import FurtherProducts
+
+        if not self._outputs.save:
+            return None
+        return FurtherProducts(
+            place, self._outputs.save, regions=self._segmenter.regions, palette=self._palette,
+            frame_rate=self._rate(source), written=self._written,
+        )  # fmt: skip
+
+    def view(self, source: Source, board: Board | None) -> View | None:
+        """Its place on the page, where there is one."""
+        from dvsnet_jax.serving.board import View
+
+        return board.add(View(source.name, self._segmenter.regions, self._palette)) if board is not None else None
+
+    def _rate(self, source: Source) -> float | Fraction:
+        return self._outputs.frame_rate or source.frame_rate or 25

@@ -1,0 +1,1 @@
+"""Labels in forms for those who build on them: a video of ids, run lengths, regions as arrays."""

@@ -1,0 +1,96 @@
+"""Labels as one video of indexed colour, without loss: players show colours, decoders give ids.
+
+Each frame is a palette PNG in QuickTime's container, so any frame is there without those before it. (FFV1 and lossless
+H.264 hold ids as greys, which players show as black; APNG is decoded to colours, and the ids are gone.)
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, suppress
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from jaxtyping import UInt8
+
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.atomic import atomic_path
+
+
+class LabelVideo:
+    """Train ids `[height, width]` of one size into a `.mov`; it appears when it is closed.
+
+    Where writing fails (disk full) nothing is left, `InputError` names the file, and more frames are refused.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        palette: UInt8[np.ndarray, "256 3"],
+        frame_rate: float | Fraction,
+    ) -> None:
+        self.path = path
+        self._palette = np.ascontiguousarray(np.concatenate([np.full((256, 1), 255, np.uint8), palette], axis=1))
+        self._rate = Fraction(frame_rate).limit_denominator(65535)
+        self._stack: ExitStack | None = None
+        self._failure: BaseException | None = None
+        self._size = (0, 0)
+
+    def write(self, labels: UInt8[np.ndarray, "height width"]) -> None:
+        """Appends a frame. Raises ValueError for one of another size than the first."""
+        if self._failure is not None:
+            raise InputError(f"{self.path}: was given up, writing it failed before") from self._failure
+        if self._stack is None:
+            self._open(*labels.shape)
+        if labels.shape != self._size:
+            raise ValueError(f"{self.path}: labels of {labels.shape} came into a video of {self._size}")
+        picture: Any = (np.ascontiguousarray(labels), self._palette)  # which PyAV takes, and its annotations do not
+        self._mux(av.VideoFrame.from_ndarray(picture, format="pal8"))
+
+    def close(self) -> None:
+        """Gives the file its name. Further calls do nothing."""
+        if self._stack is None:
+            return
+        self._mux(None)
+        stack, self._stack = self._stack, None
+        stack.close()
+
+    def _open(self, height: int, width: int) -> None:
+        with ExitStack() as stack:
+            path = stack.enter_context(atomic_path(self.path))
+            file = stack.enter_context(path.open("wb"))
+            self._container = stack.enter_context(_closing(av.open(file, "w", format="mov")))
+            self._stream = self._container.add_stream("png", rate=self._rate)
+            self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "pal8"
+            self._size = (height, width)
+            self._stack = stack.pop_all()
+
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        assert self._stack is not None
+        try:
+            for packet in self._stream.encode(picture):
+                self._container.mux(packet)
+        except BaseException as error:
+            stack, self._stack, self._failure = self._stack, None, error
+            stack.__exit__(type(error), error, error.__traceback__)
+            raise
+
+
+class _closing:
+    """A container that is written to: closed with its index; after a failure only let go of."""
+
+    def __init__(self, container: av.container.OutputContainer) -> None:
+        self._container = container
+
+    def __enter__(self) -> av.container.OutputContainer:
+        return self._container
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._container.close()
+            return
+        with suppress(av.error.FFmpegError, OSError):
+            self._container.close()

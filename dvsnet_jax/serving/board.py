@@ -1,0 +1,152 @@
+"""What the page shows of each source: its newest frame, and nothing older. Whoever looks never keeps the run waiting.
+
+A run hands each frame over, which only stores it. Pictures are drawn when a client asks, once for each frame.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from dvsnet_jax import visualize
+from dvsnet_jax.media.encoded import ids_png_bytes, jpeg_bytes
+from dvsnet_jax.media.images import resize_image
+
+_WIDEST = 1280  # pixels of a picture that is sent
+_RATE_OVER = 5.0  # seconds
+_SHARE_OVER = 50  # frames, as budgets are kept over
+
+
+class ShownFrame(Protocol):
+    """What is shown of a frame: `inference.segmented.Segmented`."""
+
+    @property
+    def frame(self) -> Any: ...
+    @property
+    def labels(self) -> UInt8[np.ndarray, "height width"]: ...
+    @property
+    def scores(self) -> Float[np.ndarray, "regions"]: ...
+    @property
+    def segmented(self) -> Bool[np.ndarray, "regions"]: ...
+    @property
+    def record(self) -> Mapping[str, Any]: ...
+
+
+class Encoded(NamedTuple):
+    """A picture as it goes over the wire."""
+
+    number: int
+    """Of the frame among those shown, from 1."""
+    content: bytes
+
+
+class View:
+    """One source. `offer` is for the run, the rest for the server's threads."""
+
+    def __init__(self, name: str, regions: tuple[int, int], palette: UInt8[np.ndarray, "256 3"]) -> None:
+        self.name, self._regions, self._palette = name, regions, palette
+        self._changed = threading.Condition()
+        self._shown: ShownFrame | None = None
+        self._number = 0
+        self._times: deque[float] = deque()
+        self._shares: deque[float] = deque(maxlen=_SHARE_OVER)
+        self._dropped = 0
+        self._ended = False
+        self._drawing = {"picture": threading.Lock(), "labels": threading.Lock()}
+        self._drawn: dict[str, Encoded] = {}
+
+    def offer(self, shown: ShownFrame) -> None:
+        """Takes the place of the frame before."""
+        now = time.monotonic()
+        with self._changed:
+            self._shown, self._number = shown, self._number + 1
+            self._times.append(now)
+            while now - self._times[0] > _RATE_OVER:
+                self._times.popleft()
+            self._shares.append(float(shown.segmented.mean()))
+            self._dropped += shown.record.get("live", {}).get("dropped", 0)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """No further frame comes."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def wait(self, after: int, seconds: float) -> bool:
+        """Whether there is a frame past the number, within so many seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._number > after or self._ended, seconds) and self._number > after
+
+    def picture(self) -> Encoded | None:
+        """The newest frame under its colours and regions, JPEG; None before the first."""
+        return self._encode("picture", self._draw)
+
+    def labels(self) -> Encoded | None:
+        """Its train ids, as a PNG of one channel."""
+        return self._encode("labels", lambda shown: ids_png_bytes(shown.labels))
+
+    def state(self) -> dict[str, Any]:
+        """Numbers for the page, ready for JSON."""
+        with self._changed:
+            shown, number, times, shares = self._shown, self._number, list(self._times), list(self._shares)
+            dropped, ended = self._dropped, self._ended
+        told: dict[str, Any] = {"name": self.name, "number": number, "ended": ended, "regions": list(self._regions)}
+        if shown is None:
+            return told
+        live = shown.record.get("live", {})
+        silent = time.monotonic() - times[-1]
+        span = times[-1] - times[0]
+        return told | {
+            "frame": shown.record["frame"],
+            "size": list(shown.labels.shape),
+            "fps": (len(times) - 1) / span if span > 0 and silent < _RATE_OVER else None,
+            "share": sum(shares) / len(shares),
+            "silent": silent,
+            "lag": live.get("lag"),
+            "dropped": dropped if live else None,
+            "scores": [float(score) if math.isfinite(score) else None for score in shown.scores],
+            "segmented": shown.segmented.tolist(),
+        }
+
+    def _encode(self, kind: str, draw: Any) -> Encoded | None:
+        with self._drawing[kind]:  # of many clients one has it drawn
+            with self._changed:
+                shown, number = self._shown, self._number
+            if shown is None:
+                return None
+            if kind not in self._drawn or self._drawn[kind].number != number:
+                self._drawn[kind] = Encoded(number, draw(shown))
+            return self._drawn[kind]
+
+    def _draw(self, shown: ShownFrame) -> bytes:
+        labels = shown.labels
+        step = -(-labels.shape[1] // _WIDEST)
+        labels = np.ascontiguousarray(labels[::step, ::step])
+        picture = visualize.overlay(resize_image(shown.frame.image, labels.shape[:2]), labels, self._palette)
+        visualize.outline_regions(picture, shown.segmented, self._regions)
+        return jpeg_bytes(picture)
+
+
+class Board:
+    """The sources of a run, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._views: list[View] = []
+
+    def add(self, view: View) -> View:
+        self._views.append(view)
+        return view
+
+    def view(self, place: int) -> View | None:
+        return self._views[place] if 0 <= place < len(self._views) else None
+
+    def state(self) -> dict[str, Any]:
+        return {"sources": [view.state() for view in list(self._views)]}

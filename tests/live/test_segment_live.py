@@ -1,0 +1,190 @@
+"""`dvsnet segment` on cameras: several at once, none of which waits for another, and what it tells of them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.request
+from itertools import pairwise
+
+import pytest
+from live_camera import Camera
+from tiny_files import check_whole, clip, compile_once, weights, write_video  # noqa: F401
+
+from dvsnet_jax.cli import main
+from dvsnet_jax.cli.segmenting import live
+from dvsnet_jax.media.live import connection
+from dvsnet_jax.media.live.tally import Tally
+from dvsnet_jax.media.reading import opened
+
+pytestmark = pytest.mark.usefixtures("compile_once")
+
+
+@pytest.fixture
+def cameras(monkeypatch):
+    for module in (opened, connection):
+        monkeypatch.setattr(module, "TIMEOUT", 300.0)  # what is not sent is held back by the test, not lost
+    made = [Camera() for _ in range(4)]
+    yield made
+    for camera in made:
+        camera.close()
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What is told, by threads too."""
+    lines = []
+    monkeypatch.setattr(live, "tell", lines.append)
+    return lines
+
+
+def wait_for(condition):
+    for _ in range(6000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("nothing came of it")
+
+
+def meanwhile(action):
+    """Runs beside the command; what it raises is raised by the function that is returned."""
+    failed = []
+
+    def run():
+        try:
+            action()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def joined():
+        thread.join(60)
+        assert not failed and not thread.is_alive(), failed
+
+    return joined
+
+
+def routes(folder):
+    return [json.loads(line) for line in (folder / "routes.jsonl").read_text().splitlines()]
+
+
+def test_of_four_cameras_one_stalls_and_the_others_lose_nothing(cameras, weights, tmp_path, told):  # noqa: F811
+    out = tmp_path / "out"
+    folders = [out / name for name in ("yard", "yard-2", "yard-3", "yard-4")]
+    for camera in cameras[:3]:
+        camera.show(*range(12))
+    cameras[3].show(*range(4))
+
+    def count(folder):
+        return len(list((folder / "labels").glob("*.png")))
+
+    def bring_back():
+        wait_for(lambda: [count(folder) for folder in folders] == [12, 12, 12, 4])
+        cameras[3].hang_up()
+        cameras[3].show(*range(4, 12))
+
+    finish = meanwhile(bring_back)
+    urls = [camera.url for camera in cameras]
+    options = ["--weights", weights, "--out", str(out), "--drop", "off", "--num-steps", "12"]
+    assert main(["segment", *urls, *options]) == 0
+    finish()
+    for folder in folders:
+        assert len(check_whole(folder)) == 12
+        lines = routes(folder)
+        assert [line["frame"] for line in lines] == list(range(12))
+        assert all(line["live"]["dropped"] == 0 and line["live"]["lag"] >= 0 for line in lines)
+        lost = [line["frame"] for line in lines if "gap" in line["live"]]
+        assert lost == ([4] if folder == folders[3] else [])
+    assert [line for line in told if "yard-4: the stream ended; trying again in 0.5 s" in line]
+    assert [line for line in told if "yard-4: back after" in line]
+    closing = [line for line in told if line.startswith("yard-4: ")]
+    assert len(closing) == 1 and "12 segmented" in closing[0] and "connected again 1 times" in closing[0]
+
+
+def test_when_too_slow_frames_are_left_out_and_counted(cameras, weights, tmp_path, told):  # noqa: F811
+    camera = cameras[0]
+
+    def send():
+        wait_for(lambda: (tmp_path / "out" / "labels").exists())
+        camera.show(*range(1, 25))
+
+    camera.show(0)
+    finish = meanwhile(send)
+    assert main(["segment", camera.url, "--weights", weights, "--out", str(tmp_path / "out"), "--num-steps", "2"]) == 0
+    finish()
+    lines = routes(tmp_path / "out")
+    assert len(lines) == 2 and lines[0]["frame"] == 0
+    for before, after in pairwise(lines):
+        assert after["frame"] - before["frame"] == after["live"]["dropped"] + 1
+    (closing,) = [line for line in told if line.startswith("yard: ")]
+    assert f"2 segmented ({closing.split('(')[1].split('/s')[0]}/s)" in closing and "dropped, lag" in closing
+
+
+def test_the_page_shows_a_run(cameras, weights, tmp_path, told):  # noqa: F811
+    camera, seen = cameras[0], {}
+
+    def look():
+        wait_for(lambda: [line for line in told if "shown at" in line])
+        url = told[0].split(" at ")[1]
+        camera.show(0)
+        wait_for(lambda: seen.update(json.load(urllib.request.urlopen(url + "state"))) or seen["sources"][0]["number"])
+        with urllib.request.urlopen(url + "picture/0?wait=5") as answer:
+            seen["picture"] = answer.read()
+        # A client that asks for more and goes before it comes.
+        gone = urllib.request.urlopen(url + "page.js")
+        gone.close()
+        camera.show(1)
+
+    finish = meanwhile(look)
+    options = ["--weights", weights, "--out", str(tmp_path / "out"), "--num-steps", "2", "--drop", "off"]
+    assert main(["segment", camera.url, *options, "--serve", "0", "--no-overlay"]) == 0
+    finish()
+    source = seen["sources"][0]
+    assert (source["name"], source["number"], source["segmented"]) == ("yard", 1, [True] * 4)
+    assert source["scores"] == [None] * 4 and source["share"] == 1.0 and source["size"] == [64, 96]
+    assert seen["picture"][:2] == b"\xff\xd8" and len(routes(tmp_path / "out")) == 2
+
+
+def test_options_that_do_not_go_together(weights, tmp_path, capsys):  # noqa: F811
+    video = str(write_video(tmp_path / "a.mp4", clip(3)))
+    common = ["--weights", weights, "--out", str(tmp_path / "out")]
+    assert main(["segment", video, *common, "--drop", "on"]) == 2
+    assert "--drop on is for cameras and streams, and a is none" in capsys.readouterr().err
+    assert main(["segment", "rtsp://127.0.0.1:1/x", *common, "--drop", "on", "--motion", "codec"]) == 2
+    assert "--motion codec needs them all" in capsys.readouterr().err
+    assert main(["segment", video, *common, "--serve", "here"]) == 1
+    assert "--serve is 'here'; expected [HOST:]PORT" in capsys.readouterr().err
+    assert main(["segment", video, *common, "--save", "masks"]) == 2
+
+
+def test_further_files_by_name(weights, tmp_path):  # noqa: F811
+    video = str(write_video(tmp_path / "a.mp4", clip(3)))
+    common = ["--weights", weights, "--out", str(tmp_path / "out")]
+    assert main(["segment", video, *common, "--save", "video", "regions", "--no-overlay", "--no-color"]) == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"dvsnet-files.jsonl", "labels", "routes.jsonl", "labels.mov", "regions.npz"}
+    assert main(["segment", video, *common]) == 1
+    assert main(["segment", video, *common, "--overwrite", "--save", "rle"]) == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert "segments.jsonl" in names and not names & {"labels.mov", "regions.npz"}
+
+
+def test_a_line_a_minute(monkeypatch, told):
+    tally = Tally()
+    tally.enter("running")
+    tally.add(came=10, dropped=4)
+    tally.delivered(0.25)
+    tally.delivered(0.75)
+    with live.told_every_minute({"yard": tally}, every=0.01):
+        wait_for(lambda: len(told) >= 2)
+    assert told[1].startswith(
+        "dvsnet: yard: running, 10 frames came, 2 segmented (0.0/s), 4 dropped, lag 0.75 s (mean 0.50"
+    )
+    assert "connected" not in told[1]
+    count = len(told)
+    with live.told_every_minute({}, every=0.001):
+        time.sleep(0.02)
+    assert len(told) == count and live.EVERY == 60
