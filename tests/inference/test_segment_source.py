@@ -175,9 +175,9 @@ def test_reading_the_device_and_writing_overlap(source, output, monkeypatch):
     """Each takes 50 ms a frame: one after the other that is 150 ms, at once it is little over 50."""
 
     def slow(function):
-        def slowed(*arguments):
+        def slowed(*arguments, **options):
             time.sleep(0.05)
-            return function(*arguments)
+            return function(*arguments, **options)
 
         return slowed
 
