@@ -39,10 +39,11 @@ class FurtherProducts:
         regions: tuple[int, int],
         palette: UInt8[np.ndarray, "256 3"],
         frame_rate: float | Fraction,
+        keep_times: bool = True,
         written: WrittenFiles,
     ) -> None:
-        """`regions` is (rows, columns). Raises ValueError for a kind that there is not, InputError where a file is in
-        the way that no run is known to have written."""
+        """`regions` is (rows, columns); `keep_times` is as of an `OutputFolder`. Raises ValueError for a kind that there
+        is not, InputError where a file is in the way that no run is known to have written."""
         if unknown := set(kinds) - set(get_args(Kind)):
             raise ValueError(f"kinds are {', '.join(get_args(Kind))}; {', '.join(sorted(unknown))} is none of them")
         self._folder, self._regions, self._written = folder, regions, written
@@ -52,7 +53,7 @@ class FurtherProducts:
         self._segments = JsonLinesWriter(path["rle"]) if "rle" in kinds else None
         self._arrays = RegionArrays(path["regions"]) if "regions" in kinds else None
         self._paths = list(path.values())
-        self._begun = False
+        self._keep_times, self._begun = keep_times, False
 
     def take(self, segmented: Segmented) -> None:
         """The next frame, in order."""
@@ -62,7 +63,7 @@ class FurtherProducts:
             self._begun = True
         labels, frame = segmented.labels, segmented.frame
         if self._video:
-            self._video.write(labels)
+            self._video.write(labels, frame.time if self._keep_times else None)
         if self._segments:
             self._segments.write({"frame": frame.index, "name": frame.name, "segments": segments(labels)})
         if self._arrays:

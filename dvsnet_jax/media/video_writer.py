@@ -26,6 +26,30 @@ _QUICK: Mapping[str, str] = MappingProxyType({"preset": "veryfast", "crf": "20"}
 _FRAGMENTED = {"movflags": "hybrid_fragmented", "frag_duration": "500000"}  # microseconds
 
 
+class Timeline:
+    """When the frames of a video are shown, in ticks: those of its rate, or nearly their own times."""
+
+    def __init__(self, frame_rate: float | Fraction) -> None:
+        self.rate = Fraction(frame_rate).limit_denominator(65535)
+        # Ticks that the frames of this rate fall on, and others nearly: at least 90,000 a second.
+        self._step = self.rate.denominator * max(1, -(-90_000 // self.rate.numerator))
+        self.tick = 1 / (self.rate * self._step)
+        """Seconds."""
+        self._last: int | None = None
+        self._origin: float | None = None  # the time of the video's beginning
+
+    def place(self, time: float | None) -> int:
+        """Of the next frame; see `VideoWriter.write`."""
+        place = 0 if self._last is None else self._last + self._step
+        if time is not None:
+            if self._origin is None:
+                self._origin = time - float(place * self.tick)
+            timed = round((time - self._origin) / self.tick)
+            place = timed if self._last is None or timed > self._last else place
+        self._last = place
+        return place
+
+
 class VideoWriter:
     """Frames of one size into an `.mp4` that every player takes (yuv420p, BT.709).
 
@@ -52,12 +76,7 @@ class VideoWriter:
     ) -> None:
         """`options` are libx264's; by default quick ones, good enough to look at."""
         self.path, self._options, self._growing = path, dict(options), growing
-        self._rate = Fraction(frame_rate).limit_denominator(65535)
-        # Ticks that the frames of this rate fall on, and others nearly: at least 90,000 a second.
-        self._step = self._rate.denominator * max(1, -(-90_000 // self._rate.numerator))
-        self._tick = 1 / (self._rate * self._step)
-        self._last: int | None = None
-        self._origin: float | None = None  # the time of the video's beginning
+        self._timeline = Timeline(frame_rate)
         self._stack: ExitStack | None = None
         self._size: tuple[int, int] | None = None
         self._failure: BaseException | None = None
@@ -82,19 +101,8 @@ class VideoWriter:
             raise ValueError(f"{self.path}: a frame of {frame.shape[:2]} came into a video of {self._size}")
         picture = av.VideoFrame.from_ndarray(_even(frame), format="rgb24")
         picture = picture.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
-        picture.pts, picture.time_base = self._place(time), self._tick
+        picture.pts, picture.time_base = self._timeline.place(time), self._timeline.tick
         self._mux(picture)
-
-    def _place(self, time: float | None) -> int:
-        """When the next frame is shown, in ticks."""
-        place = 0 if self._last is None else self._last + self._step
-        if time is not None:
-            if self._origin is None:
-                self._origin = time - float(place * self._tick)
-            timed = round((time - self._origin) / self._tick)
-            place = timed if self._last is None or timed > self._last else place
-        self._last = place
-        return place
 
     def close(self) -> None:
         """Writes what is left and gives the file its name. Further calls do nothing."""
@@ -111,11 +119,11 @@ class VideoWriter:
             file: Any = stack.enter_context(Fragments(path) if self._growing else path.open("wb"))
             container = av.open(file, "w", format="mp4", options=_FRAGMENTED if self._growing else {})
             stack.push(partial(_close_container, container))
-            stream = container.add_stream("libx264", rate=self._rate, options=self._options)
+            stream = container.add_stream("libx264", rate=self._timeline.rate, options=self._options)
             stream.height, stream.width = height + height % 2, width + width % 2
             stream.pix_fmt = "yuv420p"
             codec = stream.codec_context
-            stream.time_base = codec.time_base = self._tick
+            stream.time_base = codec.time_base = self._timeline.tick
             codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
             codec.color_range = _LIMITED
             self._container, self._stream, self._size = container, stream, (height, width)

@@ -22,6 +22,7 @@ from dvsnet_jax.media.images import resize_image
 _WIDEST = 1280  # pixels of a picture that is sent
 _RATE_OVER = 5.0  # seconds
 _SHARE_OVER = 50  # frames, as budgets are kept over
+_ENDED_SHOWN = 16  # sources past their end whose pictures are kept: of thousands of inputs the memory would not do
 
 
 class ShownFrame(Protocol):
@@ -61,6 +62,7 @@ class View:
         self._ended = False
         self._drawing = {"picture": threading.Lock(), "labels": threading.Lock()}
         self._drawn: dict[str, Encoded] = {}
+        self._last_state: dict[str, Any] | None = None
 
     def offer(self, shown: ShownFrame) -> None:
         """Takes the place of the frame before."""
@@ -80,6 +82,17 @@ class View:
             self._ended = True
             self._changed.notify_all()
 
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def let_go(self) -> None:
+        """Keeps the numbers alone, of a source that has ended."""
+        state = self.state()
+        with self._changed:
+            self._last_state, self._shown = state, None
+        self._drawn.clear()
+
     def wait(self, after: int, seconds: float) -> bool:
         """Whether there is a frame past the number, within so many seconds."""
         with self._changed:
@@ -95,6 +108,8 @@ class View:
 
     def state(self) -> dict[str, Any]:
         """Numbers for the page, ready for JSON."""
+        if self._last_state is not None:
+            return self._last_state
         with self._changed:
             shown, number, times, shares = self._shown, self._number, list(self._times), list(self._shares)
             dropped, ended = self._dropped, self._ended
@@ -140,9 +155,15 @@ class Board:
 
     def __init__(self) -> None:
         self._views: list[View] = []
+        self._kept: list[View] = []  # whose pictures are there
 
     def add(self, view: View) -> View:
+        """A further source; of those that have ended the newest few keep their pictures."""
         self._views.append(view)
+        self._kept.append(view)
+        for ended in [view for view in self._kept if view.ended][:-_ENDED_SHOWN]:
+            ended.let_go()
+            self._kept.remove(ended)
         return view
 
     def view(self, place: int) -> View | None:

@@ -165,7 +165,7 @@ def test_all_that_failed_in_one_input_is_told(run, inputs, monkeypatch):
             raise InputError(f"{path.name}: cannot be written")
         write(path, *arguments)
 
-    def unfilmed(self, picture):
+    def unfilmed(self, *arguments):
         raise InputError("overlay.mp4: cannot be written")
 
     monkeypatch.setattr(output_folder, "write_png", full)

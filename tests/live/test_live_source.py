@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import closing
+from fractions import Fraction
 from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from live_camera import Camera, grey, number_of, transport_stream
+from made_videos import TURNS, encode, frames_of, mark
 from tiny_files import clip, write_video
 
 from dvsnet_jax.errors import InputError
@@ -19,6 +21,7 @@ from dvsnet_jax.media.live.backlog import Arrived, Backlog, End
 from dvsnet_jax.media.live.connection import Reconnect
 from dvsnet_jax.media.live.source import LiveFrame, LiveVideo, as_live, live_note
 from dvsnet_jax.media.reading import opened
+from dvsnet_jax.media.reading.opened import Reading
 from dvsnet_jax.media.sources import open_source
 
 SOON = Reconnect(first=0.01, longest=0.05, give_up=20)
@@ -168,6 +171,35 @@ def test_without_patience_the_end_of_the_stream_is_the_end(cameras):
     camera.hang_up()
     assert len(list(LiveVideo("yard", camera.url, drop=False, reconnect=Reconnect(give_up=0)).frames())) == 3
     assert camera.connections == 1
+
+
+def test_times_go_on_by_the_clock_after_a_loss(cameras):
+    camera = cameras("video/mp2t")
+    source = LiveVideo("yard", camera.url, drop=False, reconnect=SOON)
+    with closing(source.frames()) as iterator:
+        frames = []
+        for _ in range(2):  # the second connection's times are those of the first one
+            camera.send(*transport_stream([grey(n) for n in range(3)]))
+            camera.hang_up()
+            frames += islice(iterator, 3)
+    steps = np.diff([frame.time for frame in frames])
+    assert steps[[0, 1, 3, 4]] == pytest.approx(0.2, abs=1e-3)
+    assert steps[2] == pytest.approx(frames[3].arrived - frames[2].arrived) and frames[3].gap > 0
+
+
+def test_frames_are_shown_as_those_of_files_are(cameras, tmp_path):
+    """Turned as the file says, in its colours, at its times; or as it is stored."""
+    stored, matrix = TURNS["left"]
+    pts = [0, 1, 5, 6]
+    options = {"pts": pts, "time_base": Fraction(1, 20), "container_options": {"movflags": "faststart"}}
+    path = mark(encode(tmp_path / "a.mp4", [stored(frame) for frame in clip(4)], **options), matrix)
+    address = cameras("video/mp4", whole=path).url
+    frames = list(LiveVideo("phone", address).frames())
+    for frame, expected in zip(frames, frames_of(path), strict=True):
+        np.testing.assert_array_equal(frame.image, expected.image)
+        assert frame.image.shape == (64, 96, 3) and frame.time == expected.time
+    (first, *_) = LiveVideo("phone", address, Reading(rotate=False)).frames()
+    assert first.image.shape == (96, 64, 3)
 
 
 def test_what_cannot_be_opened_is_an_error_at_once(cameras):

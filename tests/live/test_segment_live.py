@@ -8,9 +8,10 @@ import time
 import urllib.request
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from live_camera import Camera
-from tiny_files import check_whole, clip, compile_once, weights, write_video  # noqa: F401
+from tiny_files import check_whole, clip, compile_once, weights, write_images, write_video  # noqa: F401
 
 from dvsnet_jax.cli import main
 from dvsnet_jax.cli.segmenting import live
@@ -170,6 +171,48 @@ def test_further_files_by_name(weights, tmp_path):  # noqa: F811
     assert main(["segment", video, *common, "--overwrite", "--save", "rle"]) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert "segments.jsonl" in names and not names & {"labels.mov", "regions.npz"}
+
+
+def test_a_camera_beside_files_as_streams_and_all_of_it_resumed(cameras, weights, tmp_path, told, capsys):  # noqa: F811
+    """Files neither wait for a camera nor it for them; the page and --save are there for both; --resume goes by all."""
+    camera, seen, out = cameras[0], {}, tmp_path / "out"
+    for name, frames in (("a", 3), ("b", 4)):
+        write_images(tmp_path / name, clip(frames))
+    inputs = [camera.url, str(tmp_path / "a"), str(tmp_path / "b")]
+    words = ["segment", *inputs, "--weights", weights, "--out", str(out), "--num-steps", "4", "--no-overlay"]
+    words += ["--drop", "off", "--save", "video", "rle", "regions"]
+
+    def look():
+        wait_for(lambda: (out / "b" / "regions.npz").exists() and (out / "a" / "regions.npz").exists())
+        url = next(line for line in told if "shown at" in line).split(" at ")[1]
+        seen.update(json.load(urllib.request.urlopen(url + "state")))
+        camera.show(0, 1, 2, 3)
+
+    finish = meanwhile(look)
+    assert main([*words, "--streams", "2", "--serve", "0"]) == 0
+    finish()
+    shown = {source["name"]: source["number"] for source in seen["sources"]}
+    assert shown == {"yard": 0, "a": 3, "b": 4}
+    folders = [out / name for name in ("yard", "a", "b")]
+    assert [len(check_whole(folder, overlay=False)) for folder in folders] == [4, 3, 4]
+    for folder in folders:
+        lines = (folder / "segments.jsonl").read_text().splitlines()
+        with np.load(folder / "regions.npz") as arrays:
+            assert len(lines) == len(arrays["age"]) == len(routes(folder)) and (folder / "labels.mov").exists()
+    assert main(["segment", *inputs[1:], *words[4:], "--out", str(tmp_path / "one"), "--streams", "1"]) == 0
+    for name in ("a/segments.jsonl", "b/segments.jsonl"):
+        assert (out / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.*")}
+    (out / "b" / "regions.npz").unlink()
+    capsys.readouterr()
+    assert main([*words, "--resume"]) == 0
+    assert "2 of 3 inputs were done before" in capsys.readouterr().err and (out / "b" / "regions.npz").exists()
+    assert [path for path in before if path.parts[-2] == "a" and path.stat().st_mtime_ns != before[path]] == []
+    assert main([*words, "--resume", "--save", "rle"]) == 1
+    assert "products was" in capsys.readouterr().err
+    (out / "yard" / "segments.jsonl").unlink()
+    assert main([*words, "--resume"]) == 1
+    assert "yard: is a stream or camera, and what it showed" in capsys.readouterr().err
 
 
 def test_a_line_a_minute(monkeypatch, told):

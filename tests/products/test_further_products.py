@@ -104,6 +104,15 @@ def test_the_label_video_holds_ids_and_shows_colours(tmp_path):
         np.testing.assert_array_equal(frame.to_ndarray(format="rgb24"), PALETTE[one])
 
 
+def test_a_label_video_keeps_times(tmp_path):
+    video = LabelVideo(tmp_path / "labels.mov", palette=PALETTE, frame_rate=25)
+    for time in (7.0, 7.25, 7.3, 9.0, None):
+        video.write(np.zeros((8, 8), np.uint8), time)
+    video.close()
+    with av.open(str(tmp_path / "labels.mov")) as file:
+        assert [frame.time for frame in file.decode(video=0)] == pytest.approx([0, 0.25, 0.3, 2, 2.04], abs=1e-4)
+
+
 def test_a_label_video_of_nothing_and_of_two_sizes(tmp_path):
     video = LabelVideo(tmp_path / "a.mov", palette=PALETTE, frame_rate=25)
     video.close()

@@ -77,6 +77,21 @@ def test_numbers(server, view):
     assert json.loads(get(server, "/state")[2])["sources"][0]["ended"]
 
 
+def test_of_many_inputs_only_the_newest_keep_their_pictures(monkeypatch):
+    monkeypatch.setattr(boards, "_ENDED_SHOWN", 2)
+    board = Board()
+    for number in range(5):
+        view = board.add(View(f"{number}", (2, 2), label_palette()))
+        view.offer(shown(number))
+        assert view.picture()
+        if number != 1:  # that one goes on
+            view.end()
+    board.add(View("5", (2, 2), label_palette()))
+    assert [board.view(place).picture() is not None for place in range(5)] == [False, True, False, True, True]
+    state = board.state()["sources"]
+    assert [source["frame"] for source in state[:5]] == list(range(5)) and state[0]["ended"]
+
+
 def test_frames_a_second_are_those_of_the_last_seconds(view, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(boards.time, "monotonic", lambda: now[0])

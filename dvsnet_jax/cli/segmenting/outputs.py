@@ -47,7 +47,7 @@ class Outputs:
     no_routes: bool = False
     """Leave out routes.jsonl."""
     frame_rate: OptionalNumber = None
-    """Of overlay.mp4; if not given its frames have the input's times, and images 25 a second."""
+    """Of the videos; if not given their frames have the input's times, and images 25 a second."""
 
     save: Annotated[tuple[Literal["video", "rle", "regions"], ...], tyro.conf.arg(metavar="KIND …")] = ()
     """Further files: video, labels.mov, all train ids in one video without loss; rle, segments.jsonl, COCO's run
@@ -92,7 +92,7 @@ class Opening:
             return None
         return FurtherProducts(
             place, self._outputs.save, regions=self._segmenter.regions, palette=self._palette,
-            frame_rate=self._rate(source), written=self._written,
+            frame_rate=self._rate(source), keep_times=self._outputs.frame_rate is None, written=self._written,
         )  # fmt: skip
 
     def view(self, source: Source, board: Board | None) -> View | None:

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.video_writer import Timeline
 
 
 class LabelVideo:
@@ -34,13 +35,14 @@ class LabelVideo:
     ) -> None:
         self.path = path
         self._palette = np.ascontiguousarray(np.concatenate([np.full((256, 1), 255, np.uint8), palette], axis=1))
-        self._rate = Fraction(frame_rate).limit_denominator(65535)
+        self._timeline = Timeline(frame_rate)
         self._stack: ExitStack | None = None
         self._failure: BaseException | None = None
         self._size = (0, 0)
 
-    def write(self, labels: UInt8[np.ndarray, "height width"]) -> None:
-        """Appends a frame. Raises ValueError for one of another size than the first."""
+    def write(self, labels: UInt8[np.ndarray, "height width"], time: float | None = None) -> None:
+        """Appends a frame, shown at a `time` in seconds as `VideoWriter.write` has it. Raises ValueError for one of
+        another size than the first."""
         if self._failure is not None:
             raise InputError(f"{self.path}: was given up, writing it failed before") from self._failure
         if self._stack is None:
@@ -48,7 +50,9 @@ class LabelVideo:
         if labels.shape != self._size:
             raise ValueError(f"{self.path}: labels of {labels.shape} came into a video of {self._size}")
         picture: Any = (np.ascontiguousarray(labels), self._palette)  # which PyAV takes, and its annotations do not
-        self._mux(av.VideoFrame.from_ndarray(picture, format="pal8"))
+        frame = av.VideoFrame.from_ndarray(picture, format="pal8")
+        frame.pts, frame.time_base = self._timeline.place(time), self._timeline.tick
+        self._mux(frame)
 
     def close(self) -> None:
         """Gives the file its name. Further calls do nothing."""
@@ -63,8 +67,9 @@ class LabelVideo:
             path = stack.enter_context(atomic_path(self.path))
             file = stack.enter_context(path.open("wb"))
             self._container = stack.enter_context(_closing(av.open(file, "w", format="mov")))
-            self._stream = self._container.add_stream("png", rate=self._rate)
+            self._stream = self._container.add_stream("png", rate=self._timeline.rate)
             self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "pal8"
+            self._stream.time_base = self._stream.codec_context.time_base = self._timeline.tick
             self._size = (height, width)
             self._stack = stack.pop_all()
 
