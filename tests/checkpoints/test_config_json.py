@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from dvsnet_jax import config, config_json, flownet_config, policies
+from dvsnet_jax import config, config_json, flownet_config, own_segmentation, policies
 from dvsnet_jax.config import DeepLabFastConfig, DeepLabV2Config, DVSNetConfig
 from dvsnet_jax.config_json import from_json, to_json
 from dvsnet_jax.errors import InputError
@@ -65,10 +65,9 @@ def test_the_known_classes_are_ours_and_no_others():
     known = set(config_json._CLASSES)
     assert {"DVSNetConfig", "DeepLabFastConfig", "FlowNet2sConfig", "DecisionConfig", "DynamicTarget"} <= known
     modules = {cls.__module__ for cls in config_json._CLASSES.values()}
-    assert {config.__name__, flownet_config.__name__} <= modules
-    assert all(
-        name.startswith(f"{policies.__name__}.") for name in modules - {config.__name__, flownet_config.__name__}
-    )
+    own = {module.__name__ for module in (config, flownet_config, own_segmentation)}
+    assert own <= modules
+    assert all(name.startswith(f"{policies.__name__}.") for name in modules - own)
     assert {type(policy).__name__ for policy in POLICIES} <= known
     assert not known & {"Policy", "Evidence", "TargetMoves"}
 
