@@ -42,8 +42,8 @@ class FurtherProducts:
         keep_times: bool = True,
         written: WrittenFiles,
     ) -> None:
-        """`regions` is (rows, columns); `keep_times` is as of an `OutputFolder`. Raises ValueError for a kind that
-        there is not, InputError where a file is in the way that no run is known to have written."""
+        """`regions` is (rows, columns), `keep_times` as of an `OutputFolder`. Raises ValueError for an unknown kind,
+        InputError where a file is in the way that no run is known to have written."""
         if unknown := set(kinds) - set(get_args(Kind)):
             raise ValueError(f"kinds are {', '.join(get_args(Kind))}; {', '.join(sorted(unknown))} is none of them")
         self._folder, self._regions, self._written = folder, regions, written
