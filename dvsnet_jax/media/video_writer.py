@@ -23,7 +23,8 @@ _BT709 = 1  # FFmpeg's number for it, the same for matrix, primaries and transfe
 _LIMITED = 1
 # x264's default preset would be the slowest part of the program.
 _QUICK: Mapping[str, str] = MappingProxyType({"preset": "veryfast", "crf": "20"})
-_FRAGMENTED = {"movflags": "hybrid_fragmented", "frag_duration": "500000"}  # microseconds
+# Microseconds. A fragmented file has no edit list to begin at 0 by, for which negative offsets of B frames do instead.
+_FRAGMENTED = {"movflags": "hybrid_fragmented+negative_cts_offsets", "frag_duration": "500000"}
 
 
 class Timeline:
