@@ -17,7 +17,7 @@ from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write the frame step as one program for CPU, GPU and TPU, or the weights as safetensors.
+    """Write the frame step as one program, or weights as safetensors.
 
     The program has its weights in it; 'dvsnet segment --program' runs it without the networks' source.
     """
