@@ -175,7 +175,7 @@ def test_an_output_folder_that_cannot_be_written(listed, tmp_path, weights, caps
 
 
 @pytest.mark.parametrize(
-    ("limit", "file"), [(800, "color/street_000.png"), (1800, "routes.jsonl"), (4500, "overlay.mp4")]
+    ("limit", "file"), [(800, "dvsnet-files.jsonl"), (1800, "routes.jsonl"), (4500, "overlay.mp4")]
 )
 def test_a_full_disk(listed, tmp_path, weights, capsys, limit, file):  # noqa: F811
     """No file may grow past the limit: what does is given up, what does not is whole."""
@@ -197,6 +197,6 @@ def test_a_full_disk(listed, tmp_path, weights, capsys, limit, file):  # noqa: F
         read_labels(path)
     routes = out / "routes.jsonl"
     lines = [json.loads(line) for line in routes.read_text().splitlines()] if routes.exists() else []
-    assert bool(lines) == (file != "color/street_000.png")
+    assert bool(lines) == (file != "dvsnet-files.jsonl")
     for line in lines:
         assert (out / "labels" / f"{line['name']}.png").exists()
