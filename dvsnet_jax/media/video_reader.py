@@ -19,7 +19,7 @@ from dvsnet_jax.media.reading.opened import is_live as is_live
 from dvsnet_jax.media.reading.packets import Packets
 from dvsnet_jax.media.reading.pictures import Picture
 from dvsnet_jax.media.reading.told import Told
-from dvsnet_jax.media.reading.turning import turn_to_show
+from dvsnet_jax.media.reading.turning import Turning
 
 _Timed = tuple[int | None, Any]
 Decoded = UInt8[np.ndarray, "height width 3"] | UnreadableFrame
@@ -86,6 +86,7 @@ def decode_frames(
             decoder.options = {"flags2": "+export_mvs"}  # after the first decode it would have no effect
             decoder.thread_type = "SLICE"  # whole frames in threads would lose vectors at random
         packets, told = Packets(container, stream, TIMEOUT if live else None), Told(location, stream)
+        turning = Turning(rotate=reading.rotate)
         items = continuous(_in_order(_decoded(packets, decoder, live)), packets)
         for index, (time, frame, fields) in enumerate(deinterlaced(items)):
             seconds = None if time is None else float(time * stream.time_base)
@@ -94,7 +95,7 @@ def decode_frames(
                 yield _error(frame, f"{location}: {frame.format(frame=f'frame {index}')}", seconds)
             else:
                 told.frame(frame, fields is not None)
-                yield Picture(frame, seconds, turn_to_show(frame, rotate=reading.rotate), fields)
+                yield Picture(frame, seconds, turning.of(frame), fields)
         told.end(packets)
         problem = None if live else packets.shortage()
         if problem:
@@ -110,10 +111,10 @@ def decode_from(path: str, time: int, *, fields: str | None = None) -> Iterator[
             container.seek(time, stream=stream)
         except av.error.FFmpegError:  # this kind of file has no way to; whoever asks goes through it from its beginning
             return
-        packets = Packets(container, stream)
+        packets, turning = Packets(container, stream), Turning()
         for _, frame, order in deinterlaced(_decoded(packets, stream.codec_context, live=False), fields):
             if not isinstance(frame, str):
-                yield Picture(frame, None, turn_to_show(frame), order)
+                yield Picture(frame, None, turning.of(frame), order)
 
 
 def _error(frame: str, message: str, seconds: float | None) -> UnreadableFrame:

@@ -20,7 +20,7 @@ from dvsnet_jax.media.reading.opened import TIMEOUT, Reading, is_silence, opened
 from dvsnet_jax.media.reading.packets import Packets
 from dvsnet_jax.media.reading.pictures import Picture
 from dvsnet_jax.media.reading.told import Told
-from dvsnet_jax.media.reading.turning import turn_to_show
+from dvsnet_jax.media.reading.turning import Turning
 
 _LEFT_ALONE = 1.0  # seconds that closing waits for a thread that waits for the network
 _HELD = 2  # pictures that wait to be taken where none may be dropped
@@ -253,7 +253,8 @@ class _Decoder:
         lost_at: float | None,
     ) -> None:
         self._connection, self._backlog, self._stream, self._packets = connection, backlog, stream, packets
-        self._told, self._reading, self._drop, self._lost_at = told, reading, drop, lost_at
+        self._told, self._drop, self._lost_at = told, drop, lost_at
+        self._turning = Turning(rotate=reading.rotate)
         self.reason: str | None = None
         self._came: dict[int | None, float] = {}
         self._at = 0.0  # when the packet came that is being decoded
@@ -310,7 +311,7 @@ class _Decoder:
             self._connection.shown(seconds, at)
         self._told.frame(frame, fields is not None)
         self._connection.running()
-        picture = Picture(frame, seconds, turn_to_show(frame, rotate=self._reading.rotate), fields)
+        picture = Picture(frame, seconds, self._turning.of(frame), fields)
         return self._connection.decoded(picture, at, gap, self._drop)
 
 

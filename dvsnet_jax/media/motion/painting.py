@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from dvsnet_jax.frame_motion import CELL
 from dvsnet_jax.media.reading.pictures import Picture
+from dvsnet_jax.media.reading.side_data import side_data
 
 _COVERED = 0.1
 _EXCHANGES = ((1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3), (5, 8), (4, 7), (3, 6),
@@ -33,7 +34,7 @@ class Vectors(NamedTuple):
 def vectors_of(picture: Picture) -> Vectors | None:
     """What came with a decoded frame, turned as it is shown; None for an intra frame, for one that was coded in fields,
     and from a decoder that gives no vectors."""
-    found = None if picture.fields else picture.stored.side_data.get("MOTION_VECTORS")
+    found = None if picture.fields else side_data(picture.stored, "MOTION_VECTORS")
     if found is None:
         return None
     table = found.to_ndarray()

@@ -35,8 +35,9 @@ def rgb(frame: Any) -> UInt8[np.ndarray, "height width 3"]:
         elif frame.colorspace == _BT2020_CONSTANT:
             frame.colorspace = _BT2020
     if frame.color_trc in _HDR:
-        return _to_sdr(frame.to_ndarray(format="rgb48le", dst_color_range=_FULL), frame.color_trc)
-    return np.asarray(frame.to_ndarray(format="rgb24", dst_color_range=_FULL))
+        return _to_sdr(frame.to_ndarray(format="rgb48le", dst_color_range=_FULL, threads=1), frame.color_trc)
+    # In one thread: with several, which FFmpeg would take, a frame of 960×540 took eight times as long.
+    return np.asarray(frame.to_ndarray(format="rgb24", dst_color_range=_FULL, threads=1))
 
 
 def strange_colors(frame: Any) -> str | None:

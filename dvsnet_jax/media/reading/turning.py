@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
+from dvsnet_jax.media.reading.side_data import side_data
+
 _CLEARLY = 0.999  # of a turn's sine or cosine: within two degrees of a quarter
 
 
@@ -61,11 +63,24 @@ def turn_of(matrix: Int32[np.ndarray, "9"]) -> Turn | None:
 
 def matrix_of(frame: Any) -> Int32[np.ndarray, "9"] | None:
     """The display matrix that came with a PyAV frame, from its file or from its coded picture."""
-    found = frame.side_data.get("DISPLAYMATRIX")
+    found = side_data(frame, "DISPLAYMATRIX")
     return None if found is None else np.frombuffer(bytes(found), np.int32)
 
 
-def turn_to_show(frame: Any, *, rotate: bool = True) -> Turn:
-    """From a PyAV frame as it is stored to how it is shown; upright without `rotate`, and for what is no quarter."""
-    matrix = matrix_of(frame) if rotate else None
-    return UPRIGHT if matrix is None else turn_of(matrix) or UPRIGHT
+class Turning:
+    """How the frames of one video are to be turned: as the first one says, and each that has another size."""
+
+    def __init__(self, *, rotate: bool = True) -> None:
+        """Without `rotate` none is."""
+        self._rotate = rotate
+        self._size: tuple[int, int] | None = None
+        self._turn = UPRIGHT
+
+    def of(self, frame: Any) -> Turn:
+        """From a PyAV frame as it is stored to how it is shown; upright for what is no quarter turn."""
+        size = frame.height, frame.width
+        if self._rotate and size != self._size:
+            matrix = matrix_of(frame)
+            self._turn = UPRIGHT if matrix is None else turn_of(matrix) or UPRIGHT
+            self._size = size
+        return self._turn
