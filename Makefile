@@ -22,7 +22,7 @@ test-slow: $(VENV)/.dev  ## the heavier tests; SLOW="--minutes 10" begins none a
 	$(BIN)/python -m pytest -m slow --durations 20 $(SLOW)
 
 test-notebooks: $(VENV)/.dev  ## runs every notebook, and leaves the files as they are
-	$(BIN)/python -m pytest -m slow tests/project/test_notebooks.py
+	$(BIN)/python -m pytest -m slow tests/project/test_notebooks.py -n 2 --dist load
 
 notebooks: $(VENV)/.dev  ## makes notebooks/*.ipynb from their texts: runs them and keeps what they show
 	$(BIN)/python notebooks/execute.py
