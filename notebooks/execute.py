@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import importlib.util
 import io
 import os
 import sys
@@ -31,6 +32,8 @@ from PIL import Image
 from dvsnet_jax.media.atomic import atomic_path
 
 HERE = Path(__file__).resolve().parent
+WANTS = {"07_from_transformers": ("torchax", "transformers")}
+"""Libraries of the extra `torch`, without which a notebook is passed over."""
 MOST_SECONDS = 600  # of one cell, after which something hangs
 
 
@@ -91,7 +94,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("DVSNET_DATA is set: pictures of real video are not for passing on; say with --out where to")
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
+    # tqdm's, which transformers brings: of a progress bar that a kernel alone does not show.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     for name in options.names or known:
+        if lacking := [library for library in WANTS.get(name, ()) if importlib.util.find_spec(library) is None]:
+            print(f"{name}: passed over, it needs {' and '.join(lacking)}: pip install '.[torch]'", flush=True)
+            if options.names:
+                return 1
+            continue
         began = time.perf_counter()
         notebook = from_text(known[name])
         try:
