@@ -20,7 +20,7 @@ from jax.sharding import SingleDeviceSharding
 from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.targets import Target, device_of
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.errors import first_line
+from dvsnet_jax.export.lowering import first_line
 from dvsnet_jax.export.step_by_name import named_step
 
 STAGES = ("preprocess", "flow", "decision", "segmentation", "warp", "upsample", "merge")
@@ -105,7 +105,7 @@ def compile_step(
             try:
                 program = step.jitted.trace(*arguments).lower(lowering_platforms=(target.platform,)).compile()
             except Exception as error:
-                rows.append(Compiled(str(target), precision, refused=first_line(error)[:200]))
+                rows.append(Compiled(str(target), precision, refused=first_line(error)))
                 continue
             seconds = round(time.perf_counter() - began, 1)
             rows.append(read_program(program, target, precision, seconds))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.export.lowering import first_line
 
 TPUS = {
     "v2": "v2:2x2", "v3": "v3:2x2", "v4": "v4:2x2x1", "v5e": "v5e:2x2", "v5p": "v5p:2x2x1", "v6e": "v6e:2x2",
@@ -136,5 +137,5 @@ def device_of(target: Target) -> Any:
                 platform="cuda", topology_name="", topology="1x1x1", target_config=GPUS[target.name].text()
             )
     except Exception as error:
-        raise InputError(f"{target}: the compiler does not take it ({str(error).splitlines()[0][:200]})") from error
+        raise InputError(f"{target}: the compiler does not take it ({first_line(error)})") from error
     return topology.devices[0]

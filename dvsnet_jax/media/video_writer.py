@@ -51,7 +51,53 @@ class Timeline:
         return place
 
 
-class VideoWriter:
+class WrittenVideo:
+    """What every video does with its file: it is opened by the first frame, and given up where writing fails.
+
+    One that fails (disk full) leaves nothing, or of a growing one the whole fragments; `InputError` names the file, and
+    more frames are refused: a video of those after a gap would look like the whole.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], frame_rate: float | Fraction) -> None:
+        self.path = path
+        self._timeline = Timeline(frame_rate)
+        self._stack: ExitStack | None = None
+        self._failure: BaseException | None = None
+        self._container: Any = None
+        self._stream: Any = None
+
+    def _open(self, height: int, width: int) -> None:
+        """Enters what holds the file into `_stack`, and sets `_container` and `_stream`."""
+        raise NotImplementedError
+
+    def _check_begun(self, height: int, width: int) -> None:
+        """Before a frame: opens the file for the first one."""
+        if self._failure is not None:
+            raise InputError(f"{self.path}: was given up, writing it failed before") from self._failure
+        if self._stack is None:
+            self._open(height, width)
+
+    def close(self) -> None:
+        """Writes what is left and gives the file its name. Further calls do nothing."""
+        if self._stack is None:
+            return
+        self._mux(None)
+        stack, self._stack = self._stack, None
+        stack.close()
+
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        """Encodes; on any failure the file is given up, since what is on disk can no longer be trusted."""
+        assert self._stack is not None
+        try:
+            for packet in self._stream.encode(picture):
+                self._container.mux(packet)
+        except BaseException as error:
+            stack, self._stack, self._failure = self._stack, None, error
+            stack.__exit__(type(error), error, error.__traceback__)
+            raise
+
+
+class VideoWriter(WrittenVideo):
     """Frames of one size into an `.mp4` that every player takes (yuv420p, BT.709).
 
         with VideoWriter(path, frame_rate=25) as video:
@@ -76,11 +122,9 @@ class VideoWriter:
         growing: bool = False,
     ) -> None:
         """`options` are libx264's; by default quick ones, good enough to look at."""
-        self.path, self._options, self._growing = path, dict(options), growing
-        self._timeline = Timeline(frame_rate)
-        self._stack: ExitStack | None = None
+        super().__init__(path, frame_rate)
+        self._options, self._growing = dict(options), growing
         self._size: tuple[int, int] | None = None
-        self._failure: BaseException | None = None
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -94,10 +138,7 @@ class VideoWriter:
         With a `time`, in seconds, it is shown so much later than the first one that had one; without, or where that is
         no later than the frame before, one frame of the rate later than that.
         """
-        if self._failure is not None:
-            raise InputError(f"{self.path}: was given up, writing it failed before") from self._failure
-        if self._stack is None:
-            self._open(*frame.shape[:2])
+        self._check_begun(*frame.shape[:2])
         if frame.shape[:2] != self._size:
             raise ValueError(f"{self.path}: a frame of {frame.shape[:2]} came into a video of {self._size}")
         picture = av.VideoFrame.from_ndarray(_even(frame), format="rgb24")
@@ -105,21 +146,13 @@ class VideoWriter:
         picture.pts, picture.time_base = self._timeline.place(time), self._timeline.tick
         self._mux(picture)
 
-    def close(self) -> None:
-        """Writes what is left and gives the file its name. Further calls do nothing."""
-        if self._stack is None:
-            return
-        self._mux(None)
-        stack, self._stack = self._stack, None
-        stack.close()
-
     def _open(self, height: int, width: int) -> None:
         with ExitStack() as stack:
             path = stack.enter_context((growing_path if self._growing else atomic_path)(self.path))
             # A Python file, not a path: its errors come back as they were, "no space left" among them.
             file: Any = stack.enter_context(Fragments(path) if self._growing else path.open("wb"))
             container = av.open(file, "w", format="mp4", options=_FRAGMENTED if self._growing else {})
-            stack.push(partial(_close_container, container))
+            stack.push(partial(close_container, container))
             stream = container.add_stream("libx264", rate=self._timeline.rate, options=self._options)
             stream.height, stream.width = height + height % 2, width + width % 2
             stream.pix_fmt = "yuv420p"
@@ -130,19 +163,8 @@ class VideoWriter:
             self._container, self._stream, self._size = container, stream, (height, width)
             self._stack = stack.pop_all()
 
-    def _mux(self, picture: av.VideoFrame | None) -> None:
-        """Encodes; on any failure the file is given up, since what is on disk can no longer be trusted."""
-        assert self._stack is not None
-        try:
-            for packet in self._stream.encode(picture):
-                self._container.mux(packet)
-        except BaseException as error:
-            stack, self._stack, self._failure = self._stack, None, error
-            stack.__exit__(type(error), error, error.__traceback__)
-            raise
 
-
-def _close_container(container: av.container.OutputContainer, kind: type[BaseException] | None, *_: object) -> None:
+def close_container(container: av.container.OutputContainer, kind: type[BaseException] | None, *_: object) -> None:
     """Writes the file's index, without which it cannot be played; after a failure only lets go of the file."""
     with suppress(av.error.FFmpegError, OSError) if kind else nullcontext():
         container.close()

@@ -6,7 +6,6 @@ import base64
 import json
 import math
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -400,34 +399,6 @@ def test_more_than_16_ids_in_a_palette_picture():
 
 
 # --- in a browser -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium. One for all tests: it takes longer to start than they do."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not here; it is in the extra `dev`")
-    from selenium.common.exceptions import WebDriverException
-    from selenium.webdriver.chrome.service import Service
-
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    driver = shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("no chromium and chromedriver; Debian has them as chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for flag in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "disable-background-networking",
-        "disable-component-update", "disable-sync", "no-first-run",
-    ):  # fmt: skip
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    try:
-        session = webdriver.Chrome(options=options, service=Service(driver))
-    except WebDriverException as error:
-        pytest.skip(f"chromium does not start here: {error.msg}")
-    session.set_script_timeout(120)
-    yield session
-    session.quit()
 
 
 class Opened:

@@ -7,20 +7,20 @@ H.264 hold ids as greys, which players show as black; APNG is decoded to colours
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import av
 import numpy as np
 from jaxtyping import UInt8
 
-from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
-from dvsnet_jax.media.video_writer import Timeline
+from dvsnet_jax.media.video_writer import WrittenVideo, close_container
 
 
-class LabelVideo:
+class LabelVideo(WrittenVideo):
     """Train ids `[height, width]` of one size into a `.mov`; it appears when it is closed.
 
     Where writing fails (disk full) nothing is left, `InputError` names the file, and more frames are refused.
@@ -33,20 +33,14 @@ class LabelVideo:
         palette: UInt8[np.ndarray, "256 3"],
         frame_rate: float | Fraction,
     ) -> None:
-        self.path = path
+        super().__init__(path, frame_rate)
         self._palette = np.ascontiguousarray(np.concatenate([np.full((256, 1), 255, np.uint8), palette], axis=1))
-        self._timeline = Timeline(frame_rate)
-        self._stack: ExitStack | None = None
-        self._failure: BaseException | None = None
         self._size = (0, 0)
 
     def write(self, labels: UInt8[np.ndarray, "height width"], time: float | None = None) -> None:
         """Appends a frame, shown at a `time` in seconds as `VideoWriter.write` has it. Raises ValueError for one of
         another size than the first."""
-        if self._failure is not None:
-            raise InputError(f"{self.path}: was given up, writing it failed before") from self._failure
-        if self._stack is None:
-            self._open(*labels.shape)
+        self._check_begun(*labels.shape)
         if labels.shape != self._size:
             raise ValueError(f"{self.path}: labels of {labels.shape} came into a video of {self._size}")
         picture: Any = (np.ascontiguousarray(labels), self._palette)  # which PyAV takes, and its annotations do not
@@ -54,48 +48,14 @@ class LabelVideo:
         frame.pts, frame.time_base = self._timeline.place(time), self._timeline.tick
         self._mux(frame)
 
-    def close(self) -> None:
-        """Gives the file its name. Further calls do nothing."""
-        if self._stack is None:
-            return
-        self._mux(None)
-        stack, self._stack = self._stack, None
-        stack.close()
-
     def _open(self, height: int, width: int) -> None:
         with ExitStack() as stack:
             path = stack.enter_context(atomic_path(self.path))
             file = stack.enter_context(path.open("wb"))
-            self._container = stack.enter_context(_closing(av.open(file, "w", format="mov")))
+            self._container = av.open(file, "w", format="mov")
+            stack.push(partial(close_container, self._container))
             self._stream = self._container.add_stream("png", rate=self._timeline.rate)
             self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "pal8"
             self._stream.time_base = self._stream.codec_context.time_base = self._timeline.tick
             self._size = (height, width)
             self._stack = stack.pop_all()
-
-    def _mux(self, picture: av.VideoFrame | None) -> None:
-        assert self._stack is not None
-        try:
-            for packet in self._stream.encode(picture):
-                self._container.mux(packet)
-        except BaseException as error:
-            stack, self._stack, self._failure = self._stack, None, error
-            stack.__exit__(type(error), error, error.__traceback__)
-            raise
-
-
-class _closing:
-    """A container that is written to: closed with its index; after a failure only let go of."""
-
-    def __init__(self, container: av.container.OutputContainer) -> None:
-        self._container = container
-
-    def __enter__(self) -> av.container.OutputContainer:
-        return self._container
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            self._container.close()
-            return
-        with suppress(av.error.FFmpegError, OSError):
-            self._container.close()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -71,7 +72,6 @@ class Portability:
 
         from dvsnet_jax.benchmarks import portability
         from dvsnet_jax.benchmarks.exported_program import read_clip
-        from dvsnet_jax.media.json_lines import JsonLinesWriter
 
         params, config = self._network()
         rows = portability.examine(
@@ -84,11 +84,16 @@ class Portability:
         )
         print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}; {size[0]}×{size[1]}, {self.streams} stream(s), "
               f"{self.frames} frames, {config.policy}\n\n{portability.table(rows)}")  # fmt: skip
+        self._keep(rows)
+        return 0
+
+    def _keep(self, rows: Sequence[Any]) -> None:
         if self.json:
+            from dvsnet_jax.media.json_lines import JsonLinesWriter
+
             with JsonLinesWriter(self.json) as file:
                 for row in rows:
                     file.write(row.as_json())
-        return 0
 
     def _network(self) -> tuple[Params, DVSNetConfig]:
         from dvsnet_jax import DVSNetConfig, checkpoints
@@ -115,7 +120,6 @@ class Portability:
 
         from dvsnet_jax.benchmarks.compiled import compile_step
         from dvsnet_jax.benchmarks.compiled_table import table, worse
-        from dvsnet_jax.media.json_lines import JsonLinesWriter
 
         params, config = self._network()
         rows = compile_step(
@@ -129,10 +133,7 @@ class Portability:
         )
         print(f"jax {jax.__version__}; {size[0]}×{size[1]}, {self.streams} stream(s); what the compilers say, nothing "
               f"was run\n\n{table(rows)}")  # fmt: skip
-        if self.json:
-            with JsonLinesWriter(self.json) as file:
-                for row in rows:
-                    file.write(row.as_json())
+        self._keep(rows)
         found = list(worse(rows, earlier)) if earlier else []
         for line in found:
             tell(line)
