@@ -13,7 +13,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import UnreadableFrame
 from dvsnet_jax.media.motion import codec as codec_module
 from dvsnet_jax.media.motion.attached import with_motion
-from dvsnet_jax.media.motion.codec import codec_motion
+from dvsnet_jax.media.motion.codec import coded_frames
 from dvsnet_jax.media.motion.encoder import EncoderMotion
 from dvsnet_jax.media.motion.inspection import inspect
 from dvsnet_jax.media.sources import open_source
@@ -28,7 +28,7 @@ def known(motions) -> list[bool]:
 
 
 def motions_of(path: str, otherwise=None) -> list:
-    return [motion for _, motion in codec_motion(path, otherwise)]
+    return [frame.motion for frame in coded_frames(path, otherwise)]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def motions_of(path: str, otherwise=None) -> list:
 )
 def test_a_known_motion_comes_out(tmp_path, codec, options):
     path = write(tmp_path / "a.mkv", FRAMES, codec, g=250, **options)
-    images, motions = zip(*codec_motion(path, EncoderMotion()), strict=True)
+    images, motions, *_ = zip(*coded_frames(path, EncoderMotion()), strict=True)
     np.testing.assert_array_equal(images, list(decode_video(path)))
     assert known(motions) == [False] + [True] * 17
     assert max(inner_error(motion) for motion in motions[1:]) < 0.6
@@ -95,7 +95,7 @@ def test_after_a_damaged_frame_nothing_is_known(tmp_path, options):
     content = bytearray(path.read_bytes())
     content[place : place + size] = b"\xff" * size
     path.write_bytes(content)
-    images, motions = zip(*codec_motion(str(path), EncoderMotion()), strict=True)
+    images, motions, *_ = zip(*coded_frames(str(path), EncoderMotion()), strict=True)
     lost = [index for index, image in enumerate(images) if isinstance(image, UnreadableFrame)]
     assert lost and [str(image) for image in decode_video(str(path)) if isinstance(image, UnreadableFrame)] == [
         str(images[index]) for index in lost

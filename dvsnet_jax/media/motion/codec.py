@@ -7,7 +7,7 @@ divided by d.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from itertools import chain
 from typing import NamedTuple
@@ -57,15 +57,6 @@ class Coded(NamedTuple):
     motion: Motion | None
     seconds: float | None
     """When it is shown."""
-
-
-def codec_motion(
-    location: str, otherwise: Estimator | None = None
-) -> Iterator[tuple[UInt8[np.ndarray, "h w 3"] | UnreadableFrame, Motion | None]]:
-    """`coded_frames` without their times."""
-    with closing(coded_frames(location, otherwise)) as frames:
-        for frame in frames:
-            yield frame.image, frame.motion
 
 
 def coded_frames(location: str, otherwise: Estimator | None = None, reading: Reading = AS_SHOWN) -> Generator[Coded]:
