@@ -84,6 +84,7 @@ def _text(value: Any) -> str:
 _WHOLE = _Kind("COUNT", int, "a whole number")
 _ANY = _Kind("NUMBER", float, "a number")
 _COUNT = _Kind("COUNT", int, "a whole number of 1 or more", lambda value: value >= 1)
+_NONE_OR_MORE = _Kind("COUNT", int, "a whole number of 0 or more", lambda value: value >= 0)
 _PLACE = _Kind("NUMBER", int, "a whole number of 0 or more", lambda value: value >= 0)
 _POSITIVE = _Kind("NUMBER", float, "a finite number above 0", lambda value: 0 < value < math.inf)
 _AMOUNT = _Kind("NUMBER", float, "a finite number of 0 or more", lambda value: 0 <= value < math.inf)
@@ -92,6 +93,8 @@ _CHANCE = _Kind("SHARE", float, "a number from 0 to 1", lambda value: 0 <= value
 
 Count = Annotated[int, _one(_COUNT)]
 """1 or more."""
+CountOrNone = Annotated[int, _one(_NONE_OR_MORE)]
+"""0 or more."""
 Counts = Annotated[tuple[int, ...], _many(_COUNT)]
 """One or more of them."""
 Wholes = Annotated[tuple[int, ...], _many(_WHOLE)]

@@ -77,13 +77,14 @@ def accelerate(
 
     `clips` are frames of one video each, in order; labels in them are not looked at. `held_out` are others, which the
     decision network is validated on. Where `config.flow` is `CarriedMotionConfig` there is no flow network to train,
-    only its scale field, if it has one. Of several processes the first one makes the data of the decision network, in a
-    folder that all of them must share. Raises InputError where they do not, and as the stages do.
+    only its scale field, if it has one. With `options.joint.steps` of 0 both stay as they are. Of several processes the
+    first one makes the data of the decision network, in a folder that all of them must share. Raises InputError where
+    they do not, and as the stages do.
     """
     folder = Path(folder)
     check_shared(folder)
     carries = config.carries_motion
-    if jax.tree.leaves(params.get("flow")):
+    if options.joint.steps and jax.tree.leaves(params.get("flow")):
         on_stage("scale field" if carries else "flow")
         flow = fine_tune(
             params, config, clips, folder / "flow", options.joint, schedule or Schedule(steps=options.joint.steps),

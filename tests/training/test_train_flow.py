@@ -243,6 +243,17 @@ def test_accelerate_without_labels_for_a_network_of_ours_and_one_of_the_users(we
     assert "FILE.py:FUNCTION" in capsys.readouterr().err
 
 
+def test_accelerate_of_no_steps_trains_the_decision_network_alone(weights, frames, tmp_path, capsys):
+    words = accelerate(weights, frames, tmp_path / "run", "--steps", 0)
+    assert recipe("accelerate")(words) == 0
+    assert "stage: flow" not in capsys.readouterr().out and not (tmp_path / "run" / "flow").exists()
+    params, _ = checkpoints.load(tmp_path / "run" / "weights")
+    before = varied_params()
+    same(params["flow"], before["flow"])
+    with pytest.raises(AssertionError):
+        same(params["decision"], before["decision"])
+
+
 def test_labels_that_are_to_supervise_must_be_there(weights, frames, tmp_path, capsys, monkeypatch):
     words = accelerate(weights, frames, tmp_path / "run", "--supervision", "labels")
     main = recipe("accelerate")

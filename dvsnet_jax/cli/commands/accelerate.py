@@ -15,6 +15,7 @@ from dvsnet_jax.cli.keeping import keeping
 from dvsnet_jax.cli.motion import Motion, carried
 from dvsnet_jax.cli.option_types import (
     Count,
+    CountOrNone,
     Distances,
     Names,
     OptionalShare,
@@ -64,8 +65,8 @@ class Accelerate:
     """Beginnings of clips' names that are not trained on."""
     only: Names = ()
     """Beginnings of clips' names that are validated on."""
-    steps: Count = 2000
-    """Of the fine-tune."""
+    steps: CountOrNone = 2000
+    """Of the fine-tune. 0 leaves flow and scale field as they are and trains the decision network alone."""
     supervision: Literal["own", "labels"] = "own"
     """Of the fine-tune: the segmentation network's own labels, or the data's, to compare."""
     batch_size: Count = 4
