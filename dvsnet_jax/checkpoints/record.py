@@ -16,6 +16,8 @@ from dvsnet_jax.errors import InputError
 
 NAME = "dvsnet.json"
 FORMAT = "dvsnet_jax checkpoint"
+TRAINING = "dvsnet_jax training state"
+"""What the record of a training under way says in its place (`checkpoints.training_state`)."""
 
 
 def make_record(arrays: Mapping[str, np.ndarray], config: StoredConfig) -> dict[str, Any]:
@@ -41,6 +43,11 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: is damaged, it is not JSON ({error}); copy the checkpoint again") from error
+    if isinstance(record, dict) and record.get("format") == TRAINING:
+        raise InputError(
+            f"{folder}: is the state of a training under way, not weights; start the training's command again, which "
+            f"goes on and writes {folder.parent / 'weights'} at its end"
+        )
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise InputError(f"{file}: does not say that it is a {FORMAT}")
     return record

@@ -26,11 +26,9 @@ import numpy as np
 from dvsnet_jax.checkpoints import checksums
 from dvsnet_jax.checkpoints.atomic_folder import replacing, standing
 from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
-from dvsnet_jax.checkpoints.record import NAME, recorded_shapes
+from dvsnet_jax.checkpoints.record import NAME, TRAINING, recorded_shapes
 from dvsnet_jax.checkpoints.store import quiet_orbax, reason_of, restore_arrays
 from dvsnet_jax.errors import InputError
-
-FORMAT = "dvsnet_jax training state"
 
 
 def save_state(path: str | Path, tree: Any, record: dict[str, Any]) -> None:
@@ -41,7 +39,7 @@ def save_state(path: str | Path, tree: Any, record: dict[str, Any]) -> None:
     folder = Path(path).expanduser().resolve()
     arrays = {name: np.asarray(leaf) for name, leaf in _named(tree).items()}
     shapes = {name: {"shape": list(array.shape), "dtype": str(array.dtype)} for name, array in arrays.items()}
-    content = {"format": FORMAT, "record": record, "params": shapes}
+    content = {"format": TRAINING, "record": record, "params": shapes}
     try:
         with replacing(folder) as new:
             with quiet_orbax() as (ocp, checkpointer):
@@ -82,8 +80,8 @@ def load_state(path: str | Path, like: Any) -> tuple[Any, dict[str, Any]]:
         raise InputError(
             f"{path}: is not the state of a training ({reason_of(error)}); choose another folder"
         ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise InputError(f"{path}: does not say that it is a {FORMAT}; choose another folder")
+    if not isinstance(content, dict) or content.get("format") != TRAINING:
+        raise InputError(f"{path}: does not say that it is a {TRAINING}; choose another folder")
     check_shapes(recorded_shapes(folder, content), unflatten(wanted), source=str(path))
     arrays = flatten(restore_arrays(folder, unflatten(wanted)))
     leaves = [jnp.array(arrays[name]) for name in wanted]  # copied: a training step donates it

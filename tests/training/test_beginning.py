@@ -67,6 +67,12 @@ def test_what_is_no_state_of_a_training(tmp_path):
             load_state(tmp_path / "latest", like)
 
 
+def test_a_training_under_way_is_no_weights_yet(tmp_path):
+    save_state(tmp_path / "run" / "best", {"w": np.zeros(3, np.float32)}, {"steps": 7})
+    with pytest.raises(InputError, match=r"best: is the state of a training under way, .* writes .*run/weights at its"):
+        checkpoints.load(tmp_path / "run" / "best")
+
+
 def test_a_state_that_memory_is_too_small_for_is_not_blamed_on_the_disk(tmp_path, monkeypatch):
     def full(folder):
         raise MemoryError
