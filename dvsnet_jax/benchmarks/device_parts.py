@@ -234,6 +234,40 @@ def _files(settings: Settings, keep: Keep) -> None:
         keep(f"rows, {name}", [row.as_json()])
 
 
+def _devices(settings: Settings, keep: Keep) -> None:
+    """One clip with its regions dealt out over as many devices as go round, held against one of them."""
+    import jax
+    import numpy as np
+
+    from dvsnet_jax.benchmarks.exported_program import read_clip
+    from dvsnet_jax.inference.segment_source import Segmenter
+    from dvsnet_jax.policies import FixedInterval
+
+    params, config = _street(settings)
+    here = jax.devices()
+    count = max(count for count in range(1, len(here) + 1) if config.num_regions % count == 0)
+    keep("devices", f"{count} of {len(here)}")
+    if count == 1:  # nothing to compare
+        return
+    size = _size(settings, cityscapes=False)
+    clip = read_clip(None, size, frames=3 if settings.small else 10)
+    labels: dict[int, list[Any]] = {1: [], count: []}
+    for devices in labels:
+        segmenter = Segmenter(params, config.replace(policy=FixedInterval(2)), devices=here[:devices])
+        state, step = segmenter.start(*size)
+        seconds = []
+        for frames in clip:
+            began = time.perf_counter()
+            state, result = step(segmenter.params, state, frames)
+            labels[devices].append(np.asarray(result.labels))
+            seconds.append(time.perf_counter() - began)
+        keep(f"ms a frame, {devices}", 1e3 * float(np.median(seconds[1:])))
+    equal = float((np.stack(labels[count]) == np.stack(labels[1])).mean())
+    keep("equal labels", equal)
+    if equal < 0.97:
+        raise InputError(f"{count} devices give other labels than one at {1 - equal:.1%} of the pixels")
+
+
 def _start(settings: Settings, keep: Keep, *, precision: Precision = "float32") -> None:
     """Seconds from the start of the process: modules, weights, a compiled step, the first frame, the second."""
     import numpy as np
@@ -299,6 +333,7 @@ _PARTS: dict[str, Callable[[Settings, Keep], None]] = {
     "speed cityscapes": lambda settings, keep: _speed(settings, keep, cityscapes=True),
     "speed street": lambda settings, keep: _speed(settings, keep, cityscapes=False),
     "files": _files,
+    "devices": _devices,
     "start": _start,
     "start again": _start,
     "start bfloat16": lambda settings, keep: _start(settings, keep, precision="bfloat16"),

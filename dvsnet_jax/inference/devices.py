@@ -14,7 +14,7 @@ see all regions, wherever those are. Several videos at once are better dealt out
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -24,8 +24,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.frame_motion import FrameMotion, motion_shape
 from dvsnet_jax.routing import Share
-from dvsnet_jax.video import Result, VideoState, segment_frame
+from dvsnet_jax.video import Result, VideoState, init_state, segment_frame
 
 _AXIS = "regions"
 _WHOLE, _DEALT = PartitionSpec(), PartitionSpec(_AXIS)
@@ -65,6 +66,28 @@ def shardings(mesh: Mesh, state: VideoState) -> VideoState:
         for values, spec in zip(state, _STATE, strict=True)
     ]
     return VideoState(*placed)
+
+
+def shapes_over(
+    mesh: Mesh, params: networks.Params, config: DVSNetConfig, height: int, width: int, *, streams: int = 1
+) -> tuple[Any, ...]:
+    """What the step takes, but for its configuration, as shapes that are placed: to compile it where no device is."""
+    everywhere = NamedSharding(mesh, _WHOLE)
+
+    def placed(tree: Any, sharding: Any = everywhere) -> Any:
+        places = sharding if isinstance(sharding, VideoState) else jax.tree.map(lambda leaf: sharding, tree)
+        return jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), tree, places
+        )
+
+    frames = jax.ShapeDtypeStruct((streams, height, width, 3), np.uint8)
+    state = jax.eval_shape(partial(init_state, params, config=config), frames)
+    motion = None
+    if config.takes_motion:
+        cells = (streams, *motion_shape(height, width))
+        motion = FrameMotion(jax.ShapeDtypeStruct((*cells, 2), np.float32), jax.ShapeDtypeStruct(cells, np.float32))
+    restart = jax.ShapeDtypeStruct((streams,), bool)
+    return placed(params), placed(state, shardings(mesh, state)), placed(frames), placed(restart), placed(motion)
 
 
 @cache

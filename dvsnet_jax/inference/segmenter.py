@@ -88,6 +88,7 @@ class Segmenter:
         self.config, self.audit, self.recalibrate = config, audit, recalibrate
         self._compiled: dict[tuple[int, int], Any] = {}
         self._compiling = threading.Lock()  # of several threads one does it
+        self._dispatching = threading.Lock()  # devices that wait for each other take all steps in one order
 
     @property
     def regions(self) -> tuple[int, int]:
@@ -107,7 +108,7 @@ class Segmenter:
 
     @property
     def several_devices(self) -> bool:
-        """Whether one frame is worked on by more than one; then no two steps may be under way at once."""
+        """Whether one frame is worked on by more than one."""
         return self._mesh is not None
 
     @property
@@ -142,5 +143,6 @@ class Segmenter:
 
     def _step(self, compiled: Any, params: Any, state: Any, frames: Any, motion: FrameMotion | None = None) -> Any:
         if self._mesh is not None:
-            return compiled(params, state, frames, None, motion, self.config)
+            with self._dispatching:
+                return compiled(params, state, frames, None, motion, self.config)
         return compiled(params, state, frames, None, motion, config=self.config)

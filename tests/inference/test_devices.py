@@ -14,6 +14,8 @@ from compiling import several_devices
 from tiny import CARRIED, SIMPLE, carried_params, marked, simple_params
 
 from dvsnet_jax import Budget, FixedInterval, init_state, segment_frame
+from dvsnet_jax.cli import main
+from dvsnet_jax.cli.segmenting.many import Many
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.frame_motion import FrameMotion, motion_shape
 from dvsnet_jax.inference.devices import placed_params, placed_state, region_mesh, step_over
@@ -81,6 +83,15 @@ def test_several_devices_give_what_one_does():
              **several_devices(8)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_the_command_says_how_many_devices_there_are(capsys):
+    out = ["--out", "nowhere", "--num-steps", "1"]
+    assert Many(devices=1).chosen_devices() is None
+    with pytest.raises(InputError, match=r"--devices is 400, but jax sees \d+ here \(cpu\); give fewer"):
+        Many(devices=400).chosen_devices()
+    assert main(["segment", "some.mp4", *out, "--program", "p.dvsnet", "--devices", "2"]) == 2
+    assert "--program holds a step for one device" in capsys.readouterr().err
 
 
 def test_regions_that_do_not_go_round():
