@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dvsnet_jax.benchmarks import device_check
-from dvsnet_jax.benchmarks.device_check import PARTS, check_device, table
-from dvsnet_jax.benchmarks.device_parts import _PARTS
+from dvsnet_jax.benchmarks.device import check
+from dvsnet_jax.benchmarks.device.check import PARTS, check_device, table
+from dvsnet_jax.benchmarks.device.parts import _PARTS
 from dvsnet_jax.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def recipe():
 
 def test_a_part_that_hangs_dies_or_fails_costs_itself_alone(tmp_path, monkeypatch):
     (tmp_path / "part.py").write_text(PROGRAM)
-    monkeypatch.setattr(device_check, "_PROGRAM", (sys.executable, str(tmp_path / "part.py")))
+    monkeypatch.setattr(check, "_PROGRAM", (sys.executable, str(tmp_path / "part.py")))
     monkeypatch.setitem(PARTS, "tests", 8.0)  # time for it to say something on a busy machine
     monkeypatch.setenv("CHILD", str(tmp_path / "child"))
     seen = []
@@ -91,7 +91,7 @@ def _ended(process: int) -> None:
 
 def test_what_is_left_when_the_time_is_over_is_left_out(tmp_path, monkeypatch):
     (tmp_path / "part.py").write_text(PROGRAM)
-    monkeypatch.setattr(device_check, "_PROGRAM", (sys.executable, str(tmp_path / "part.py")))
+    monkeypatch.setattr(check, "_PROGRAM", (sys.executable, str(tmp_path / "part.py")))
     monkeypatch.setenv("CHILD", str(tmp_path / "child"))
     results = check_device(tmp_path / "check.json", parts=["tests", "device"], minutes=0.06)
     assert [each.state for each in results] == ["stopped", "left out"]

@@ -36,7 +36,7 @@ class DeviceCheck:
     """Its folder, for parity and tests: eval/device_check.py knows it."""
 
     def run(self) -> int:
-        from dvsnet_jax.benchmarks.device_check import PARTS, check_device, table
+        from dvsnet_jax.benchmarks.device.check import PARTS, check_device, table
 
         if self.minutes <= 0 or (self.limit is not None and self.limit <= 0):
             raise UsageError("--minutes and --limit are more than 0")

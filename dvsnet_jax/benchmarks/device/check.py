@@ -1,5 +1,5 @@
 """One look at a device within minutes: is it right, how fast, how soon. Each part is a process of its own with its own
-time limit, so that one that hangs, or takes the device down, costs itself alone; `device_parts` is what they do.
+time limit, so that one that hangs, or takes the device down, costs itself alone; `parts` is what they do.
 
 What is known so far is one JSON file, written anew after every part: `{"what": "device_check", "parts": [...], …}`.
 A part is `done`, `failed` (`failure` says why), `stopped` by its limit or `left out` because the time was over; what it
@@ -34,7 +34,7 @@ PARTS: Mapping[str, float] = {
 """In their order, and seconds that each may take; all together they may take less (`minutes`)."""
 _KEEPING = ("start", "start again")
 """Parts that share a folder of compiled programs, empty at first; the others keep none."""
-_PROGRAM = (sys.executable, "-m", "dvsnet_jax.benchmarks.device_parts")
+_PROGRAM = (sys.executable, "-m", "dvsnet_jax.benchmarks.device.parts")
 _LEAST = 3.0
 """Seconds below which a part is not begun."""
 _TAIL = 2_000

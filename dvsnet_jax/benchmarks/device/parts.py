@@ -1,4 +1,4 @@
-"""The parts of `device_check`, each in a process of its own: `python -m dvsnet_jax.benchmarks.device_parts SETTINGS`,
+"""The parts of `check`, each in a process of its own: `python -m dvsnet_jax.benchmarks.device.parts SETTINGS`,
 where SETTINGS is a JSON object (`Settings`). What a part finds is in the file `found` from the moment it is known.
 """
 
