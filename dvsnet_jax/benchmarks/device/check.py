@@ -138,7 +138,7 @@ def _run(part: PartResult, limit: float, small: bool, repository: Path | None, f
         "part": part.name, "small": small, "found": str(place), "began": time.time(),
         "repository": None if repository is None else str(repository),
     }  # fmt: skip
-    environment = dict(os.environ)
+    environment = {**os.environ, "TMPDIR": str(folder)}  # what a stopped part leaves there goes with it
     if part.name in _KEEPING:
         environment["JAX_COMPILATION_CACHE_DIR"] = str(folder / "programs")
     elif not small:  # where times are of interest
