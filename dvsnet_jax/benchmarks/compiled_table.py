@@ -21,7 +21,7 @@ _SMALL = {"cycles": 2_000, "kernels": 1}
 def table(rows: Sequence[Compiled]) -> str:
     """Markdown: cycles of a TPU, kernels of a GPU, as their compilers say, by stage with nothing segmented; of several
     devices what each has to do, and what they exchange."""
-    columns = (
+    columns: tuple[str, ...] = (
         "target, precision", "compiled in, s", "nothing segmented", *STAGES, OTHER, A_PASS, "gathers", "library calls",
         "copies", "temporaries", "code",
     )  # fmt: skip

@@ -29,11 +29,12 @@ from dvsnet_jax.routing import Share
 from dvsnet_jax.video import Result, VideoState, init_state, segment_frame
 
 _AXIS = "regions"
-_WHOLE, _DEALT = PartitionSpec(), PartitionSpec(_AXIS)
+_WHOLE: Any = PartitionSpec()
+_DEALT: Any = PartitionSpec(_AXIS)
 _STATE = VideoState(
     key_images=_DEALT, key_scores=_DEALT, key_features=_DEALT, carried=_DEALT, policy=_WHOLE, started=_WHOLE,
     previous_images=_DEALT, recalibration=_WHOLE,
-)  # type: ignore[arg-type]  # fmt: skip
+)  # fmt: skip
 """How each field lies: all of it everywhere, or each device's regions."""
 
 
@@ -85,7 +86,8 @@ def shapes_over(
     motion = None
     if config.takes_motion:
         cells = (streams, *motion_shape(height, width))
-        motion = FrameMotion(jax.ShapeDtypeStruct((*cells, 2), np.float32), jax.ShapeDtypeStruct(cells, np.float32))
+        shapes: list[Any] = [jax.ShapeDtypeStruct(shape, np.float32) for shape in ((*cells, 2), cells)]
+        motion = FrameMotion(*shapes)
     restart = jax.ShapeDtypeStruct((streams,), bool)
     return placed(params), placed(state, shardings(mesh, state)), placed(frames), placed(restart), placed(motion)
 
