@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,40 @@ from jax import lax
 from jaxtyping import Array, Bool, Int
 
 Values = TypeVar("Values")
+
+
+@dataclass(frozen=True)
+class Share:
+    """The regions that this device has, of several that each have as many, in the devices' order (`jax.shard_map` over
+    an axis called `axis`). Of one device it is all of them, and nothing is exchanged."""
+
+    regions: int = 0
+    """Of all streams and devices."""
+    devices: int = 1
+    axis: str = "regions"
+
+    def count(self, regions: int) -> int:
+        """How many of so many, which all of them have in equal parts."""
+        return regions if self.devices == 1 else regions // self.devices
+
+    def own(self, values: Any) -> Any:
+        """Of a tree of arrays of all regions, or a function of the regions' numbers, this device's."""
+        if self.devices == 1:
+            return values
+        count = self.count(self.regions)
+        first = lax.axis_index(self.axis) * count
+        if callable(values):
+            return lambda numbers: values(first + numbers)
+        return jax.tree.map(lambda leaf: lax.dynamic_slice_in_dim(leaf, first, count), values)
+
+    def all(self, values: Values) -> Values:
+        """Trees of this device's regions → of all, the same on every device: this is what they exchange."""
+        if self.devices == 1:
+            return values
+        return jax.tree.map(lambda leaf: lax.all_gather(leaf, self.axis, tiled=True), values)
+
+
+WHOLE = Share()
 
 
 def segment_where(

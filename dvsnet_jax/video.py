@@ -33,7 +33,7 @@ from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.ops.warp_cues import KeyCells, key_cells
 from dvsnet_jax.policies import Evidence, ExpectedConfidence, Policy, kept_finite, worst_where
 from dvsnet_jax.protocols import FlowOutput
-from dvsnet_jax.routing import segment_where, where
+from dvsnet_jax.routing import WHOLE, Share, segment_where, where
 
 Result = FrameResult | AuditedResult
 """The latter with `audit`."""
@@ -94,7 +94,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig, re
     )
 
 
-@partial(jax.jit, donate_argnames="state", static_argnames="audit")
+@partial(jax.jit, donate_argnames="state", static_argnames=("audit", "share"))
 def segment_frame(
     params: networks.Params,
     state: VideoState,
@@ -104,6 +104,7 @@ def segment_frame(
     *,
     config: DVSNetConfig,
     audit: bool = False,
+    share: Share = WHOLE,
 ) -> tuple[VideoState, Result]:
     """One frame of every stream: one compiled program for each frame shape and configuration, whatever the numbers of
     its policy, which are read anew at every frame. `state` is donated.
@@ -112,10 +113,10 @@ def segment_frame(
     key frames and their policy's state. `motion` is that from each frame to the one before it, which is wanted where
     `config.takes_motion` (of a stream's first frame it is not looked at); the array alone is trusted everywhere.
     `audit` has each region that is segmented anew say how well warping would have done, for one more warp: the result
-    is then an `AuditedResult`. Raises ValueError where `frames`, `motion` or the policy do not fit `state` and
-    `config`.
+    is then an `AuditedResult`. `share` is of `inference.devices`. Raises ValueError where `frames`, `motion` or the
+    policy do not fit `state` and `config`.
     """
-    return _step(params, state, frames, restart, motion, config, audit)
+    return _step(params, state, frames, restart, motion, config, audit, share)
 
 
 @partial(jax.jit, donate_argnames="state", static_argnames="audit")
@@ -145,11 +146,12 @@ def _step(
     motion: FrameMotion | Array | None,
     config: DVSNetConfig,
     audit: bool,
+    share: Share = WHOLE,
 ) -> tuple[VideoState, Result]:
     _check_frames(frames.shape, frames.dtype)
     streams, height, width, _ = frames.shape
     grid = region_grid(config, height, width)
-    _check_state(state, streams, grid)
+    _check_state(state, streams, grid, share)
     _check_motion(state, motion, config)
     _check_policy_state(state.policy, config.policy, streams * grid.num_regions)
 
@@ -157,9 +159,9 @@ def _step(
         if config.input_size:
             frames = resize_legacy(frames, config.input_size)
         frames = padded(frames, grid)
-        small = split(frames, grid, every=2)  # `preprocessing.half` of the regions: [regions, rh/2, rw/2, 3]
+        small = share.own(split(frames, grid, every=2))  # `preprocessing.half`: [regions, rh/2, rw/2, 3]
         # The regions themselves, [n, rh, rw, 3], are cut out when they are segmented: most are not.
-        images = partial(cut_out, frames, grid) if config.routing == "compact" else split(frames, grid)
+        images = share.own(partial(cut_out, frames, grid) if config.routing == "compact" else split(frames, grid))
 
     with jax.named_scope("flow"):
         carried = None
@@ -175,44 +177,46 @@ def _step(
                 carried = carry_cells(state.carried, *search_motion(small, state.previous_images))
             else:
                 assert motion is not None  # `_check_motion`
-                carried = carry(state.carried, motion, grid, (height, width))
+                carried = carry(state.carried, motion, grid, (height, width), share.own)
             flow = networks.carried_flow(params, small, key, carried, config)
         # flow [regions, rh/8, rw/8, 2], scale [regions, rh/8, rw/8, 1 or classes]
 
     with jax.named_scope("decision"):
-        # Each [regions], as are all masks below.
+        # Each [regions], as are all masks below; from here on of all devices' regions.
         evidence = evidence_of(params, small, state.key_images, key, flow, config)
-        expected = evidence.score
+        sound = trusted(evidence, flow, state.key_scores)
+        known = jnp.ones_like(sound) if carried is None else jnp.isfinite(carried.flow).all((1, 2, 3))
+        evidence, sound, known = share.all((evidence, sound, known))
+        expected, lost = evidence.score, ~known
         if state.recalibration is not None:
             score = policies.recalibrated(state.recalibration, expected.reshape(streams, -1))
             evidence = evidence._replace(score=score.reshape(-1))
-        fresh = ~state.started if restart is None else ~state.started | restart
-        fresh = jnp.repeat(fresh, grid.num_regions)
-        lost = jnp.zeros_like(fresh) if carried is None else ~jnp.isfinite(carried.flow).all((1, 2, 3))
-        untrusted = ~(fresh | lost | trusted(evidence, flow, state.key_scores))
+        fresh = jnp.repeat(~state.started if restart is None else ~state.started | restart, grid.num_regions)
+        untrusted = ~(fresh | lost | sound & jnp.isfinite(evidence.score))
         shaken = jnp.repeat((lost | untrusted).reshape(streams, -1).any(1), grid.num_regions)
-        policy = where(fresh, config.policy.init(small.shape[0]), state.policy)
+        policy = where(fresh, config.policy.init(fresh.shape[0]), state.policy)
         targets = jnp.asarray(config.policy.targets(policy), jnp.float32)
         segment, decided = config.policy.decide(policy, worst_where(fresh | lost | untrusted, evidence))
         segment = segment | fresh | lost | untrusted
         policy = where(fresh, policy, kept_finite(policy, decided, shaken))
+        here = share.own(segment)
 
     with jax.named_scope("segmentation"):
         key_scores, key_features = segment_where(  # [regions, h2, w2, classes]
-            segment,
+            here,
             partial(_key, params, config=config),
             images,
             (state.key_scores, state.key_features),
             routing=config.routing,
             chunk=config.chunk,
         )
-        key_images = where(segment, small, state.key_images)
+        key_images = where(here, small, state.key_images)
 
     with jax.named_scope("warp"):
         # A region just segmented goes the same way with no flow and no scale, which leaves its scores as they are; and
         # if those are NaN all over, so it ends: void, and below every other region's.
-        motion = where(segment, jnp.zeros_like(flow.flow), flow.flow)
-        scale = where(segment, jnp.ones_like(flow.scale), flow.scale)
+        motion = where(here, jnp.zeros_like(flow.flow), flow.flow)
+        scale = where(here, jnp.ones_like(flow.scale), flow.scale)
         scores = materialized(warp_scores(key_scores, motion, scale))  # [regions, h3, w3, classes]
 
     with jax.named_scope("upsample"):
@@ -220,15 +224,15 @@ def _step(
             scores, (grid.region_height, grid.region_width), config.num_classes
         )  # [regions, rh, rw]
     with jax.named_scope("merge"):
-        labels = merge(labels, maxima, grid)  # [streams, height, width]
+        labels = merge(*share.all((labels, maxima)), grid)  # [streams, height, width]
 
     per_stream = (streams, grid.num_regions)
     result = FrameResult(
         labels=labels,
         scores=jnp.where(fresh | lost, jnp.nan, evidence.score).reshape(per_stream),
-        targets=jnp.broadcast_to(targets, small.shape[:1]).reshape(per_stream),
+        targets=jnp.broadcast_to(targets, segment.shape).reshape(per_stream),
         segmented=segment.reshape(per_stream),
-        untrusted=(untrusted | ~have_scores(key_scores)).reshape(per_stream),
+        untrusted=(untrusted | ~share.all(have_scores(key_scores))).reshape(per_stream),
     )
     answer: Result = result
     recalibration = state.recalibration
@@ -236,7 +240,7 @@ def _step(
         with jax.named_scope("audit"):
             agreement = label_agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
             agreement = jnp.where(have_scores(state.key_scores) & have_scores(key_scores), agreement, jnp.nan)
-            agreement = jnp.where(segment & ~fresh & ~lost, agreement, jnp.nan)
+            agreement = jnp.where(segment & ~fresh & ~lost, share.all(agreement), jnp.nan)
             agreement = jnp.where(untrusted, jnp.nan, agreement).reshape(per_stream)
             expected = jnp.where(fresh | lost, jnp.nan, expected).reshape(per_stream)
             answer = AuditedResult(*result, agreement=agreement, expected=expected)
@@ -244,7 +248,7 @@ def _step(
                 cut = (fresh | lost).reshape(per_stream).all(1)
                 recalibration = policies.observed(recalibration, expected, agreement, cut)
     if carried is not None:
-        carried = where(segment, still(small.shape[0], grid), carried)
+        carried = where(here, still(here.shape[0], grid), carried)
     previous = small if config.searches_motion else None
     started = jnp.ones(streams, bool)
     return VideoState(key_images, key_scores, key_features, carried, policy, started, previous, recalibration), answer
@@ -315,8 +319,8 @@ def _check_frames(shape: tuple[int, ...], dtype: Any) -> None:
         )
 
 
-def _check_state(state: VideoState, streams: int, grid: RegionGrid) -> None:
-    expected = (streams * grid.num_regions, grid.region_height // 2, grid.region_width // 2, 3)
+def _check_state(state: VideoState, streams: int, grid: RegionGrid, share: Share) -> None:
+    expected = (share.count(streams * grid.num_regions), grid.region_height // 2, grid.region_width // 2, 3)
     if state.key_images.shape != expected or state.started.shape != (streams,):
         raise ValueError(
             f"the state is for key images {state.key_images.shape} and {state.started.shape[0]} streams, but these "

@@ -18,10 +18,13 @@ import jax
 from jax.sharding import SingleDeviceSharding
 
 from dvsnet_jax import networks
-from dvsnet_jax.benchmarks.targets import Target, device_of
+from dvsnet_jax.benchmarks.exchange import exchange
+from dvsnet_jax.benchmarks.targets import Target, devices_of
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.export.lowering import first_line
 from dvsnet_jax.export.step_by_name import named_step
+from dvsnet_jax.inference.devices import region_mesh, shapes_over, step_over
+from dvsnet_jax.routing import default_chunk
 
 STAGES = ("preprocess", "flow", "decision", "segmentation", "warp", "upsample", "merge")
 OTHER = "other"
@@ -63,6 +66,10 @@ class Compiled:
     """Library calls among them, outside of the loop."""
     copies: int | None = None
     """The same of copies and transposes."""
+    devices: int = 1
+    """That a frame's regions are dealt out over; everything else is of one of them."""
+    exchange: Mapping[str, Mapping[str, int]] | None = None
+    """What they tell each other (`benchmarks.exchange`), where there are several."""
 
     def as_json(self) -> dict[str, Any]:
         return {"what": "compiled", **asdict(self)}
@@ -83,36 +90,58 @@ def compile_step(
     targets: Sequence[Target],
     precisions: Sequence[networks.Precision] = ("float32",),
     streams: int = 1,
+    devices: int = 1,
     progress: Callable[[str], None] = lambda line: None,
 ) -> list[Compiled]:
-    """A row for each target and precision: the whole step, for frames of this size.
+    """A row for each target and precision: the whole step, for frames of this size, its regions over so many devices.
 
-    Raises InputError where a target's compiler is not installed, before anything is compiled; a program that a compiler
-    refuses is a row that says so. `targets.prepare_for` comes first.
+    Raises InputError where a target's compiler is not installed, or regions do not go round, before anything is
+    compiled; a program that a compiler refuses is a row that says so. `targets.prepare_for` comes first.
     """
-    devices = [device_of(target) for target in targets]
+    places = [devices_of(target, devices) for target in targets]
+    for each in places:
+        region_mesh(each, config, streams=streams)
     rows = []
     for precision in precisions:
         prepared = networks.prepare(params, config, precision=precision)
-        for target, device in zip(targets, devices, strict=True):
+        for target, place in zip(targets, places, strict=True):
             progress(f"{precision} for {target}")
-            step = named_step(prepared, config, height, width, platforms=[target.platform], streams=streams)
-            place = SingleDeviceSharding(device)
-            arguments = jax.tree.map(
-                lambda leaf, place=place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), step.arguments
-            )
+            traced = _traced if devices == 1 else _traced_over
             began = time.perf_counter()
             try:
-                program = step.jitted.trace(*arguments).lower(lowering_platforms=(target.platform,)).compile()
+                step = traced(prepared, config, height, width, streams, target, place)
+                program = step.lower(lowering_platforms=(target.platform,)).compile()
             except Exception as error:
-                rows.append(Compiled(str(target), precision, refused=first_line(error)))
+                rows.append(Compiled(str(target), precision, refused=first_line(error), devices=devices))
                 continue
             seconds = round(time.perf_counter() - began, 1)
-            rows.append(read_program(program, target, precision, seconds))
+            rows.append(read_program(program, target, precision, seconds, devices=devices))
     return rows
 
 
-def read_program(program: Any, target: Target, precision: str, seconds: float | None = None) -> Compiled:
+def _traced(
+    prepared: networks.Params, config: DVSNetConfig, height: int, width: int, streams: int, target: Target, place: Any
+) -> Any:
+    """The step for one device."""
+    step = named_step(prepared, config, height, width, platforms=[target.platform], streams=streams)
+    only = SingleDeviceSharding(place[0])
+    arguments = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=only), step.arguments)
+    return step.jitted.trace(*arguments)
+
+
+def _traced_over(
+    prepared: networks.Params, config: DVSNetConfig, height: int, width: int, streams: int, target: Target, place: Any
+) -> Any:
+    """The step of which each device has some of the regions."""
+    mesh = region_mesh(place, config, streams=streams)
+    own = streams * config.num_regions // mesh.size
+    config = config.replace(chunk=min(config.chunk or default_chunk(own, target.platform), own))
+    return step_over(mesh).trace(*shapes_over(mesh, prepared, config, height, width, streams=streams), config)
+
+
+def read_program(
+    program: Any, target: Target, precision: str, seconds: float | None = None, *, devices: int = 1
+) -> Compiled:
     """What a compiled program says of itself."""
     held = program.memory_analysis()
     memory = {
@@ -121,9 +150,11 @@ def read_program(program: Any, target: Target, precision: str, seconds: float | 
         "outputs": held.output_size_in_bytes,
         "temporary": held.temp_size_in_bytes,
     }
-    operations = list(read_operations(program.as_text()))
+    text = program.as_text()
+    operations = list(read_operations(text))
     outside = [operation for operation in operations if not operation.repeated]
     row: dict[str, Any] = {"target": str(target), "precision": precision, "seconds": seconds, "memory": memory}
+    row |= {"devices": devices, "exchange": exchange(text, devices) if devices > 1 else None}
     if target.kind == "tpu":
         cycles = _by_stage((operation, operation.cycles or 0) for operation in operations)
         return Compiled(**row, cycles=cycles, gathers=sum(operation.gathers for operation in outside))

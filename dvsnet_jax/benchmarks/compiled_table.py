@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dvsnet_jax.benchmarks.compiled import A_PASS, OTHER, STAGES, Compiled
+from dvsnet_jax.benchmarks.exchange import told
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.markdown import Table, markdown_table
 
@@ -18,16 +19,27 @@ _SMALL = {"cycles": 2_000, "kernels": 1}
 
 
 def table(rows: Sequence[Compiled]) -> str:
-    """Markdown: cycles of a TPU, kernels of a GPU, as their compilers say, by stage with nothing segmented."""
-    columns = (
+    """Markdown: cycles of a TPU, kernels of a GPU, as their compilers say, by stage with nothing segmented; of several
+    devices what each has to do, and what they exchange."""
+    columns: tuple[str, ...] = (
         "target, precision", "compiled in, s", "nothing segmented", *STAGES, OTHER, A_PASS, "gathers", "library calls",
         "copies", "temporaries", "code",
     )  # fmt: skip
-    return markdown_table(Table(columns, tuple(_cells(row) for row in rows)))
+    cells = [_cells(row) for row in rows]
+    if any(row.devices > 1 for row in rows):
+        columns = (*columns, "exchange")
+        cells = [
+            (*each, "–" if row.exchange is None else told(row.exchange)) for each, row in zip(cells, rows, strict=True)
+        ]
+    return markdown_table(Table(columns, tuple(cells)))
+
+
+def _named(row: Compiled) -> str:
+    return f"{row.target}{f' × {row.devices}' if row.devices > 1 else ''}, {row.precision}"
 
 
 def _cells(row: Compiled) -> tuple[str, ...]:
-    name, nothing = f"{row.target}, {row.precision}", "–"
+    name, nothing = _named(row), "–"
     stages = row.cycles if row.cycles is not None else row.kernels
     if stages is None or row.memory is None:
         return (name, f"no: {row.refused}", *[nothing] * (len(STAGES) + 8))
@@ -61,12 +73,13 @@ def read_rows(path: Path) -> list[Compiled]:
 def worse(rows: Sequence[Compiled], before: Sequence[Compiled]) -> Iterator[str]:
     """A line for each stage, and for temporary memory, that takes over 5 % more than in the earlier run, and for each
     target that no longer compiles. Raises InputError where the two have no row in common."""
-    earlier = {(row.target, row.precision): row for row in before}
-    common = [row for row in rows if (row.target, row.precision) in earlier]
+    earlier = {_named(row): row for row in before}
+    common = [row for row in rows if _named(row) in earlier]
     if not common:
-        raise InputError(f"the earlier run has none of {', '.join(f'{row.target}, {row.precision}' for row in rows)}")
+        raise InputError(f"the earlier run has none of {', '.join(map(_named, rows))}")
     for row in common:
-        old, name = earlier[row.target, row.precision], f"{row.target}, {row.precision}"
+        name = _named(row)
+        old = earlier[name]
         if row.refused is not None:
             if old.refused is None:
                 yield f"{name}: does not compile any more ({row.refused})"
@@ -76,5 +89,8 @@ def worse(rows: Sequence[Compiled], before: Sequence[Compiled]) -> Iterator[str]
             for stage in now if now and then else ():
                 if now[stage] > then.get(stage, 0) * (1 + WORSE) and now[stage] - then.get(stage, 0) > _SMALL[unit]:
                     yield f"{name}: {stage} has {now[stage]:,} {unit}, before {then.get(stage, 0):,}"
+        now, then = (sum(each["bytes"] for each in (of.exchange or {}).values()) for of in (row, old))
+        if now > then * (1 + WORSE):
+            yield f"{name}: the devices exchange {now:,} bytes, before {then:,}"
         if row.memory and old.memory and row.memory["temporary"] > old.memory["temporary"] * (1 + WORSE):
             yield f"{name}: temporaries take {row.memory['temporary']:,} bytes, before {old.memory['temporary']:,}"

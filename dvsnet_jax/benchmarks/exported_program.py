@@ -78,7 +78,7 @@ def devices() -> dict[str, Any]:
 def run_directly(
     params: networks.Params, config: DVSNetConfig, clip: UInt8[np.ndarray, "time streams height width 3"], *, cpu: Any
 ) -> FrameResult:
-    """The frame step itself on the CPU, float32; results stacked over time."""
+    """The frame step itself on the CPU, or on another device in its place, float32; results stacked over time."""
     with jax.default_device(cpu):
         params = jax.device_put(networks.prepare(params, config), cpu)
         config = config.replace(chunk=config.chunk or 1)  # the CPU's own choice, whatever the default backend is

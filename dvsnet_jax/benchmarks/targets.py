@@ -19,7 +19,7 @@ TPUS = {
     "v2": "v2:2x2", "v3": "v3:2x2", "v4": "v4:2x2x1", "v5e": "v5e:2x2", "v5p": "v5p:2x2x1", "v6e": "v6e:2x2",
     "tpu7x": "tpu7x:2x2x1",
 }  # fmt: skip
-"""Generations, and a topology of each; the program is for one device of it."""
+"""Generations, and a topology of each; the program is for some of its devices."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ def prepare_for(targets: list[Target]) -> None:
         os.environ["XLA_FLAGS"] = " ".join(filter(None, (flags, *missing)))
 
 
-def device_of(target: Target) -> Any:
-    """A device that only programs can be compiled for. Raises InputError, in one line, where its compiler is missing
-    or refuses."""
+def devices_of(target: Target, count: int = 1) -> list[Any]:
+    """So many devices, side by side, that only programs can be compiled for. Raises InputError, in one line, where
+    their compiler is missing or refuses."""
     needed, extra = ("libtpu", "tpu") if target.kind == "tpu" else ("jax_cuda12_plugin", "gpu-compiler")
     if importlib.util.find_spec(needed) is None:
         raise InputError(f"{target}: its compiler is not installed; pip install 'dvsnet-jax[{extra}]'")
@@ -134,8 +134,10 @@ def device_of(target: Target) -> Any:
             topology = topologies.get_topology_desc(platform="tpu", topology_name=TPUS[target.name])
         else:
             topology = topologies.get_topology_desc(
-                platform="cuda", topology_name="", topology="1x1x1", target_config=GPUS[target.name].text()
+                platform="cuda", topology_name="", topology=f"1x1x{count}", target_config=GPUS[target.name].text()
             )
     except Exception as error:
         raise InputError(f"{target}: the compiler does not take it ({first_line(error)})") from error
-    return topology.devices[0]
+    if len(topology.devices) < count:
+        raise InputError(f"{target}: programs can be compiled for {len(topology.devices)} of them, not for {count}")
+    return list(topology.devices[:count])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +18,8 @@ from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.policies import FrameRate
 
 if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
     from dvsnet_jax.networks import Params, Precision
     from dvsnet_jax.video import VideoState
 
@@ -60,7 +62,8 @@ class Segmenter:
     """Parameters with their configuration, and the compiled frame step for every frame size met so far.
 
     `params` are as trained or loaded; they are prepared for inference here (`networks.prepare`, with `precision`), and
-    `self.params` is what the step takes. `audit` is `segment_frame`'s, `recalibrate` `init_state`'s.
+    `self.params` is what the step takes. `audit` is `segment_frame`'s, `recalibrate` `init_state`'s. Several
+    `devices` have as many of a frame's regions each (`inference.devices`); InputError where that cannot be.
     """
 
     def __init__(
@@ -71,13 +74,21 @@ class Segmenter:
         precision: Precision = "float32",
         audit: bool = False,
         recalibrate: bool = False,
+        devices: Sequence[Any] | None = None,
     ) -> None:
         from dvsnet_jax.networks import prepare  # here: an exported program runs without the networks
 
         self.params = prepare(params, config, precision=precision)
+        self._mesh: Mesh | None = None
+        if devices is not None and len(devices) > 1:
+            from dvsnet_jax.inference.devices import placed_params, region_mesh
+
+            self._mesh = region_mesh(devices, config)
+            self.params = placed_params(self._mesh, self.params)
         self.config, self.audit, self.recalibrate = config, audit, recalibrate
         self._compiled: dict[tuple[int, int], Any] = {}
         self._compiling = threading.Lock()  # of several threads one does it
+        self._dispatching = threading.Lock()  # devices that wait for each other take all steps in one order
 
     @property
     def regions(self) -> tuple[int, int]:
@@ -96,23 +107,42 @@ class Segmenter:
         return self.config.takes_motion
 
     @property
+    def several_devices(self) -> bool:
+        """Whether one frame is worked on by more than one."""
+        return self._mesh is not None
+
+    @property
     def frame_rate(self) -> FrameRate | None:
         return self.config.policy if isinstance(self.config.policy, FrameRate) else None
 
     def start(self, height: int, width: int) -> tuple[VideoState, Callable[..., tuple[VideoState, FrameResult]]]:
         """As `FrameStep.start`. Raises ValueError for an overlap or a size that the configuration cannot take."""
-        from dvsnet_jax.video import init_state, segment_frame  # here for the same reason
+        from dvsnet_jax.video import init_state  # here for the same reason
 
         frames = jax.ShapeDtypeStruct((1, height, width, 3), np.uint8)
         state = init_state(self.params, frames, config=self.config, recalibrate=self.recalibrate)
         motion = for_step(None, height, width) if self.takes_motion else None
+        if self._mesh is not None:
+            from dvsnet_jax.inference.devices import placed_state
+
+            state = placed_state(self._mesh, state)
         with self._compiling:
             if (height, width) not in self._compiled:
-                lowered = segment_frame.lower(
-                    self.params, state, frames, None, motion, config=self.config, audit=self.audit
-                )
-                self._compiled[height, width] = lowered.compile()
+                self._compiled[height, width] = self._lowered(state, frames, motion).compile()
         return state, partial(self._step, self._compiled[height, width])
 
+    def _lowered(self, state: Any, frames: Any, motion: FrameMotion | None) -> Any:
+        if self._mesh is not None:
+            from dvsnet_jax.inference.devices import step_over
+
+            step = step_over(self._mesh, audit=self.audit)
+            return step.lower(self.params, state, frames, None, motion, self.config)
+        from dvsnet_jax.video import segment_frame
+
+        return segment_frame.lower(self.params, state, frames, None, motion, config=self.config, audit=self.audit)
+
     def _step(self, compiled: Any, params: Any, state: Any, frames: Any, motion: FrameMotion | None = None) -> Any:
+        if self._mesh is not None:
+            with self._dispatching:
+                return compiled(params, state, frames, None, motion, self.config)
         return compiled(params, state, frames, None, motion, config=self.config)

@@ -7,6 +7,7 @@ vectors, an encoder, dense inverse search).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -29,16 +30,18 @@ def carry(
     motion: FrameMotion | Float[Array, "streams rows columns 2"],
     grid: RegionGrid,
     size: tuple[int, int],
+    own: Callable[[Array], Array] = lambda cells: cells,
 ) -> CarriedFlow:
     """One frame further along `motion`, which is that of frames of `size` (height, width); the grid's frames may be
-    those frames resized. The array alone is trusted everywhere. Raises ValueError as `split_motion`."""
+    those frames resized. The array alone is trusted everywhere. `own` picks the regions that `carried` is of, where it
+    has not all. Raises ValueError as `split_motion`."""
     motion = fit_motion(motion, size, (grid.height, grid.width))
     cells = jnp.concatenate([motion.flow, motion.trust[..., None]], axis=-1)  # [streams, h/8, w/8, 3]
-    cells = split_motion(cells, grid)  # [regions, rh/8, rw/8, 3]
+    cells = own(split_motion(cells, grid))  # [regions, rh/8, rw/8, 3]
     return carry_cells(carried, cells[..., :2], cells[..., 2])
 
 
-carry_alone = jax.jit(carry, static_argnames=("grid", "size"))
+carry_alone = jax.jit(carry, static_argnames=("grid", "size", "own"))
 """`carry` as a program of its own, for what chains motion outside of the frame step."""
 
 

@@ -18,6 +18,7 @@ from dvsnet_jax import checkpoints
 from dvsnet_jax.benchmarks import targets
 from dvsnet_jax.benchmarks.compiled import A_PASS, OTHER, STAGES, Compiled, read_operations, read_program
 from dvsnet_jax.benchmarks.compiled_table import read_rows, table, worse
+from dvsnet_jax.benchmarks.exchange import exchange
 from dvsnet_jax.benchmarks.targets import Target, parse_targets
 from dvsnet_jax.cli import main
 from dvsnet_jax.errors import InputError
@@ -133,6 +134,31 @@ def test_a_stage_that_got_worse_is_told(tmp_path):
         read_rows(file)
 
 
+def test_what_devices_exchange():
+    text = """
+  %g.1 = (f32[4]{0:T(256)}, pred[8,2]{1,0}) all-gather(%a, %b), dimensions={0}
+  %s.1 = (u8[1,6,8]{2,1,0:T(8,128)(4,1)}, u8[4,6,8]{2,1,0:T(8,128)(4,1)}) all-gather-start(%c), dimensions={0}
+  %d.1 = u8[4,6,8]{2,1,0} all-gather-done(%s.1)
+  %r.1 = bf16[10]{0} all-reduce(%e), to_apply=%sum
+  %p.1 = (s32[3]{0}, s32[3]{0}, u32[]{:S(2)}, u32[]{:S(2)}) collective-permute-start(%f)
+  %m.1 = f32[9]{0} multiply(%all-reduce.7, %d.1), metadata={op_name="all-gather("}
+"""
+    found = exchange(text, 4)
+    assert found == {
+        "all-gather": {"count": 2, "bytes": 16 + 16 + 192},
+        "all-reduce": {"count": 1, "bytes": 20},
+        "collective-permute": {"count": 1, "bytes": 12},
+    }
+    one = rows()[0]
+    four = replace(one, devices=4, exchange=found)
+    assert "| tpu:v5e × 4, float32 |" in table([one, four]) and "2 × all-gather, 0.00 MB; 1 × all-red" in table([four])
+    assert "exchange" not in table([one])
+    more = replace(four, exchange={"all-gather": {"count": 2, "bytes": 1_000}})
+    assert list(worse([more], [four, one])) == ["tpu:v5e × 4, float32: the devices exchange 1,000 bytes, before 256"]
+    with pytest.raises(InputError, match="has none of tpu:v5e × 4, float32"):
+        list(worse([four], [one]))
+
+
 def test_targets(monkeypatch):
     assert [str(target) for target in parse_targets("tpu:v5e, gpu:h100")] == ["tpu:v5e", "gpu:h100"]
     assert len(parse_targets("tpu")) == len(targets.TPUS) and parse_targets("gpu")[0].platform == "cuda"
@@ -152,6 +178,7 @@ def test_a_compiler_that_is_not_installed_is_one_line(capsys):
     error = capsys.readouterr().err
     assert "tpu:v5e: its compiler is not installed; pip install 'dvsnet-jax[tpu]'" in error
     assert main(["measure", "portability", "--against", "earlier.jsonl"]) == 2
+    assert main(["measure", "portability", "--devices", "4"]) == 2
 
 
 @pytest.mark.slow

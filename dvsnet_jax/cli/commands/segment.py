@@ -96,6 +96,10 @@ class Segment:
                 "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
             )
 
+        if self.program is not None and self.many.devices > 1:
+            raise UsageError(
+                "--program holds a step for one device; leave out --devices, or give --weights in its place"
+            )
         if self.outputs.overwrite and self.outputs.resume:
             raise UsageError("--overwrite removes what --resume would go on with; leave one out")
         part = self.many.part()
@@ -169,5 +173,8 @@ class Segment:
 
             config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
         audit = self.audit or self.keep is not None
-        segmenter = Segmenter(params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate)
+        segmenter = Segmenter(
+            params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate,
+            devices=self.many.chosen_devices(),
+        )  # fmt: skip
         return segmenter, fingerprint(params)

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import OptionalSteps, option
+from dvsnet_jax.cli.option_types import Count, OptionalSteps, option
+from dvsnet_jax.errors import InputError
 
 if TYPE_CHECKING:
     from dvsnet_jax.inference.segmenter import FrameStep
@@ -26,7 +27,10 @@ class Many:
 
     streams: Annotated[OptionalSteps, option("COUNT")] = None
     """Files and folders that are segmented at once, with the same results as one after the other; 4 on a CPU, 8 on each
-    accelerator, and 1 for --fps and --program, if not given. Cameras and streams always are, each by itself."""
+    accelerator, 1 for --fps, --program and --devices, if not given. Cameras and streams always are, each by itself."""
+    devices: Count = 1
+    """Deal the regions of each frame out over so many devices: sooner for one video. Several videos are better at once
+    (--streams)."""
     worker: Annotated[str | None, option("I/N")] = None
     """Take every N-th input, from the I-th on (counted from 0): for N processes that are started with the same inputs
     and one --out, on one machine or several."""
@@ -55,6 +59,19 @@ class Many:
             )
         return Part(int(match[1]), int(match[2]))
 
+    def chosen_devices(self) -> list[Any] | None:
+        """Those of this process that share each frame; None for one. Raises InputError where there are fewer."""
+        if self.devices == 1:
+            return None
+        import jax
+
+        local = jax.local_devices()
+        if len(local) < self.devices:
+            raise InputError(
+                f"--devices is {self.devices}, but jax sees {len(local)} here ({local[0].device_kind}); give fewer"
+            )
+        return list(local[: self.devices])
+
     def at_once(self, segmenter: FrameStep, sources: Sequence[Source]) -> int:
         """How many of these files and folders to segment at once. Raises `UsageError` where it was asked for several
         and that cannot be."""
@@ -67,6 +84,8 @@ class Many:
             if segmenter.frame_rate is not None
             else "an exported program (--program) takes one input at a time"
             if not isinstance(segmenter, Segmenter)
+            else "--devices works on one input at a time"
+            if segmenter.several_devices
             else ""
         )
         if self.streams is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import OptionalPath, option, pair
+from dvsnet_jax.cli.option_types import Count, OptionalPath, option, pair
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.weights import load_weights
 
@@ -53,6 +53,8 @@ class Portability:
     motion: Literal["auto", "paper"] = "paper"
     """With --compile, which of the bundled weights: those of the paper's flow network, or auto for those that are given
     motion from the host."""
+    devices: Count = 1
+    """With --compile, deal a frame's regions out over so many devices; the table says what they exchange."""
     against: OptionalPath = None
     """With --compile, the --json of an earlier run: exit status 1 if a stage takes over 5 % more."""
     json: OptionalPath = None
@@ -65,8 +67,8 @@ class Portability:
         assert size is not None
         if self.compile:
             return self._compile(self.compile, size)
-        if self.against:
-            raise UsageError("--against goes with --compile")
+        if self.against or self.devices > 1:
+            raise UsageError("--against and --devices go with --compile")
 
         import jax
 
@@ -129,6 +131,7 @@ class Portability:
             targets=targets,
             precisions=self.precisions.split(","),  # type: ignore[arg-type]
             streams=self.streams,
+            devices=self.devices,
             progress=tell,
         )
         print(f"jax {jax.__version__}; {size[0]}×{size[1]}, {self.streams} stream(s); what the compilers say, nothing "

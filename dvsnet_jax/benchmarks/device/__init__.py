@@ -1,0 +1,1 @@
+"""One look at a device: right, how fast, how soon."""
