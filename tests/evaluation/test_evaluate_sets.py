@@ -13,12 +13,14 @@ import tiny_sets
 from tiny_files import weights  # noqa: F401
 
 from dvsnet_jax.cli import main
+from dvsnet_jax.datasets.readers.named import KINDS
 from dvsnet_jax.evaluation.clips.scores import ClipRecord
 
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
-    return tiny_sets.write_all(tmp_path_factory.mktemp("sets"))
+    root = tmp_path_factory.mktemp("sets")
+    return tiny_sets.write_all(root) | tiny_sets.bdd100k_videos(root / "videos")
 
 
 def options(trees, weights, out):  # noqa: F811
@@ -40,6 +42,7 @@ def alone(trees, weights, tmp_path_factory):  # noqa: F811
 
 
 def test_every_set_is_evaluated_by_its_name(trees, alone):
+    assert {spec.split(":")[0] for spec in trees} == KINDS | {"bdd100k-videos"}
     expected = {name: frames for clips in trees.values() for name, frames in clips.items()}
     found = counted(alone)
     assert {name: (each["frames"], each["labelled"]) for name, each in found.items()} == {
