@@ -93,8 +93,8 @@ class VideoMoment:
                 if (frame.image.shape[0] > frame.image.shape[1]) != (picture.shape[0] > picture.shape[1]):
                     raise InputError(
                         f"{self.video}: is shown {frame.image.shape[1]} × {frame.image.shape[0]}, but "
-                        f"{self.file.image.name} is {picture.shape[1]} × {picture.shape[0]}; it has lost the mark of how "
-                        "to turn it: take the data set's own file"
+                        f"{self.file.image.name} is {picture.shape[1]} × {picture.shape[0]}; it has lost the mark of "
+                        "how to turn it: take the data set's own file"
                     )
                 nearest = min(nearest, (float(np.abs(_look(frame.image) - wanted).mean()), frame.index))
         if nearest[0] > _ALIKE:
