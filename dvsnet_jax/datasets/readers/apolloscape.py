@@ -94,9 +94,8 @@ def list_clips(
     if split == "test":
         raise InputError(f"{base}: the labels of ApolloScape's test split are 255 all over; name train, val or a road")
     lists = sorted([*base.glob(f"road*_{split}.lst"), *base.glob(f"*/road*_{split}.lst")])
-    frames = sorted(
-        frame for each in lists for frame in _listed(base, each)
-    ) if lists else sorted(_of_road(base, split))  # fmt: skip
+    found = (frame for each in lists for frame in _listed(base, each)) if lists else _of_road(base, split)
+    frames = sorted(found)
     if not frames:
         raise InputError(
             f"{base}: has neither lists such as road01_ins_{split}.lst nor a folder {split}/ColorImage with frames; "
