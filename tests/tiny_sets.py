@@ -90,12 +90,12 @@ def cityscapes_vps(root: Path) -> Expected:
     return {f"cityscapes-vps:{root}:val": {f"0005_{scene}": frames}}
 
 
-def bdd100k(root: Path) -> Expected:
-    for number, name in enumerate(("7d06fefd-f7be05a6", "8d0f1e55-aa000000")):
+def bdd100k(root: Path, names: tuple[str, str] = ("7d06fefd-f7be05a6", "8d0f1e55-aa000000")) -> Expected:
+    for number, name in enumerate(names):
         picture(root / "images/10k/val" / f"{name}.jpg", number)
         ids(root / "labels/sem_seg/masks/val" / f"{name}.png", 2 * number, 255)
     picture(root / "images/10k/val/fffff-unlabelled.jpg", 9)
-    return {f"bdd100k:{root}:val": {"7d06fefd-f7be05a6": [0], "8d0f1e55-aa000000": [2]}}
+    return {f"bdd100k:{root}:val": {names[0]: [0], names[1]: [2]}}
 
 
 def vistas(root: Path) -> Expected:
@@ -167,8 +167,8 @@ def a2d2(root: Path) -> Expected:
 def bdd100k_videos(root: Path, *, turn: str = "left", labelled: int = 97) -> Expected:
     """BDD100K's pictures, and of the first the video: lying on its side, in another split, ten frames a second, of
     which one three tenths of a second before the tenth is the picture. All moves to the right (`drive`)."""
-    bdd100k(root)
-    name = "7d06fefd-f7be05a6"
+    name = "0000f77c-6257be58"
+    bdd100k(root, (name, "b1cd1e94-549d0bfe"))
     path = root / "videos/train" / f"{name}.mov"
     path.parent.mkdir(parents=True)
     stored, matrix = TURNS[turn]

@@ -88,8 +88,8 @@ def test_a_set_in_the_place_of_images_prints_the_errors_over_all_its_pairs(run, 
     (folder / "kitti/training/flow_occ").mkdir()
     for name, first in (("000000", 0), ("000001", 1)):
         pair = [f"frames/{first}.png", f"frames/{first + 1}.png"]
-        assert run(*pair, "--weights", "weights", "--out", "y.flo")[0] == 0
-        truth = read_flow(folder / "y.flo")
+        assert run(*pair, "--weights", "weights", "--out", "set.flo")[0] == 0
+        truth = read_flow(folder / "set.flo")
         for number, path in enumerate(pair):
             (images / f"{name}_{10 + number}.png").write_bytes((folder / path).read_bytes())
         if first:

@@ -271,10 +271,10 @@ def test_a_video_that_is_not_the_pictures_own_is_refused(tmp_path):
     tiny_sets.bdd100k_videos(tmp_path, labelled=90)  # a second before
     (moment,) = bdd100k_videos.list_moments(tmp_path, "val")
     with pytest.raises(
-        InputError, match=r"no frame within 0\.5 s of its 10th second is 7d06fefd-f7be05a6\.jpg \(the nea"
+        InputError, match=r"no frame within 0\.5 s of its 10th second is 0000f77c-6257be58\.jpg \(the nea"
     ):
         list(moment)
-    path = tmp_path / "videos/train/7d06fefd-f7be05a6.mov"
+    path = tmp_path / "videos/train/0000f77c-6257be58.mov"
     mark(path, (1, 0, 0, 1))
     with pytest.raises(
         InputError, match=r"is shown 64 × 96, but .* is 96 × 64; it has lost the mark of how to turn it"
@@ -284,7 +284,7 @@ def test_a_video_that_is_not_the_pictures_own_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"\(it ends before that\)"):
         list(moment)
     path.unlink()
-    with pytest.raises(InputError, match=r"holds the video of none of 2 labelled pictures, expected SPLIT/7d06fefd"):
+    with pytest.raises(InputError, match=r"holds the video of none of 2 labelled pictures, expected SPLIT/0000f77c"):
         bdd100k_videos.list_moments(tmp_path, "val")
 
 

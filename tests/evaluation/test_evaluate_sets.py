@@ -18,6 +18,10 @@ from dvsnet_jax.evaluation import evaluate
 from dvsnet_jax.evaluation.clips.scores import ClipRecord
 
 
+# Of BDD100K's pictures one has no video, which is told.
+pytestmark = pytest.mark.filterwarnings("ignore::dvsnet_jax.errors.InputNotice")
+
+
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
     root = tmp_path_factory.mktemp("sets")

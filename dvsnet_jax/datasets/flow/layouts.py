@@ -152,16 +152,16 @@ def _tartanair(base: Path) -> Iterator[FlowFile]:
             for flow in sorted((trajectory / name).glob("*_flow.*")):
                 first, second, *_ = flow.stem.split("_")
                 where = "_".join(trajectory.relative_to(base).parts)
-                pictures = (trajectory / images / f"{number}_{camera}.png" for number in (first, second))
-                yield FlowFile("_".join(filter(None, (where, first))), *pictures, flow)
+                one, other = (trajectory / images / f"{number}_{camera}.png" for number in (first, second))
+                yield FlowFile("_".join(filter(None, (where, first))), one, other, flow)
             folders.clear()  # there is nothing below a trajectory
 
 
 def _pair_of(name: str, pictures: Path, first: str, step: int, flow: Path) -> Iterator[FlowFile]:
     """The pair of a frame's flow, unless the frame that it leads to is not there: the ends of sequences."""
-    places = [_picture(pictures, stem) for stem in (first, _moved(first, step))]
-    if places[1].is_file():
-        yield FlowFile(name, *places, flow)
+    one, other = (_picture(pictures, stem) for stem in (first, _moved(first, step)))
+    if other.is_file():
+        yield FlowFile(name, one, other, flow)
 
 
 def _picture(folder: Path, stem: str) -> Path:
