@@ -17,7 +17,6 @@ from dvsnet_jax.datasets.readers.named import KINDS
 from dvsnet_jax.evaluation import evaluate
 from dvsnet_jax.evaluation.clips.scores import ClipRecord
 
-
 # Of BDD100K's pictures one has no video, which is told.
 pytestmark = pytest.mark.filterwarnings("ignore::dvsnet_jax.errors.InputNotice")
 
