@@ -107,19 +107,17 @@ class Flow:
         if self.out or self.picture or self.motion:
             raise UsageError("--truth with a set of pairs prints errors alone; leave out --out, --picture and --motion")
 
-        import numpy as np
-
         from dvsnet_jax.datasets.flow.sets import flow_set
-        from dvsnet_jax.metrics.flow import flow_errors, pool_errors
+        from dvsnet_jax.metrics.flow import FlowErrors, flow_errors, pool_errors
 
         source, estimate = flow_set(spec), self._estimator()
         with progress_bar(spec, len(source)) as on_progress:
 
-            def errors(number: int) -> Any:
+            def errors(number: int) -> FlowErrors:
                 first, second, truth, valid = source[number]
                 found = flow_errors(estimate(first, second, f"{spec}, pair {number}"), truth, valid)
                 on_progress("flow", number + 1)
-                return type(found)(*map(np.asarray, found))
+                return found
 
             scores = pool_errors(map(errors, range(len(source))))
         print(f"end-point error {scores.endpoint_error:.3f} px")
