@@ -10,16 +10,25 @@ import json
 from pathlib import Path
 
 import numpy as np
+from made_videos import TURNS, encode, mark
 from PIL import Image
 
 SIZE = (64, 96)
 Expected = dict[str, dict[str, list[int | None]]]
 
 
+def blocks(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (8, 12, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+
+
+def drive(number: int) -> np.ndarray:
+    """A frame of a video that moves by two pixels a frame, and is the same again after 48."""
+    return np.roll(blocks(7), 2 * number, axis=1)
+
+
 def picture(path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(seed).integers(0, 256, (8, 12, 3), np.uint8)
-    Image.fromarray(noise.repeat(8, 0).repeat(8, 1)).save(path)
+    Image.fromarray(blocks(seed)).save(path)
 
 
 def halves(left: int, right: int, dtype: type = np.uint8) -> np.ndarray:
@@ -81,12 +90,12 @@ def cityscapes_vps(root: Path) -> Expected:
     return {f"cityscapes-vps:{root}:val": {f"0005_{scene}": frames}}
 
 
-def bdd100k(root: Path) -> Expected:
-    for number, name in enumerate(("7d06fefd-f7be05a6", "8d0f1e55-aa000000")):
+def bdd100k(root: Path, names: tuple[str, str] = ("7d06fefd-f7be05a6", "8d0f1e55-aa000000")) -> Expected:
+    for number, name in enumerate(names):
         picture(root / "images/10k/val" / f"{name}.jpg", number)
         ids(root / "labels/sem_seg/masks/val" / f"{name}.png", 2 * number, 255)
     picture(root / "images/10k/val/fffff-unlabelled.jpg", 9)
-    return {f"bdd100k:{root}:val": {"7d06fefd-f7be05a6": [0], "8d0f1e55-aa000000": [2]}}
+    return {f"bdd100k:{root}:val": {names[0]: [0], names[1]: [2]}}
 
 
 def vistas(root: Path) -> Expected:
@@ -106,8 +115,71 @@ def idd(root: Path) -> Expected:
     return {f"idd:{root}:val": {"119_903127": [3], "201_frame0029": [2]}}
 
 
+def apolloscape(root: Path) -> Expected:
+    """49 is road, 50 sidewalk, 97 building, 161 a group of cars, 99 a tunnel. The list leaves the third frame out."""
+    base = root / "road01_ins"
+    lines = []
+    for camera, stored in {"Camera 5": (49, 50, 161, 97), "Camera 6": (50,)}.items():
+        for number, left in enumerate(stored):
+            stem = f"170908_06150{number}408_{camera.replace(' ', '_')}"
+            picture(base / "ColorImage/Record001" / camera / f"{stem}.jpg", number)
+            ids(base / "Label/Record001" / camera / f"{stem}_bin.png", left, 99 if number else 255)
+            if number != 2:
+                folders = (f"road01_ins/{kind}/Record001/{camera}/{stem}" for kind in ("ColorImage", "Label"))
+                lines.append("{}.jpg\t{}_bin.png".format(*folders))
+    (root / "road01_ins_val.lst").write_text("\n".join(reversed(lines)) + "\n")
+    first = "road01_ins_Record001_170908_06150"
+    return {
+        f"apolloscape:{root}:val": {
+            f"{first}0408_Camera_5": [0, 1], f"{first}3408_Camera_5": [2], f"{first}0408_Camera_6": [1],
+        }
+    }  # fmt: skip
+
+
+A2D2_COLOURS = {
+    "#ff0000": "Car 1", "#c80000": "Car 2", "#ff00ff": "RD normal street", "#b496c8": "Sidewalk",
+    "#60458f": "Blurred area",
+}  # fmt: skip
+
+
+def coloured(path: Path, left: str, right: str) -> None:
+    """An RGB image of two colours, such as #ff0000."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    colours = np.array([[int(each[at : at + 2], 16) for at in (1, 3, 5)] for each in (left, right)], np.uint8)
+    Image.fromarray(colours[halves(0, 1)]).save(path)
+
+
+def a2d2(root: Path) -> Expected:
+    frames: dict[str, list[int | None]] = {}
+    places = (
+        ("20180807_145028", "front_center", "#ff00ff"), ("20180807_145028", "rear_center", "#b496c8"),
+        ("20180810_142822", "front_center", "#b496c8"),
+    )  # fmt: skip
+    for number, (drive, camera, left) in enumerate(places):
+        stem = f"{drive.replace('_', '')}_{{}}_{camera.replace('_', '')}_{number:09d}.png"
+        picture(root / drive / "camera" / f"cam_{camera}" / stem.format("camera"), number)
+        coloured(root / drive / "label" / f"cam_{camera}" / stem.format("label"), left, "#60458f")
+        frames[stem.format("camera").removesuffix(".png")] = [0 if left == "#ff00ff" else 1]
+    (root / "class_list.json").write_text(json.dumps(A2D2_COLOURS))
+    return {f"a2d2:{root}:all": frames}
+
+
+def bdd100k_videos(root: Path, *, turn: str = "left", labelled: int = 97) -> Expected:
+    """BDD100K's pictures, and of the first the video: lying on its side, in another split, ten frames a second, of
+    which one three tenths of a second before the tenth is the picture. All moves to the right (`drive`)."""
+    name = "0000f77c-6257be58"
+    bdd100k(root, (name, "b1cd1e94-549d0bfe"))
+    path = root / "videos/train" / f"{name}.mov"
+    path.parent.mkdir(parents=True)
+    stored, matrix = TURNS[turn]
+    mark(encode(path, [stored(drive(number)) for number in range(108)], rate=10, crf=10), matrix)
+    Image.fromarray(drive(labelled)).save(root / "images/10k/val" / f"{name}.jpg")
+    return {f"bdd100k-videos:{root}:val": {name: [None] * 29 + [0]}}
+
+
 def write_all(root: Path) -> Expected:
+    """Those of `datasets.readers.named`."""
     expected: Expected = {}
-    for make in (vspw, kitti_step, cityscapes_vps, bdd100k, vistas, idd):
+    for make in (vspw, kitti_step, cityscapes_vps, apolloscape, bdd100k, vistas, idd, a2d2):
         expected |= make(root / make.__name__)
     return expected

@@ -5,7 +5,7 @@
     cityscapes:ROOT:SPLIT[:LABELS]     the 30-frame snippets of leftImg8bit_sequence; LABELS as in labelled_sets
     camvid:ROOT:SPLIT                  runs of consecutive frames
     street:COUNT:SEED[:HEIGHTxWIDTH]   procedural drives of 10 frames, 256x512
-    vspw, kitti-step, cityscapes-vps, bdd100k, vistas, idd, each :ROOT:SPLIT    (datasets/readers/named.py)
+    vspw, kitti-step, cityscapes-vps, apolloscape, bdd100k, vistas, idd, a2d2, each :ROOT:SPLIT   (readers/named.py)
 
 After any of them @0.5 makes frames half as high and wide.
 """

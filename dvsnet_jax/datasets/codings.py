@@ -15,6 +15,10 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import read_stored
 from dvsnet_jax.visualize import CITYSCAPES_COLORS
 
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0..255."""
+
+_BLACK = (0, 0, 0)
 _CITYSCAPES_LABEL_IDS = frozenset(range(34))
 _CITYSCAPES_CLASSES = 19
 _SEVERAL = 3  # of one or two ids there is no telling
@@ -44,6 +48,37 @@ def ids_in(stored: np.ndarray, path: Path, channel: int | None = None) -> UInt8[
     if stored.ndim == 2 and stored.dtype == np.uint8:
         return stored
     raise InputError(f"{path}: {_other_kind(stored)}, but labels are one 8-bit channel of ids; give the file of those")
+
+
+def read_colours(path: Path, colours: Sequence[Colour]) -> UInt8[np.ndarray, "h w"]:
+    """The ids that a label file stores as colours: `colours[id]`; 255 where it is black and no id is.
+
+    Raises `InputError` for an image that is not RGB and for any other colour, and as `media.images.read_stored` does.
+    """
+    stored = read_stored(path)
+    if stored.ndim != 3 or stored.shape[2] != 3:
+        kind = "has a single channel, as ids have" if stored.ndim == 2 else _other_kind(stored)
+        raise InputError(f"{path}: {kind}, but these labels are RGB images of the data set's colours; give those")
+    ids = {_packed(colour): label for label, colour in reversed(list(enumerate(colours)))}
+    ids.setdefault(_packed(_BLACK), 255)
+    keys = np.array(sorted(ids), np.int32)
+    numbers = stored.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+    places = np.minimum(np.searchsorted(keys, numbers), len(keys) - 1)
+    if (other := keys[places] != numbers).any():
+        strange, counts = np.unique(numbers[other], return_counts=True)
+        few = ", ".join(f"#{each:06x}" for each in strange[np.argsort(-counts)][:3].tolist())
+        hint = "take the file as it was released: colours between those come of resizing, or of JPEG"
+        if _are_cityscapes_colours(stored):
+            hint = "they look like Cityscapes' colours"
+        raise InputError(
+            f"{path}: {other.sum()} of its pixels have a colour that the data set has not, such as {few}; {hint}"
+        )
+    return np.array([ids[key] for key in keys.tolist()], np.uint8)[places]
+
+
+def _packed(colour: Colour) -> int:
+    red, green, blue = colour
+    return (red << 16) + (green << 8) + blue
 
 
 def hint_for(ids: Collection[int], expected: int) -> str:

@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float, UInt8
 from dvsnet_jax.datasets.samples import LabelledFile, check_files, folder_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.flow_files import KNOWN, read_flow
-from dvsnet_jax.media.images import is_image_name, read_image
+from dvsnet_jax.media.images import is_image_name, read_image, read_stored
 from dvsnet_jax.media.reading.names import in_order, order
 
 _MARK = "_img1"
@@ -67,9 +67,11 @@ class FlowFile(NamedTuple):
     first: Path
     second: Path
     flow: Path
+    unknown: tuple[Path, ...] = ()
+    """Pictures of one channel; where one of them is not 0, the flow counts as not known."""
 
     def read(self) -> FlowPair:
-        """Reads the three files; raises `InputError` where one cannot be read or the sizes differ."""
+        """Reads the files; raises `InputError` where one cannot be read or the sizes differ."""
         first, second = read_image(self.first), read_image(self.second)
         flow = read_flow(self.flow, (first.shape[0], first.shape[1]))
         for path, array in ((self.second, second), (self.flow, flow)):
@@ -79,6 +81,11 @@ class FlowFile(NamedTuple):
                     f"{first.shape[1]} × {first.shape[0]}; the three files of a pair are of one size"
                 )
         valid = np.isfinite(flow).all(-1)
+        for path in self.unknown:
+            mask = read_stored(path)
+            if mask.shape != valid.shape:
+                raise InputError(f"{path}: is {list(mask.shape)}, expected one channel of {list(valid.shape)}")
+            valid &= mask == 0
         return FlowPair(first, second, np.where(valid[..., None], flow, np.float32(0)), valid)
 
 

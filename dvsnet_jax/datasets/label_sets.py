@@ -35,7 +35,7 @@ from jaxtyping import UInt8
 
 from dvsnet_jax.datasets import camvid
 from dvsnet_jax.datasets.cityscapes import CLASSES
-from dvsnet_jax.datasets.readers import idd, vistas, vspw
+from dvsnet_jax.datasets.readers import a2d2, apolloscape, idd, vistas, vspw
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.visualize import label_palette
@@ -59,6 +59,7 @@ def _known() -> dict[str, int]:
     """Every name that stands for one of Cityscapes' classes, its own last, as they must win."""
     found: dict[str, int] = {}
     sets = (
+        (a2d2.CLASSES, a2d2.FROM_OWN), (apolloscape.CLASSES, apolloscape.FROM_OWN),
         (idd.CLASSES, idd.FROM_LEVEL_3), (vspw.CLASSES, vspw.TRAIN_IDS[1:]), (vistas.CLASSES, vistas.TRAIN_IDS),
         (camvid.CLASSES, camvid.TRAIN_IDS), (_ALSO, [CLASSES.index(name) for name in _ALSO.values()]),
         (CLASSES, range(len(CLASSES))),

@@ -7,7 +7,7 @@
                                        these, -zurich,-ulm, or nothing; clean voids rims that are labelled wrong
     folder:FRAMES:LABELS               your own: label PNGs with train ids, 255 void
     street:COUNT:SEED[:HEIGHTxWIDTH]   procedural street scenes, 256x512
-    vspw, kitti-step, cityscapes-vps, bdd100k, vistas, idd, each :ROOT:SPLIT    (datasets/readers/named.py)
+    vspw, kitti-step, cityscapes-vps, apolloscape, bdd100k, vistas, idd, a2d2, each :ROOT:SPLIT   (readers/named.py)
 
 After any of them @0.5 makes pictures half as high and wide, before anything else is done with them. A set named twice
 counts twice. Where several are taken together, %30 at the very end says that 30 % of all samples are of this set,

@@ -14,11 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from dvsnet_jax.datasets.codings import hint_for, look_like_train_ids, read_ids
+from dvsnet_jax.datasets.codings import Colour, hint_for, look_like_train_ids, read_colours, read_ids
 from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.images import read_image
 
 VOID = 255
+NO_SUCH_ID = -1
+"""In place of a train id: the data set has no such stored id, so a file that holds it is of another coding."""
 
 
 class LabelledImage(NamedTuple):
@@ -38,19 +40,25 @@ class LabelledFile(NamedTuple):
     image: Path
     labels: Path
     train_ids: tuple[int, ...]
-    """Train id of each stored id: `train_ids[stored]`; 255 void. A stored 255 is void in every data set."""
+    """Train id of each stored id: `train_ids[stored]`; 255 void, `NO_SUCH_ID`. A stored 255 is void in every set."""
     channel: int | None = None
     """The one of a colour image's channels that holds the ids (0 is red); None for an image of one channel."""
+    colours: tuple[Colour, ...] | None = None
+    """Of a file that holds colours, that of each stored id."""
 
     def read(self) -> LabelledImage:
         """Reads both files; raises `InputError` as `read_train_ids` does and where their sizes differ."""
-        image, labels = read_image(self.image), read_train_ids(self.labels, self.train_ids, self.channel)
+        image, labels = read_image(self.image), self.read_labels()
         if image.shape[:2] != labels.shape:
             raise InputError(
                 f"{self.labels}: is {labels.shape[1]} × {labels.shape[0]}, but {self.image.name} is "
                 f"{image.shape[1]} × {image.shape[0]}; labels of the picture's own size are needed"
             )
         return LabelledImage(image, labels)
+
+    def read_labels(self) -> UInt8[np.ndarray, "h w"]:
+        """The labels alone, train ids; raises `InputError` as `read_train_ids` does."""
+        return read_train_ids(self.labels, self.train_ids, self.channel, self.colours)
 
 
 class LabelledFiles(Sequence[LabelledImage]):
@@ -69,15 +77,22 @@ class LabelledFiles(Sequence[LabelledImage]):
         return (self[index] for index in range(len(self)))  # as subclasses read
 
 
-def read_train_ids(path: Path, train_ids: Sequence[int], channel: int | None = None) -> UInt8[np.ndarray, "h w"]:
-    """A label file as train ids: `train_ids[stored id]`, and 255 stays 255; with `channel` as `LabelledFile` has it.
+def read_train_ids(
+    path: Path,
+    train_ids: Sequence[int],
+    channel: int | None = None,
+    colours: Sequence[Colour] | None = None,
+) -> UInt8[np.ndarray, "h w"]:
+    """A label file as train ids: `train_ids[stored id]`, and 255 stays 255; `channel` and `colours` are as
+    `LabelledFile` has them.
 
     Raises `InputError` for a file that cannot be read, is no such label image (and says of which kind it is), or holds
     an id that `train_ids` does not have.
     """
-    stored = read_ids(path, channel)
-    table = np.full(256, VOID, np.uint8)
+    stored = read_ids(path, channel) if colours is None else read_colours(path, colours)
+    table = np.full(256, NO_SUCH_ID, np.int16)
     table[: len(train_ids)] = train_ids
+    table[VOID] = VOID
     counts = np.bincount(stored.ravel(), minlength=256)
     if look_like_train_ids(counts, train_ids):
         warnings.warn(
@@ -87,16 +102,23 @@ def read_train_ids(path: Path, train_ids: Sequence[int], channel: int | None = N
             stacklevel=2,
         )
     found = np.flatnonzero(counts)
-    strange = found[(found >= len(train_ids)) & (found != VOID)]
+    strange = found[table[found] == NO_SUCH_ID]
     if strange.size:
         hint = hint_for(found.tolist(), len(train_ids)) or (
             "check that these are its ids, neither colours nor another data set's"
         )
         raise InputError(
-            f"{path}: holds label {', '.join(map(str, strange[:5]))}, expected 0 to {len(train_ids) - 1} or 255 (void)"
-            f"; {hint}"
+            f"{path}: holds label {', '.join(map(str, strange[:5]))}, expected {_told(train_ids)} or 255 (void); {hint}"
         )
-    return table[stored]
+    return table.astype(np.uint8)[stored]
+
+
+def _told(train_ids: Sequence[int]) -> str:
+    """The ids that a file may hold."""
+    known = [label for label, meaning in enumerate(train_ids) if meaning != NO_SUCH_ID]
+    if len(known) == len(train_ids):
+        return f"0 to {len(train_ids) - 1}"
+    return f"{len(known)} ids from {known[0]} to {known[-1]}, such as {', '.join(map(str, known[:5]))},"
 
 
 def check_files(paths: Iterable[Path], what: str) -> None:

@@ -18,7 +18,7 @@ from jaxtyping import Int, UInt8
 from dvsnet_jax.datasets.clips import Clip
 from dvsnet_jax.datasets.codings import hint_for, read_ids
 from dvsnet_jax.datasets.readers.kitti_step import THINGS, read_panoptic
-from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, check_files, folder_of, read_train_ids
+from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, check_files, folder_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.label_counts import LabelCounts, LabelledWay, add_label_counts
 from dvsnet_jax.evaluation.clips.scores import DenseFlow
@@ -84,7 +84,7 @@ def measure_predicted(
             frames, labelled = frames + 1, labelled + has_truth
             found, ids = _predicted(path, num_classes, things is not None)
             if has_truth:
-                truth = read_train_ids(file.labels, file.train_ids, file.channel)
+                truth = file.read_labels()
                 _check_size(path, found, truth.shape)
                 way.count_truth(merged(found), merged(truth))
                 if things is not None:

@@ -19,7 +19,7 @@ from dvsnet_jax.cli.commands.train.flow_supervised import TrainFlow
 from dvsnet_jax.flow import estimate_flow
 from dvsnet_jax.flow_colors import flow_to_rgb
 from dvsnet_jax.flownet_config import FlowNet2Config
-from dvsnet_jax.media.flow_files import read_flow, write_flo
+from dvsnet_jax.media.flow_files import read_flow, write_flo, write_flow
 from dvsnet_jax.media.images import read_image
 from dvsnet_jax.networks.flownet.flownet2 import init_flow_params
 
@@ -79,6 +79,31 @@ def test_truth_prints_the_errors(run, folder):
     with h5py.File(folder / "truth.flo5", "w") as file:
         file["flow"] = truth
     assert run(*PAIR, "--truth", "truth.flo5")[1] == out
+
+
+def test_a_set_in_the_place_of_images_prints_the_errors_over_all_its_pairs(run, folder):
+    """One of 5 pixels everywhere, one of which half is marked as not known, the other half right."""
+    images = folder / "kitti" / "training" / "image_2"
+    images.mkdir(parents=True)
+    (folder / "kitti/training/flow_occ").mkdir()
+    for name, first in (("000000", 0), ("000001", 1)):
+        pair = [f"frames/{first}.png", f"frames/{first + 1}.png"]
+        assert run(*pair, "--weights", "weights", "--out", "set.flo")[0] == 0
+        truth = read_flow(folder / "set.flo")
+        for number, path in enumerate(pair):
+            (images / f"{name}_{10 + number}.png").write_bytes((folder / path).read_bytes())
+        if first:
+            truth[:35] = np.nan
+        else:
+            truth += np.float32([3, 4])
+        write_flow(folder / f"kitti/training/flow_occ/{name}_10.png", truth)
+    status, out, err = run("--truth", "kitti:kitti", "--weights", "weights")
+    assert status == 0, err
+    error = float(out.split("end-point error ")[1].split()[0])
+    assert abs(error - 5 * 2 / 3) < 0.02  # KITTI's files have steps of a 64th
+    assert "Fl-all 66.67%" in out and "of 10500 pixels in 2 pairs" in out
+    assert run("--truth", "kitti:kitti", "--weights", "weights", "--out", "z.flo")[0] == 2
+    assert "names no flow pairs; expected pairs:FOLDER, sintel:ROOT" in run("--truth", "x", "--weights", "weights")[2]
 
 
 def test_a_folder_as_video(run, folder):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tiny_sets
+from made_videos import distance, encode, mark
 from PIL import Image
 
 from dvsnet_jax.datasets.cityscapes import CLASSES as CITYSCAPES
 from dvsnet_jax.datasets.clips import clip_set, named_clips
 from dvsnet_jax.datasets.codings import read_ids
 from dvsnet_jax.datasets.labelled_sets import labelled_set
-from dvsnet_jax.datasets.readers import idd, kitti_step, vistas, vspw
+from dvsnet_jax.datasets.readers import a2d2, apolloscape, bdd100k_videos, idd, kitti_step, vistas, vspw
 from dvsnet_jax.datasets.readers.named import KINDS, clips_of, own_classes
 from dvsnet_jax.datasets.samples import LabelledFile
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.evaluation.clips.labelled import labelled_clips
 from dvsnet_jax.visualize import CITYSCAPES_COLORS
 
@@ -78,6 +79,11 @@ def test_own_classes_where_a_network_has_as_many(trees):
     (_, (first,)), *_ = idd.list_clips(root["idd"], "val", num_classes=26)
     labels = first.read().labels
     assert np.unique(labels).tolist() == [idd.CLASSES.index("wall"), idd.CLASSES.index("billboard")]
+    (_, (first, *_)), *_ = apolloscape.list_clips(root["apolloscape"], "val", num_classes=22)
+    assert left_half(first.read().labels) == apolloscape.CLASSES.index("road") == 9
+    (_, (first,)), *_ = a2d2.list_clips(root["a2d2"], "all", num_classes=38)
+    labels = first.read().labels
+    assert np.unique(labels).tolist() == [a2d2.CLASSES.index(name) for name in ("RD normal street", "Blurred area")]
 
 
 def test_class_maps_name_classes_that_are_there():
@@ -92,6 +98,14 @@ def test_class_maps_name_classes_that_are_there():
         64,
     ]
     assert len(idd.CLASSES) == 26
+    assert len(apolloscape.CLASSES) == 22 and len(a2d2.CLASSES) == 38 == len({*a2d2.CLASSES})
+    own = {49: 9, 33: 1, 161: 1, 168: 8, 113: 21, 98: VOID, 0: VOID, 2: -1}  # label_apollo.py's own train ids
+    assert {label: apolloscape.OWN_IDS[label] for label in own} == own and len(apolloscape.OWN_IDS) == 169
+    assert sum(label != -1 for label in apolloscape.OWN_IDS) == 35  # the table's, without 255
+    there = {CITYSCAPES[label] for label in apolloscape.TRAIN_IDS if label not in (-1, VOID)}
+    assert there == {*CITYSCAPES} - {"terrain", "train"}
+    missing = {"rider", "wall", "fence", "terrain", "bus", "train"}
+    assert {CITYSCAPES[label] for label in a2d2.FROM_OWN if label != VOID} == {*CITYSCAPES} - missing
     assert {CITYSCAPES[label] for label in vspw.TRAIN_IDS if label != VOID} == {*CITYSCAPES} - {"traffic sign", "rider"}
     assert {CITYSCAPES[label] for label in vistas.TRAIN_IDS if label != VOID} == {*CITYSCAPES}
 
@@ -159,6 +173,121 @@ def test_cityscapes_vps_without_all_its_frames(tmp_path):
         clips_of("cityscapes-vps", f"{tmp_path}:val")
 
 
+def test_apolloscape_of_a_road_and_as_its_page_has_it(tmp_path):
+    tiny_sets.apolloscape(tmp_path)
+    (first, files), (_, (alone,)) = clips_of("apolloscape", f"{tmp_path}:road01_ins")
+    assert first == "road01_ins_Record001_170908_061500408_Camera_5"
+    assert [left_half(file.read().labels) for file in files] == [0, 1, CITYSCAPES.index("car"), 2]
+    assert alone.image.parent.name == "Camera 6"
+    for kind in ("ColorImage", "Label"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / "road01_ins" / kind).rename(tmp_path / kind / "road01_ins")
+    for split, count in (("road01_ins", 2), ("val", 3)):
+        clips = clips_of("apolloscape", f"{tmp_path}:{split}")
+        assert len(clips) == count and left_half(clips[0][1][1].read().labels) == 1
+    with pytest.raises(InputError, match="are 255 all over"):
+        clips_of("apolloscape", f"{tmp_path}:test")
+    (tmp_path / "road01_ins_val.lst").write_text("a.jpg b.png\n")
+    with pytest.raises(InputError, match=r"road01_ins_val\.lst: line 1 is 'a\.jpg b\.png', expected two paths"):
+        clips_of("apolloscape", f"{tmp_path}:val")
+
+
+def test_an_id_that_apolloscape_has_not_is_another_coding(tmp_path):
+    tiny_sets.apolloscape(tmp_path)
+    tiny_sets.ids(tmp_path / "road01_ins/Label/Record001/Camera 6/170908_061500408_Camera_6_bin.png", 13, 49)
+    *_, (_, (file,)) = clips_of("apolloscape", f"{tmp_path}:val")
+    with pytest.raises(
+        InputError, match=r"holds label 13, expected 35 ids from 0 to 168, such as 0, 1, 17, 33, 34, or"
+    ):
+        file.read()
+
+
+def test_a2d2_by_drive_and_by_camera(tmp_path):
+    tiny_sets.a2d2(tmp_path)
+
+    def numbers(split):
+        return [int(name[-1]) for name, _ in clips_of("a2d2", f"{tmp_path}:{split}")]
+
+    assert numbers("20180807_145028") == [0, 1] and numbers("cam_front_center") == [0, 2]
+    assert numbers("20180807_145028,cam_rear_center") == [1] and numbers("20180810_142822,20180807_145028") == [0, 1, 2]
+    with pytest.raises(
+        InputError, match="has no drive or camera val, only 20180807_145028, 20180810_142822 … and cam_"
+    ):
+        numbers("val")
+
+
+def test_a2d2s_cars_side_by_side_are_one_class_and_other_colours_none(tmp_path):
+    tiny_sets.a2d2(tmp_path)
+    path = tmp_path / "20180810_142822/label/cam_front_center/20180810142822_label_frontcenter_000000002.png"
+    (_, (file,)), *_ = clips_of("a2d2", f"{tmp_path}:20180810_142822")
+    tiny_sets.coloured(path, "#ff0000", "#c80000")
+    assert (file.read().labels == CITYSCAPES.index("car")).all()
+    tiny_sets.coloured(path, "#c80000", "#000000")
+    assert left_half(file.read().labels) == CITYSCAPES.index("car")
+    tiny_sets.coloured(path, "#ff0001", "#c80000")
+    with pytest.raises(InputError, match="3072 of its pixels have a colour that the data set has not, such as #ff0001"):
+        file.read()
+    colours(path)
+    with pytest.raises(InputError, match="they look like Cityscapes' colours"):
+        file.read()
+    tiny_sets.ids(path, 13, 255)
+    with pytest.raises(InputError, match="has a single channel, as ids have, but these labels are RGB images"):
+        file.read()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", "is no list of colours"), ('{"red": "Car 1"}', "is no list of colours"), ("{", "is no list of colours"),
+        ('{"#ff0000": "Bus 1"}', "names the class 'Bus', which A2D2 has not"),
+    ],
+)  # fmt: skip
+def test_a2d2s_list_of_colours_is_checked(tmp_path, text, message):
+    tiny_sets.a2d2(tmp_path)
+    (tmp_path / "class_list.json").write_text(text)
+    with pytest.raises(InputError, match=f"class_list.json: {message}"):
+        clips_of("a2d2", f"{tmp_path}:all")
+
+
+def test_bdd100ks_video_is_turned_and_its_labelled_frame_found(tmp_path):
+    """By the documentation it is the frame at ten seconds; users found it a few frames from there."""
+    expected = tiny_sets.bdd100k_videos(tmp_path)
+    with pytest.warns(InputNotice, match="1 of 2 labelled pictures have no video here"):
+        (moment,) = bdd100k_videos.list_moments(tmp_path, "val")
+    (frames,) = expected.values()
+    samples = list(moment)
+    assert {
+        moment.name: [left_half(sample.labels) if (sample.labels != VOID).any() else None for sample in samples]
+    } == frames
+    for number, sample in enumerate(samples, 68):
+        assert distance(sample.image, tiny_sets.drive(number)) < 8
+    assert [sample.image.tobytes() for sample in moment] == [sample.image.tobytes() for sample in samples]
+    coded = list(moment.coded())
+    assert len(coded) == 30 and sum(motion is not None for _, motion in coded) > 20
+
+
+@pytest.mark.filterwarnings("ignore::dvsnet_jax.errors.InputNotice")
+def test_a_video_that_is_not_the_pictures_own_is_refused(tmp_path):
+    tiny_sets.bdd100k_videos(tmp_path, labelled=90)  # a second before
+    (moment,) = bdd100k_videos.list_moments(tmp_path, "val")
+    with pytest.raises(
+        InputError, match=r"no frame within 0\.5 s of its 10th second is 0000f77c-6257be58\.jpg \(the nea"
+    ):
+        list(moment)
+    path = tmp_path / "videos/train/0000f77c-6257be58.mov"
+    mark(path, (1, 0, 0, 1))
+    with pytest.raises(
+        InputError, match=r"is shown 64 × 96, but .* is 96 × 64; it has lost the mark of how to turn it"
+    ):
+        list(moment)
+    encode(path, [tiny_sets.blocks(number) for number in range(20)], rate=10)
+    with pytest.raises(InputError, match=r"\(it ends before that\)"):
+        list(moment)
+    path.unlink()
+    with pytest.raises(InputError, match=r"holds the video of none of 2 labelled pictures, expected SPLIT/0000f77c"):
+        bdd100k_videos.list_moments(tmp_path, "val")
+
+
 @pytest.mark.parametrize(
     ("kind", "lost", "message"),
     [
@@ -169,6 +298,11 @@ def test_cityscapes_vps_without_all_its_frames(tmp_path):
         ("kitti-step", "panoptic_maps/val", "panoptic maps, of train or val"),
         ("kitti-step", "images/val/0006", "the frames of sequence 0006"),
         ("cityscapes-vps", "val/img", "fetch_city_images.py"),
+        ("apolloscape", "road01_ins_val.lst", "neither lists such as road01_ins_val.lst nor a folder val/ColorImage"),
+        ("apolloscape", "road01_ins/Label/Record001/Camera 6/*", "expected labels of each frame"),
+        ("apolloscape", "road01_ins/ColorImage/Record001/Camera 6/*", "expected the frames of the split"),
+        ("a2d2", "class_list.json", "the names of the label files' colours"),
+        ("a2d2", "20180807_145028/camera/cam_rear_center/*", "expected the picture of a label file"),
         ("bdd100k", "labels/sem_seg/masks/val", "neither labels/sem_seg/masks/val nor seg/labels/val"),
         ("bdd100k", "images/10k/val/7d06fefd-f7be05a6.jpg", "7d06fefd-f7be05a6.jpg: is missing"),
         ("vistas", "validation/v1.2/labels", "has no labels, expected v1.2/labels"),
@@ -183,7 +317,7 @@ def test_what_is_missing_is_named(tmp_path, kind, lost, message):
     for path in paths:
         path.rename(tmp_path / f"lost-{path.parent.name}-{path.name}")
     with pytest.raises(InputError, match=message):
-        clips_of(kind, f"{tmp_path}:val")
+        clips_of(kind, f"{tmp_path}:{'all' if kind == 'a2d2' else 'val'}")
 
 
 def test_a_spec_of_another_form_is_refused():

@@ -13,12 +13,18 @@ import tiny_sets
 from tiny_files import weights  # noqa: F401
 
 from dvsnet_jax.cli import main
+from dvsnet_jax.datasets.readers.named import KINDS
+from dvsnet_jax.evaluation import evaluate
 from dvsnet_jax.evaluation.clips.scores import ClipRecord
+
+# Of BDD100K's pictures one has no video, which is told.
+pytestmark = pytest.mark.filterwarnings("ignore::dvsnet_jax.errors.InputNotice")
 
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
-    return tiny_sets.write_all(tmp_path_factory.mktemp("sets"))
+    root = tmp_path_factory.mktemp("sets")
+    return tiny_sets.write_all(root) | tiny_sets.bdd100k_videos(root / "videos")
 
 
 def options(trees, weights, out):  # noqa: F811
@@ -40,6 +46,7 @@ def alone(trees, weights, tmp_path_factory):  # noqa: F811
 
 
 def test_every_set_is_evaluated_by_its_name(trees, alone):
+    assert {spec.split(":")[0] for spec in trees} == KINDS | {"bdd100k-videos"}
     expected = {name: frames for clips in trees.values() for name, frames in clips.items()}
     found = counted(alone)
     assert {name: (each["frames"], each["labelled"]) for name, each in found.items()} == {
@@ -52,6 +59,28 @@ def test_every_set_is_evaluated_by_its_name(trees, alone):
         ]
         half = tiny_sets.SIZE[0] * tiny_sets.SIZE[1] // 2
         assert true == [half * frames.count(label) for label in range(5)], name
+
+
+@pytest.fixture(scope="module")
+def by_two(trees, weights, alone, tmp_path_factory):  # noqa: F811
+    """The parts that two processes would take, one after the other into one folder."""
+    out = tmp_path_factory.mktemp("two")
+    for number in (0, 1):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(evaluate.jax, "process_index", lambda number=number: number)
+            # The second finds the first one's clips in its log, and takes what is left.
+            patch.setattr(evaluate, "own_part", lambda clips, number=number: clips[:: 2 - number])
+            patch.setattr(evaluate, "gather", lambda value: [value])
+            assert main(options(trees, weights, out)) == 0
+    assert len([*out.glob("clips*.jsonl")]) == 2
+    return counted(out)
+
+
+@pytest.mark.parametrize("kind", sorted([*KINDS, "bdd100k-videos"]))
+def test_the_parts_of_two_processes_count_alike(trees, alone, by_two, kind):
+    (clips,) = (clips for spec, clips in trees.items() if spec.startswith(f"{kind}:"))
+    for name in clips:
+        assert by_two[name] == counted(alone)[name]
 
 
 @pytest.mark.slow

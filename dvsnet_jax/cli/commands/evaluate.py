@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from dvsnet_jax.media.motion.attached import Kind
 
 _DATA = (
-    "cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, vspw:ROOT:SPLIT, and so kitti-step, cityscapes-vps, bdd100k, "
-    "vistas and idd, clips:CLIPS[:LABELS] (a folder of clips, each a folder of "
+    "cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, vspw:ROOT:SPLIT, and so kitti-step, cityscapes-vps, "
+    "apolloscape, bdd100k, bdd100k-videos, vistas, idd and a2d2, "
+    "clips:CLIPS[:LABELS] (a folder of clips, each a folder of "
     "frames or a video; LABELS has a folder for each with label PNGs of any of its frames) or street:COUNT:SEED; "
     "@0.5 after it makes frames half as high and wide."
 )

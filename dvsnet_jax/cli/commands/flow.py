@@ -26,7 +26,7 @@ _VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """Estimate the optical flow of two images or of a video.
+    """Estimate the optical flow of two images or of a video, or measure it on a set.
 
     Of a pair it is written as .flo, KITTI PNG or picture, of a video or folder as a flow video.
     """
@@ -43,7 +43,8 @@ class Flow:
     """Draw the pair's flow here with Middlebury's colour wheel (PNG)."""
     truth: OptionalPath = None
     """The pair's true flow: prints the end-point error and Fl-all. .flo, KITTI's or HD1K's .png, .pfm (FlyingThings),
-    .flo5 (Spring), .npz (VIPER) or .npy (TartanAir)."""
+    .flo5 (Spring), .npz (VIPER) or .npy (TartanAir). Without images, a set: sintel:ROOT:clean|final,
+    things:ROOT:TRAIN|TEST:clean|final, kitti, hd1k, spring or tartanair:ROOT, viper:ROOT:train|val, pairs:FOLDER."""
     motion: Annotated[Literal["auto", "codec", "encoder", "dis"] | None, option("{auto,codec,encoder,dis}")] = None
     """For a video, in place of --weights: motion from each frame to the one before it, as 'dvsnet segment' finds it."""
     max_length: Annotated[float | None, option("PIXELS")] = None
@@ -52,6 +53,8 @@ class Flow:
     """Stop after so many frames of a video."""
 
     def run(self) -> int:
+        if not self.inputs and self.truth:
+            return self._set(self.truth)
         if len(self.inputs) not in (1, 2):
             raise UsageError(f"{len(self.inputs)} inputs; name two images, or one video, folder or list")
         if self.motion and (self.weights or len(self.inputs) == 2):
@@ -97,6 +100,29 @@ class Flow:
             estimated, true = jnp.asarray(flow), jnp.asarray(truth)
             print(f"end-point error {float(endpoint_error(estimated, true)):.3f} px")
             print(f"Fl-all {float(outlier_share(estimated, true)):.2%}")
+        return 0
+
+    def _set(self, spec: str) -> int:
+        """Errors over all pairs of a set, each of which is read, measured and forgotten."""
+        if self.out or self.picture or self.motion:
+            raise UsageError("--truth with a set of pairs prints errors alone; leave out --out, --picture and --motion")
+
+        from dvsnet_jax.datasets.flow.sets import flow_set
+        from dvsnet_jax.metrics.flow import FlowErrors, flow_errors, pool_errors
+
+        source, estimate = flow_set(spec), self._estimator()
+        with progress_bar(spec, len(source)) as on_progress:
+
+            def errors(number: int) -> FlowErrors:
+                first, second, truth, valid = source[number]
+                found = flow_errors(estimate(first, second, f"{spec}, pair {number}"), truth, valid)
+                on_progress("flow", number + 1)
+                return found
+
+            scores = pool_errors(map(errors, range(len(source))))
+        print(f"end-point error {scores.endpoint_error:.3f} px")
+        print(f"Fl-all {scores.outlier_share:.2%}")
+        print(f"of {scores.pixels} pixels in {len(source)} pairs")
         return 0
 
     def _video(self) -> int:

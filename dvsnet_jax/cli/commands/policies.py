@@ -44,7 +44,8 @@ class ComparePolicies:
 
     data: Annotated[str, tyro.conf.arg(metavar="DATA")]
     """Labelled video: camvid:ROOT:SPLIT (measured in its own 11 classes), cityscapes:ROOT:SPLIT[:LABELS],
-    vspw:ROOT:SPLIT, kitti-step:ROOT:SPLIT, cityscapes-vps:ROOT:SPLIT or folder:FRAMES:LABELS."""
+    vspw:ROOT:SPLIT, kitti-step:ROOT:SPLIT, cityscapes-vps:ROOT:SPLIT, apolloscape:ROOT:SPLIT or
+    folder:FRAMES:LABELS."""
     only: Names = ()
     """Beginnings of frames' names that are taken."""
     weights: Annotated[str | None, option("PATH")] = None

@@ -2,6 +2,7 @@
 
 pairs:FOLDER                       00001_img1.ppm, 00001_img2.ppm, 00001_flow.flo (FlyingChairs' names)
 street:COUNT:SEED[:HEIGHTxWIDTH]   pairs of procedural street scenes 0 to 9 frames apart, 192x384
+sintel, things, kitti, hd1k, spring, viper, tartanair:ROOT…   whole sets (datasets/flow/layouts.py)
 flying:COUNT:SEED:HEIGHTxWIDTH:CLIPS   pieces of the frames of clips (datasets/clips.py) that fly over others
 """
 
@@ -11,12 +12,13 @@ from collections.abc import Iterable, Sequence
 
 from dvsnet_jax.datasets.clips import clip_set
 from dvsnet_jax.datasets.combined import Concatenated, Remembered
+from dvsnet_jax.datasets.flow import layouts
 from dvsnet_jax.datasets.flow.flying import FlyingPairs
 from dvsnet_jax.datasets.folders import FlowFiles, FlowPair, list_flow_pairs
 from dvsnet_jax.datasets.street.sources import StreetFlowPairs, StreetPairs
 from dvsnet_jax.errors import InputError
 
-FORMS = "pairs:FOLDER, street:COUNT:SEED[:HxW] or flying:COUNT:SEED:HxW:CLIPS"
+FORMS = f"pairs:FOLDER, {layouts.FORMS}, street:COUNT:SEED[:HxW] or flying:COUNT:SEED:HxW:CLIPS"
 
 
 def flow_set(spec: str) -> Sequence[FlowPair]:
@@ -24,6 +26,8 @@ def flow_set(spec: str) -> Sequence[FlowPair]:
     kind, *words = spec.split(":")
     if kind == "pairs" and words:
         return FlowFiles(list_flow_pairs(":".join(words)))
+    if kind in layouts.KINDS and words:
+        return FlowFiles(layouts.list_layout(spec))
     if kind == "street" and len(words) in (2, 3):
         count, seed, size = _numbers(spec, *words)
         return StreetFlowPairs(StreetPairs(count, *size, seed=seed))

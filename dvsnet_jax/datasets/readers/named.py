@@ -2,17 +2,19 @@
 
 vspw:ROOT:SPLIT            train or val
 kitti-step:ROOT:SPLIT      train or val
+apolloscape:ROOT:SPLIT     train or val by its image lists, or a road such as road02_seg
 cityscapes-vps:ROOT:SPLIT  train, val or test
 bdd100k:ROOT:SPLIT         train or val; pictures
 vistas:ROOT:SPLIT          training or validation; pictures
 idd:ROOT:SPLIT             train or val; pictures
+a2d2:ROOT:SPLIT            all, or drives and cameras with commas between; pictures
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from dvsnet_jax.datasets.readers import bdd100k, cityscapes_vps, idd, kitti_step, vistas, vspw
+from dvsnet_jax.datasets.readers import a2d2, apolloscape, bdd100k, cityscapes_vps, idd, kitti_step, vistas, vspw
 from dvsnet_jax.datasets.samples import LabelledFile
 from dvsnet_jax.errors import InputError
 
@@ -20,9 +22,11 @@ Clips = list[tuple[str, list[LabelledFile]]]
 
 _VIDEOS: dict[str, Callable[..., Clips]] = {
     "vspw": vspw.list_clips, "kitti-step": kitti_step.list_clips, "cityscapes-vps": cityscapes_vps.list_clips,
+    "apolloscape": apolloscape.list_clips,
 }  # fmt: skip
 _PICTURES: dict[str, Callable[..., Clips]] = {
     "bdd100k": bdd100k.list_clips, "vistas": vistas.list_clips, "idd": idd.list_clips,
+    "a2d2": a2d2.list_clips,
 }  # fmt: skip
 
 VIDEOS = frozenset(_VIDEOS)
@@ -30,7 +34,10 @@ KINDS = VIDEOS | frozenset(_PICTURES)
 FORMS = f"{'|'.join((*_VIDEOS, *_PICTURES))}:ROOT:SPLIT"
 
 
-_OWN_CLASSES = {"vspw": vspw.CLASSES, "vistas": vistas.CLASSES, "idd": idd.CLASSES}
+_OWN_CLASSES = {
+    "vspw": vspw.CLASSES, "vistas": vistas.CLASSES, "idd": idd.CLASSES, "apolloscape": apolloscape.CLASSES,
+    "a2d2": a2d2.CLASSES,
+}  # fmt: skip
 
 
 def own_classes(kinds: Iterable[str], num_classes: int) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,8 @@ from dvsnet_jax.media.motion.field import Motion
 from dvsnet_jax.media.written_files import make_folder
 from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou
 
+SHOWN = 300
+"""Frames of a clip, from its beginning, that the player is given: the page holds them all, and so does the browser."""
 _ROUTES = "routes.jsonl"
 
 
@@ -69,7 +72,7 @@ def kept(folder: Path, clip: str) -> bool:
 
 @dataclass(frozen=True)
 class KeptFrames:
-    """The frames of a kept clip for the report's player, in order; the clip is read once more for them."""
+    """The first `SHOWN` frames of a kept clip for the report's player; the clip is read once more for them."""
 
     folder: Path
     clip: NamedClip
@@ -82,8 +85,9 @@ class KeptFrames:
 
     def __iter__(self) -> Iterator[Frame]:
         folder = self.folder / "labels" / self.clip.name
-        lines = (folder / _ROUTES).read_text(encoding="utf-8").splitlines()
-        frames = moving(self.clip.frames, self.motion)
+        with (folder / _ROUTES).open(encoding="utf-8") as file:
+            lines = [line for line, _ in zip(file, range(SHOWN), strict=False)]
+        frames = islice(moving(self.clip.frames, self.motion), SHOWN)
         for index, (text, ((image, truth), motion)) in enumerate(zip(lines, frames, strict=True)):
             line = json.loads(text)
             labels = read_labels(folder / f"{index:06d}.png")

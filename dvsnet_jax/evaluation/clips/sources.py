@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,6 +19,7 @@ import numpy as np
 from dvsnet_jax.datasets.clip_folders import FolderClip, folder_clips
 from dvsnet_jax.datasets.clips import named_clips
 from dvsnet_jax.datasets.readers import named
+from dvsnet_jax.datasets.readers.bdd100k_videos import VideoMoment, list_moments
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.errors import InputError
@@ -29,11 +30,11 @@ from dvsnet_jax.ops.carried_motion import fit_motion
 
 Protocol = Literal["all", "vspw", "snippets"]
 FORMS = (
-    f"clips:CLIPS[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, {named.FORMS} or "
-    "street:COUNT:SEED[:HxW], then @SCALE"
+    f"clips:CLIPS[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, {named.FORMS}, "
+    "bdd100k-videos:ROOT:SPLIT or street:COUNT:SEED[:HxW], then @SCALE"
 )
 
-_KINDS = ("clips", "frames", "video", "cityscapes", "camvid", "street", *named.KINDS)
+_KINDS = ("clips", "frames", "video", "cityscapes", "camvid", "street", "bdd100k-videos", *named.KINDS)
 
 
 class NamedClip(NamedTuple):
@@ -50,9 +51,10 @@ def evaluated_clips(
 ) -> list[NamedClip]:
     """The clips that the specs name, of which `only` keeps those whose names begin so.
 
-    `clips:` is `datasets.clip_folders`, whose frames alone are resized by @SCALE, since the labels count at their own
-    size; the other forms are `datasets.clips`. A name that is there twice gets a number. Raises InputError for a spec
-    of another form, where no clip is left, and as the readers do.
+    `clips:` is `datasets.clip_folders`, `bdd100k-videos:` `datasets.readers.bdd100k_videos`; of both the frames alone
+    are resized by @SCALE, since the labels count at their own size. The other forms are `datasets.clips`. A name that
+    is there twice gets a number. Raises InputError for a spec of another form, where no clip is left, and as the
+    readers do.
     """
     found: list[NamedClip] = []
     for spec in specs:
@@ -64,6 +66,8 @@ def evaluated_clips(
             found += [NamedClip(clip.name, clip.frames) for clip in snippets(spec, only=only)]
         elif kind in ("clips", "frames"):
             found += _folders(spec, only, num_classes)
+        elif kind == "bdd100k-videos":
+            found += _moments(spec, only)
         else:
             found += [NamedClip(name, clip) for name, clip in named_clips([spec], only=only, num_classes=num_classes)]
     taken: set[str] = set()
@@ -82,7 +86,7 @@ def evaluated_clips(
 class _Resized:
     """Frames made larger or smaller, labels left as they are."""
 
-    frames: FolderClip
+    frames: FolderClip | VideoMoment
     scale: float
 
     def __iter__(self) -> Iterator[LabelledImage]:
@@ -107,7 +111,20 @@ class _Resized:
 def _folders(spec: str, only: Collection[str], num_classes: int) -> list[NamedClip]:
     _, rest, scale = parse(spec, FORMS)
     place, _, labels = rest.partition(":")
-    clips = folder_clips(place, labels or None, num_classes=num_classes)
+    return _chosen(spec, folder_clips(place, labels or None, num_classes=num_classes), only, scale)
+
+
+def _moments(spec: str, only: Collection[str]) -> list[NamedClip]:
+    _, rest, scale = parse(spec, FORMS)
+    root, colon, split = rest.rpartition(":")
+    if not colon:
+        raise InputError(f"{spec}: names no data set; expected bdd100k-videos:ROOT:SPLIT")
+    return _chosen(spec, list_moments(root, split), only, scale)
+
+
+def _chosen(
+    spec: str, clips: Sequence[FolderClip] | Sequence[VideoMoment], only: Collection[str], scale: float
+) -> list[NamedClip]:
     kept = [clip for clip in clips if clip.name.startswith(tuple(only) or "")]
     if not kept:
         names = ", ".join(clip.name for clip in clips[:5])

@@ -16,7 +16,7 @@ from dvsnet_jax.benchmarks.multiply_adds import costs
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets import camvid, cityscapes
 from dvsnet_jax.datasets.label_sets import named_palette
-from dvsnet_jax.evaluation.clips.kept_labels import KeptFrames, kept
+from dvsnet_jax.evaluation.clips.kept_labels import SHOWN, KeptFrames, kept
 from dvsnet_jax.evaluation.clips.label_counts import LabelCounts, boundary_score, truth_matrix
 from dvsnet_jax.evaluation.clips.scores import pooled
 from dvsnet_jax.evaluation.clips.sources import NamedClip
@@ -211,7 +211,7 @@ def evaluation_report(
     total = pooled(evaluation.records)
     failed = [(f"Failed: {name}", error) for name, error in evaluation.failures.items()]
     ways = (("DVSNet", found["dvsnet"]), ("every frame", found["every_frame"]))
-    done = {record.clip for record in evaluation.records}
+    done = {record.clip: record.frames for record in evaluation.records}
     counts = f"{total.frames} in {len(evaluation.records)} clips, {total.labelled} with labels"
     return Report(
         title=title,
@@ -222,7 +222,7 @@ def evaluation_report(
         calibration=tuple(bins(np.asarray(total.predicted), np.asarray(total.agreement))) if total.predicted else (),
         clips=tuple(
             Clip(
-                name=clip.name,
+                name=clip.name if done[clip.name] <= SHOWN else f"{clip.name}, {SHOWN} of {done[clip.name]} frames",
                 grid=config.regions,
                 frames=KeptFrames(
                     folder, clip, config.num_classes, classes, isinstance(config.policy, _BY_SCORE), motion

@@ -20,7 +20,8 @@ class MeasureFlow:
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint of DVSNet; the bundled weights if not given."""
     pairs: Specs = ()
-    """Pairs with true flow: pairs:FOLDER or street:COUNT:SEED[:HxW]; may be given again."""
+    """Pairs with true flow: pairs:FOLDER, street:COUNT:SEED[:HxW], or a whole set as for 'dvsnet flow --truth'; may be
+    given again."""
     clips: Specs = ()
     """Clips: camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT, video:FILE, frames:FOLDER or street:COUNT:SEED; @SCALE after it
     resizes it first. May be given again."""

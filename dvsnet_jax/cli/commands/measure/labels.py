@@ -20,8 +20,8 @@ class MeasureLabels:
     """
 
     data: Annotated[str, tyro.conf.arg(metavar="DATA")]
-    """The truth: vspw:ROOT:SPLIT, and so kitti-step, cityscapes-vps, bdd100k, vistas and idd, camvid:ROOT:SPLIT,
-    cityscapes:ROOT:SPLIT[:LABELS] or frames:FRAMES:LABELS."""
+    """The truth: vspw:ROOT:SPLIT, and so kitti-step, cityscapes-vps, apolloscape, bdd100k, vistas, idd and a2d2,
+    camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS] or frames:FRAMES:LABELS."""
     predicted: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder with a folder for each clip, in it a PNG for each frame, called as the frame: 0 to the number of classes
     less one, 255 void. For kitti-step also panoptic maps, as its truth is."""

@@ -22,8 +22,8 @@ class MeasureSegmentation:
 
     data: Annotated[str, tyro.conf.arg(metavar="DATA")]
     """Labelled pictures: camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], cityscapes256:ROOT:SPLIT[:CITIES[:clean]],
-    vspw:ROOT:SPLIT, and so kitti-step, cityscapes-vps, bdd100k, vistas and idd, folder:FRAMES:LABELS or
-    street:COUNT:SEED[:HxW]; @SCALE after it resizes them first."""
+    vspw:ROOT:SPLIT, and so kitti-step, cityscapes-vps, apolloscape, bdd100k, vistas, idd and a2d2,
+    folder:FRAMES:LABELS or street:COUNT:SEED[:HxW]; @SCALE after it resizes them first."""
     only: Names = ()
     """Beginnings of the pictures' names that are taken."""
     whole_only: bool = False

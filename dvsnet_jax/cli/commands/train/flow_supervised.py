@@ -27,7 +27,8 @@ class TrainFlow:
 
     data: Specs = ()
     """Pairs: pairs:FOLDER (FlyingChairs' names), street:COUNT:SEED[:HxW] or flying:COUNT:SEED:HxW:CLIPS (pieces of the
-    pictures of CLIPS, named as for flow-joint, that fly over others). May be given again."""
+    pictures of CLIPS, named as for flow-joint, that fly over others), or a whole set as for 'dvsnet flow --truth'. May
+    be given again."""
     validate: Specs = ()
     """The same, to validate on; without, the last parameters are kept."""
     save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR")]

@@ -40,8 +40,8 @@ class TrainSegmentation:
 
     data: Specs = ()
     """A data set, camvid:ROOT:SPLIT, cityscapes:ROOT:SPLIT[:LABELS], cityscapes256:ROOT:SPLIT[:CITIES[:clean]],
-    vspw:ROOT:SPLIT, and so kitti-step, cityscapes-vps, bdd100k, vistas and idd, folder:FRAMES:LABELS or
-    street:COUNT:SEED[:HxW]; @SCALE after it resizes it first. May be given again; %30 after it
+    vspw:ROOT:SPLIT, and so kitti-step, cityscapes-vps, apolloscape, bdd100k, vistas, idd and a2d2,
+    folder:FRAMES:LABELS or street:COUNT:SEED[:HxW]; @SCALE after it resizes it first. May be given again; %30 after it
     all says that 30 % of the crops are of this set."""
     validate: Specs = ()
     """The same, to validate on, each measured by itself: the mean of their mIoU chooses. Without, the last parameters

@@ -1,0 +1,71 @@
+"""What an evaluation holds on to: a few frames, however long the clip and however large its labels."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+from tiny import TINY, tiny_params, video
+
+from dvsnet_jax import ExpectedConfidence
+from dvsnet_jax.datasets.samples import LabelledImage
+from dvsnet_jax.evaluation.clips import kept_labels
+from dvsnet_jax.evaluation.clips.sources import NamedClip
+from dvsnet_jax.evaluation.evaluate import evaluate
+from dvsnet_jax.evaluation.reports import evaluation as reports
+
+CONFIG = TINY.replace(policy=ExpectedConfidence(50.0))
+LABELS = (512, 768)
+ONE = LABELS[0] * LABELS[1]
+
+
+class Watched:
+    """A clip of frames of 64×96 whose labels are eight times as high and wide. It looks at what is held when it is
+    asked for its `first` frame and for its last."""
+
+    def __init__(self, length: int, first: int) -> None:
+        self.length, self.first = length, first
+        self.held: list[tuple[int, int]] = []
+        self._pictures = video(4)[:, 0]
+
+    def __iter__(self) -> Iterator[LabelledImage]:
+        for number in range(self.length):
+            if number in (self.first, self.length - 1):
+                gc.collect()
+                self.held.append((tracemalloc.get_traced_memory()[0], len(jax.live_arrays())))
+            labels = np.full(LABELS, number % 5, np.uint8)
+            labels[: number + 1] = 255
+            yield LabelledImage(self._pictures[number % 4].copy(), labels)
+
+
+def test_an_evaluation_holds_no_more_after_many_frames_than_after_a_few(tmp_path):
+    clip = Watched(length=30, first=10)
+    options = {"every_frame": True, "keep": ["long"], "stepping": "apart"}
+    # Once before, so that nothing is compiled while it is watched.
+    evaluate(tiny_params(), [NamedClip("short", Watched(3, 1))], config=CONFIG, folder=tmp_path, **options)
+    tracemalloc.start()
+    try:
+        evaluate(tiny_params(), [NamedClip("long", clip)], config=CONFIG, folder=tmp_path, **options)
+    finally:
+        tracemalloc.stop()
+    (before, arrays), (after, more_arrays) = clip.held
+    assert after - before < 5 * ONE, "20 frames on, it holds on to more than is under way"
+    assert more_arrays - arrays < 20
+
+
+def test_the_player_is_given_the_beginning_of_a_long_clip(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_labels, "SHOWN", 4)
+    monkeypatch.setattr(reports, "SHOWN", 4)
+    clips = [NamedClip(f"clip_{length}", Watched(length, 1)) for length in (4, 7)]
+    found = evaluate(
+        tiny_params(), clips, config=CONFIG, folder=tmp_path, keep=[clip.name for clip in clips], stepping="apart"
+    )
+    numbers = reports.results(found, tiny_params(), CONFIG)
+    page = reports.evaluation_report(
+        found, numbers, clips, config=CONFIG, folder=tmp_path, classes="own", title="", names=tuple("abcde")
+    )
+    assert [clip.name for clip in page.clips] == ["clip_4", "clip_7, 4 of 7 frames"]
+    assert [[frame.name for frame in clip.frames][-1] for clip in page.clips] == ["clip_4 + 3", "clip_7 + 3"]
