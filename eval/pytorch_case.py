@@ -9,8 +9,9 @@ folder camvid, cityscapes, cityscapes256 and video. Killed at any moment, the sa
 1. `peers/torch_street.py` trained on labelled photos, CamVid's train and cityscapes256, in PyTorch alone.
 2. `dvsnet accelerate` around it from video without labels, drives of other cities than CamVid's.
 3. `dvsnet policies` on CamVid's val, which none of these saw: mIoU at 10, 20 and 30 % of regions.
-4. `dvsnet evaluate` at 10 % beside every frame; `dvsnet export`; `dvsnet segment --program` where torch cannot be imported.
-5. Frames a second in turn: PyTorch on every frame, and the exported program. CASE/result.md has it and the mIoU of both.
+4. `dvsnet evaluate` at 10 % beside every frame; `dvsnet export`; `dvsnet segment --program` where torch cannot be
+   imported.
+5. Frames a second in turn: PyTorch on every frame, and the exported programs. CASE/result.md has it, with mIoU.
 """
 
 from __future__ import annotations

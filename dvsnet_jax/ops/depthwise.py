@@ -28,7 +28,7 @@ def depthwise_convolution(
     dilation: int = 1,
     padding: int | None = None,
 ) -> Float[Array, "n h2 w2 c"]:
-    """Each channel convolved with its own kernel; `padding` pixels on all four sides, or TensorFlow's SAME if not given,
+    """Each channel convolved with its own kernel; `padding` pixels on all four sides, or SAME if not given,
     so that `h2` is ⌈h / stride⌉."""
     k, (_, h, w, _) = weights.shape[0], x.shape
     pads = tuple(_same_pads(size, k, stride, dilation) if padding is None else (padding, padding) for size in (h, w))

@@ -138,8 +138,8 @@ def trained(data: list[str], place: Path, steps: int = 1500, *, save_every: int 
 
 
 def beside(data: str, weights: Path, programs: dict[float, Path], *, rounds: int = 3) -> str:
-    """CamVid's drive through PyTorch, every frame whole, and through exported programs by the share of regions that they
-    keep to, in turn: a markdown table of mIoU (11 classes), share and frames a second, the best round of each."""
+    """CamVid's drive through PyTorch, every frame whole, and through exported programs, by the share of regions that they
+    keep to, in turn. A markdown table: mIoU of 11 classes, share, frames a second in the best round of each."""
     network = make(weights)[0].eval().to(memory_format=torch.channels_last)
     frames = list(labelled_sets([data], in_memory=True))
     loaded = {share: load_program(path) for share, path in programs.items()}
@@ -154,7 +154,8 @@ def beside(data: str, weights: Path, programs: dict[float, Path], *, rounds: int
         iou, share, seconds = found[0][0], found[0][1], min(each[2] for each in found)
         whole = whole or (iou, seconds)
         lines.append(
-            f"| {name} | {share:.1%} | {iou:.2%} | {iou / whole[0]:.1%} | {1 / seconds:.1f} | {whole[1] / seconds:.1f} |"
+            f"| {name} | {share:.1%} | {iou:.2%} | {iou / whole[0]:.1%} | {1 / seconds:.1f} "
+            f"| {whole[1] / seconds:.1f} |"
         )
     return "\n".join(lines) + "\n"
 
