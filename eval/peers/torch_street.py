@@ -138,7 +138,7 @@ def trained(data: list[str], place: Path, steps: int = 1500, *, save_every: int 
 
 
 def beside(data: str, weights: Path, programs: dict[float, Path], *, rounds: int = 3) -> str:
-    """CamVid's drive through PyTorch, every frame whole, and through exported programs, by the share of regions that they
+    """CamVid's drive through PyTorch, every frame whole, and through exported programs, by the share of regions they
     keep to, in turn. A markdown table: mIoU of 11 classes, share, frames a second in the best round of each."""
     network = make(weights)[0].eval().to(memory_format=torch.channels_last)
     frames = list(labelled_sets([data], in_memory=True))
