@@ -74,7 +74,7 @@ def write_lines(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
 
 
 def said(setting: Any) -> str:
-    """What a configuration says of itself, the same in every process: functions by their names, not by where they lie."""
+    """What a configuration says of itself, the same in every process: functions by their names alone."""
     return re.sub(r" at 0x[0-9a-f]+", "", repr(setting))
 
 
