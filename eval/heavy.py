@@ -29,6 +29,7 @@ from dvsnet_jax import CarriedMotionConfig, FixedInterval, ImageInput, init_stat
 from dvsnet_jax.benchmarks.exported_program import read_clip
 from dvsnet_jax.checkpoints import load_bundled
 from dvsnet_jax.training.own_network import in_place_of
+from dvsnet_jax.video import region_grid
 
 INTERVAL = 10
 
@@ -69,15 +70,15 @@ class Stepping:
         )  # fmt: skip
         params, self.config = in_place_of(network, weights, {}, config)
         self.params = networks.prepare(params, self.config)
-        self.state, result = segment_frame(
-            self.params, init_state(self.params, frame, config=self.config), frame, config=self.config
-        )
+        state = init_state(self.params, frame, config=self.config)
+        self.state, result = segment_frame(self.params, state, frame, config=self.config)  # whole; then one of ten
         self.share = 0.0
-        height, width = self.state.key_images.shape[1:3]
-        self.said = f"regions of {height}×{width}, {rows}×{columns}; jax {jax.__version__}"
-        # The first frame is whole; from here on each step is one of the ten of an interval.
-        self.same = float((np.asarray(result.labels) == _by_torch(module, wanted, frame)).mean())
-        self.said += f"; the first frame's labels are PyTorch's for {self.same:.1%} of the pixels (regions see less)"
+        grid = region_grid(self.config, *frame.shape[1:3])
+        same = (np.asarray(result.labels) == _by_torch(module, wanted, frame)).mean()
+        self.said = (
+            f"regions of {grid.region_height}×{grid.region_width}, jax {jax.__version__}; of the first frame "
+            f"{same:.1%} of the pixels have PyTorch's label, as regions see less"
+        )
 
     def through(self, clip: np.ndarray) -> None:
         segmented = []
