@@ -48,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         trained(photos, network, **({"steps": steps, "save_every": 1} if steps else {}))
     less = ["--steps", steps, "--pairs", 8, "--epochs", steps, "--distances", 1, 3, "--look-every", 1] if steps else []
     run(weights, "accelerate", "--data", drives, "--data", f"video:{data}/video/highway_960x540.mp4@0.6",
-        "--hold-out", *held, "--validate", drives, "--only", *held, *around[2:], "--save-dir", case / "run", "--in-memory",
-        "--steps", 600, "--learning-rate", 1e-3, "--crop", 224, 320, "--scale", 0.7, 1.6, "--pairs", 800,
+        "--hold-out", *held, "--validate", drives, "--only", *held, *around[2:], "--save-dir", case / "run",
+        "--in-memory", "--steps", 600, "--learning-rate", 1e-3, "--crop", 224, 320, "--scale", 0.7, 1.6, "--pairs", 800,
         "--distances", 1, 28, "--epochs", 40, "--keep", 0.95, *less)  # fmt: skip
     run(case / "policies.jsonl", "policies", "--data", val, *around, "--shares", *SHARES,
         "--policies", "loss", "learned", "interval", "--no-consistency", "--no-time", written="--json")  # fmt: skip
