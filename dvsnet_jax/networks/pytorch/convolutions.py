@@ -36,8 +36,9 @@ def _turned(original: Callable[..., Any]) -> Callable[..., Any]:
         if images.ndim != 4:
             return original(images, weight, bias, stride, padding, dilation, transposed, output_padding, groups)
         stride, padding, dilation = (list(each) * (2 // len(each)) for each in (stride, padding, dilation))
-        same = len(set(stride)) == len(set(padding)) == len(set(dilation)) == len(set(weight.shape[2:])) == 1
-        if same and not transposed and weight.shape[:2] == (images.shape[1], 1) and groups == images.shape[1]:
+        even = all(len(set(each)) == 1 for each in (stride, padding, dilation, weight.shape[2:]))
+        depthwise = weight.shape[:2] == (images.shape[1], 1) and groups == images.shape[1] and not transposed
+        if even and depthwise and images.dtype == jnp.float32:  # sums of bfloat16 would be rounded tap by tap
             result = depthwise_convolution(
                 images.transpose(0, 2, 3, 1), weight[:, 0].transpose(1, 2, 0), stride=stride[0], dilation=dilation[0],
                 padding=padding[0],
