@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -70,6 +71,11 @@ def write_lines(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Records as a file of JSON lines, atomically: all of them, in the place of those of before."""
     with atomic_path(path) as temporary:
         temporary.write_text("".join(json.dumps(each, allow_nan=False) + "\n" for each in records), encoding="utf-8")
+
+
+def said(setting: Any) -> str:
+    """What a configuration says of itself, the same in every process: functions by their names alone."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(setting))
 
 
 def fingerprint(tree: Any) -> str:

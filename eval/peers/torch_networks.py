@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torchvision.models.segmentation as tv
 import transformers as hf
 
 PLAIN, N = {"weights": None, "weights_backbone": None, "num_classes": 19}, {"num_labels": 19}
@@ -21,6 +20,12 @@ class Told(torch.nn.Module):
 
     def forward(self, images):
         return self.network(images, torch.zeros(1, 77, dtype=torch.int64).expand(images.shape[0], -1))
+
+
+def tv(name):
+    from torchvision.models import segmentation
+
+    return getattr(segmentation, name)(**PLAIN)
 
 
 def smp(kind, encoder):
@@ -43,10 +48,10 @@ MADE = {
     "MaskFormer, Swin-B": lambda: hf.MaskFormerForInstanceSegmentation(hf.MaskFormerConfig(**N)),
     "OneFormer, Swin-T": Told,
     "EoMT, ViT-L": lambda: hf.EomtForUniversalSegmentation(hf.EomtConfig(**N)),
-    "DeepLabV3-ResNet50 (torchvision)": lambda: tv.deeplabv3_resnet50(**PLAIN),
-    "FCN-ResNet50 (torchvision)": lambda: tv.fcn_resnet50(**PLAIN),
-    "DeepLabV3-MobileNetV3 (torchvision)": lambda: tv.deeplabv3_mobilenet_v3_large(**PLAIN),
-    "LRASPP-MobileNetV3 (torchvision)": lambda: tv.lraspp_mobilenet_v3_large(**PLAIN),
+    "DeepLabV3-ResNet50 (torchvision)": lambda: tv("deeplabv3_resnet50"),
+    "FCN-ResNet50 (torchvision)": lambda: tv("fcn_resnet50"),
+    "DeepLabV3-MobileNetV3 (torchvision)": lambda: tv("deeplabv3_mobilenet_v3_large"),
+    "LRASPP-MobileNetV3 (torchvision)": lambda: tv("lraspp_mobilenet_v3_large"),
     "U-Net, ResNet34 (smp)": lambda: smp("Unet", "resnet34"),
     "FPN, ConvNeXt-T of timm (smp)": lambda: smp("FPN", "tu-convnext_tiny"),
 }  # fmt: skip

@@ -268,6 +268,7 @@ def test_convolutions_have_their_channels_last_and_are_torchs(torch):
     torch.manual_seed(1)
     nn = torch.nn
     layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=4, bias=False),
+              nn.Conv2d(8, 8, 5, padding=2, groups=8), nn.Conv2d(8, 8, 3, padding=(1, 0), groups=8),
               nn.ConvTranspose2d(8, 6, (3, 2), (2, 3), (1, 0), (1, 2)), nn.ConvTranspose2d(6, 6, 2, 2, groups=3),
               nn.Conv2d(6, 4, (1, 3), padding="same")]  # fmt: skip
     network, params = networks.from_torch(nn.Sequential(*layers), WANTS)
@@ -281,4 +282,7 @@ def test_convolutions_have_their_channels_last_and_are_torchs(torch):
         for equation in jaxpr.eqns
         if equation.primitive.name == "conv_general_dilated"
     ]
-    assert specs == [(0, 3, 1, 2)] * 5  # in the router's loop XLA:CPU takes others on its slowest path
+    assert specs == [(0, 3, 1, 2)] * 6  # in the router's loop XLA:CPU takes others on its slowest path
+    # The seventh is depthwise, and shifted multiply-adds on a CPU.
+    compiled = jax.jit(network.function.function).lower(params, jnp.asarray(image.numpy())).compile().as_text()
+    assert compiled.count("feature_group_count=8") == (jax.default_backend() == "cpu")  # the uneven one's alone

@@ -43,23 +43,26 @@ def assert_same(got, expected, rtol=1e-5, atol=1e-5):
 @pytest.mark.parametrize("kernel", [3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_depthwise_equals_the_grouped_convolution(kernel, stride, dilation):
+@pytest.mark.parametrize("padding", [None, 2])
+def test_depthwise_equals_the_grouped_convolution(kernel, stride, dilation, padding):
     weights = normal(kernel, kernel, 3)
     images = [normal(2, height, width, 3) for height, width in ((9, 6), (2, 1))]  # the second is within the kernel
+    images, pads = (images, "SAME") if padding is None else (images[:1], ((padding, padding),) * 2)
 
     def shifted(images, weights):
-        return [depthwise_convolution(x, weights, stride=stride, dilation=dilation) for x in images]
+        return [depthwise_convolution(x, weights, stride=stride, dilation=dilation, padding=padding) for x in images]
 
     def grouped(images, weights):
         options = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": 3}
         strides, dilations = (stride, stride), (dilation, dilation)
         return [
-            lax.conv_general_dilated(x, weights[:, :, None], strides, "SAME", rhs_dilation=dilations, **options)
+            lax.conv_general_dilated(x, weights[:, :, None], strides, pads, rhs_dilation=dilations, **options)
             for x in images
         ]
 
     expected = with_gradients(grouped, images, weights)
-    assert expected[0][0].shape == (2, -(-9 // stride), -(-6 // stride), 3)
+    if padding is None:
+        assert expected[0][0].shape == (2, -(-9 // stride), -(-6 // stride), 3)
     assert_same(with_gradients(shifted, images, weights), expected)
 
 

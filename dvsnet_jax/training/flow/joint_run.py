@@ -22,7 +22,7 @@ from dvsnet_jax.training import loop
 from dvsnet_jax.training.flow import joint
 from dvsnet_jax.training.flow.validation import agreement_at_gaps, check_regions
 from dvsnet_jax.training.parallel import local_batch, replicate
-from dvsnet_jax.training.run_folder import fingerprint
+from dvsnet_jax.training.run_folder import fingerprint, said
 from dvsnet_jax.training.state import TrainState
 
 CROPS = LabelledAugmentation(crop=(288, 368), scale=(0.6, 1.4))
@@ -74,9 +74,10 @@ def fine_tune(
     settings = {
         "kind": "joint fine-tune of the flow network", "training": dataclasses.asdict(training), "data": described,
         "frames": len(source), "crops": dataclasses.asdict(crops), "distances": distances,
-        "segmentation": repr(config.segmentation), "flow": repr(config.flow),
+        "segmentation": said(config.segmentation), "flow": said(config.flow),
         "began from (CRC-32)": fingerprint([params["segmentation"], params["flow"]]),
         **({"motion": motion} if config.carries_motion else {}),
+        **({"classes became": merged} if (merged := networks.merged_classes(config.segmentation)) else {}),
     }  # fmt: skip
     segmentation = replicate(params["segmentation"])
     begin = jax.device_get(params["flow"])  # a state is donated: the caller's arrays are not to go with it
