@@ -41,6 +41,13 @@ def test_a_folder_is_its_images_sorted_by_name(tmp_path):
     np.testing.assert_array_equal([frame.image for frame in frames_of(source)], FRAMES)  # a second time
 
 
+def test_a_video_whose_name_has_a_colon(tmp_path, monkeypatch):
+    """FFmpeg would take what stands before it for a protocol."""
+    write_video(tmp_path / "2026-11-29T12:30:05.mp4", FRAMES)
+    monkeypatch.chdir(tmp_path)
+    assert len(frames_of(open_source("2026-11-29T12:30:05.mp4"))) == 12
+
+
 @pytest.mark.parametrize(
     ("end", "last"), [("\n", "\n"), ("\n", ""), ("\r\n", "\r\n"), ("\r\n", ""), ("\n\n", "\n  \n")], ids=repr
 )

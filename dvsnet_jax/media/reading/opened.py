@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, An
         )
     try:
         container = av.open(
-            device[1] if device else location,
+            device[1] if device else location if live else _as_file(location),
             format=device[0] if device else None,
             timeout=TIMEOUT if live else None,
             options={**_SOON, **_TCP} if live else {},
@@ -72,6 +73,11 @@ def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, An
         if note is not None:
             tell(location, note)
         yield container, stream
+
+
+def _as_file(path: str) -> str:
+    """A path that FFmpeg takes for nothing else: of `12:30.mp4` it would take what is before the colon for a protocol."""
+    return os.path.join(os.curdir, path)
 
 
 SILENT = f"sent nothing for {TIMEOUT:g} seconds"
