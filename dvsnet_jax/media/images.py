@@ -58,8 +58,8 @@ def read_image(path: str | os.PathLike[str], *, upright: bool = False) -> UInt8[
     """An image file as RGB, whatever it holds.
 
     Grey and palette images become RGB, 16 bits become the upper 8, CMYK and others are converted, alpha is dropped.
-    Of several pages or animation frames the first is taken, and that is told. An EXIF orientation is applied where it is to be `upright`;
-    else pixels stay where they are stored, as labels made for them expect.
+    Of several pages or animation frames the first is taken, and that is told. An EXIF orientation is applied where it
+    is to be `upright`; else pixels stay where they are stored, as labels made for them expect.
 
     Raises `UnreadableFrame` for a file that is missing, truncated, corrupt, no image, or of floating-point pixels.
     """
@@ -159,8 +159,8 @@ def _tell(path: str | os.PathLike[str], what: str) -> None:
 
 def _decode(path: str | os.PathLike[str], convert: object, *, upright: bool = False) -> Image.Image | np.ndarray:
     try:
-        # Given its name Pillow maps a file, which scrambles a TIFF of one channel that is to be shown turned by a quarter.
-        with open(path, "rb") as file, Image.open(file) as image:
+        # Given its name Pillow maps a file, which scrambles a TIFF of one channel that is to be turned by a quarter.
+        with Path(path).open("rb") as file, Image.open(file) as image:
             coding = coding_of(image)
             # Of a TIFF alone Pillow turns the pixels in loading them, and forgets that they were marked.
             turned = image.getexif().get(_ORIENTATION, 1) if image.format == "TIFF" and not upright else 1

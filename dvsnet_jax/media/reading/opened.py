@@ -76,8 +76,8 @@ def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, An
 
 
 def _as_file(path: str) -> str:
-    """A path that FFmpeg takes for nothing else: of `12:30.mp4` it would take what is before the colon for a protocol."""
-    return os.path.join(os.curdir, path)
+    """A path that FFmpeg takes for nothing else: what is before the colon of `12:30.mp4` would be a protocol."""
+    return path if os.path.isabs(path) else f"{os.curdir}/{path}"  # noqa: PTH117  # as it stands, links and all
 
 
 SILENT = f"sent nothing for {TIMEOUT:g} seconds"
