@@ -45,6 +45,12 @@ def is_live(location: str) -> bool:
     return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", location)) or _device(location) is not None
 
 
+def comes_once(location: str) -> bool:
+    """Whether it is no regular file, such as a stream, a camera or a pipe, so that opening it again would find its
+    beginning gone, or nothing."""
+    return is_live(location) or not Path(location).is_file()
+
+
 @contextmanager
 def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, Any]]:
     """PyAV's container and the video stream in it, of a network stream or camera so that the first picture comes soon.
@@ -99,7 +105,7 @@ def tell(location: str, note: str) -> None:
 
 
 def _hint(path: str) -> str:
-    if _lacks_index(path):
+    if not comes_once(path) and _lacks_index(path):
         return (
             "it is an MP4 without its index (moov), which recorders write last, so one that lost power leaves none; "
             "tools such as untrunc rebuild it with the help of a whole file of the same camera"
