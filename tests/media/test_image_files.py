@@ -7,13 +7,14 @@ import zlib
 
 import numpy as np
 import pytest
+from made_heic import tiled_heic
 from made_videos import frames_of
 from motion_files import picture
 from PIL import Image
 
 from dvsnet_jax.datasets.pair_lists import read_pairs
 from dvsnet_jax.datasets.unlabelled import KeptFrames, UnlabelledClip
-from dvsnet_jax.errors import InputNotice
+from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.images import read_image, read_labels, read_stored, write_png
 from dvsnet_jax.media.reading.opened import Reading
 from dvsnet_jax.media.sources import open_source
@@ -113,6 +114,15 @@ def test_labels_in_a_tiff_stay_as_stored(tmp_path, orientation):
     np.testing.assert_array_equal(read_stored(tmp_path / "a.tif"), IDS)
     upright = read_image(tmp_path / "a.png", upright=True)
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif", upright=True), upright)
+
+
+def test_a_photo_in_tiles_is_refused(tmp_path):
+    """FFmpeg has each tile as a video stream, of which the first would be taken for the photo."""
+    photo = tiled_heic(tmp_path / "IMG_0001.heic", picture(128, 192), 64)
+    with pytest.raises(InputError, match="IMG_0001.heic: is a picture in 6 tiles, as phones' HEIC has it"):
+        frames_of(photo)
+    with pytest.raises(InputError, match="in 6 tiles"):
+        frames_of(photo, Reading(stream=0))
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif", "avif"])
