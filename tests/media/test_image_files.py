@@ -119,7 +119,7 @@ def test_labels_in_a_tiff_stay_as_stored(tmp_path, orientation):
 def test_a_photo_in_tiles_is_refused(tmp_path):
     """FFmpeg has each tile as a video stream, of which the first would be taken for the photo."""
     photo = tiled_heic(tmp_path / "IMG_0001.heic", picture(128, 192), 64)
-    with pytest.raises(InputError, match="IMG_0001.heic: is a picture in 6 tiles, as phones' HEIC has it"):
+    with pytest.raises(InputError, match=r"IMG_0001\.heic: is a picture in 6 tiles, as phones' HEIC has it"):
         frames_of(photo)
     with pytest.raises(InputError, match="in 6 tiles"):
         frames_of(photo, Reading(stream=0))
