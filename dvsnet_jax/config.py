@@ -26,6 +26,8 @@ CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 DRSLEEP_MEAN_BGR = (104.00698793, 116.66876762, 122.67891434)
 """The mean that DeepLab-v2 and the original's training of the decision network subtract."""
 
+_LONGEST_SIDE = 32768
+
 
 def _check_classes(num_classes: int) -> None:
     if not 2 <= num_classes <= 255:
@@ -232,6 +234,8 @@ class DVSNetConfig:
             raise ValueError(f"chunk is {self.chunk}, but it counts regions: 1 or more, or None")
         if self.input_size is not None and min(self.input_size) < 64:
             raise ValueError(f"input_size is {self.input_size}; the smallest frame is 64×64")
+        if self.input_size is not None and max(self.input_size) > _LONGEST_SIDE:
+            raise ValueError(f"input_size is {self.input_size}; sides of a frame have at most {_LONGEST_SIDE} pixels")
         for name, network, known in (
             ("segmentation", self.segmentation, SegmentationConfig),
             ("flow", self.flow, FlowConfig),

@@ -23,8 +23,10 @@ def one_line(error: BaseException) -> str:
     """What became of one thing: which file, what is wrong, what to do. (Lists that InputError carries follow it.)"""
     if isinstance(error, InputError):
         return str(error)
+    message = next(iter(str(error).splitlines()), "")
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in message:  # XLA's
+        return f"memory ran out ({message}); take smaller frames (--input-size) or fewer at once (--streams)"
     if isinstance(error, OSError) and error.strerror:
         file = f"{error.filename}: " if error.filename else ""
         return f"{file}{error.strerror}; check that it is there and readable, or writable and not full"
-    message = next(iter(str(error).splitlines()), "")
     return f"unexpected {type(error).__name__}: {message}; --debug shows where it came from"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Union
 
@@ -17,6 +18,9 @@ from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.freed_memory import keep_freed_memory
 from dvsnet_jax.cli.run_options import stop_others
 from dvsnet_jax.errors import InputNotice
+
+_NOBODY_READS = 141
+"""The exit status that a shell gives a command which was ended by that."""
 
 
 class Family(NamedTuple):
@@ -30,7 +34,8 @@ class Family(NamedTuple):
 def run_command(
     command: Any, argv: Sequence[str] | None, *, name: str, description: str | None = None, default: Any = None
 ) -> int:
-    """Reads the options, runs the command; its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C.
+    """Reads the options, runs the command; its exit status: 0, 1 for an error, 2 for wrong usage, 130 for Ctrl-C, 141
+    where nobody reads what it prints.
 
     Args:
       command: a command or a `Family` of some.
@@ -43,6 +48,7 @@ def run_command(
     """
     if argv is None:  # a process of its own
         keep_freed_memory()
+        _say_anything()
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("DVSNET_DEBUG", "") not in ("", "0")
     words = [word for word in words if word != "--debug"]
@@ -57,9 +63,16 @@ def run_command(
             **({} if default is None else {"default": default}),
         )
         with _short_warnings(name):
-            return chosen.run()
+            status: int = chosen.run()
+        sys.stdout.flush()  # here, where it is told, and not at the interpreter's end
+        return status
     except SystemExit as stop:  # tyro's: --help, or wrong usage, which it has told
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
+    except BrokenPipeError:
+        if debug:
+            raise
+        _let_go_of_output()
+        return _NOBODY_READS
     except KeyboardInterrupt as interrupt:
         if interrupt.__cause__ is not None:  # what had failed before
             _print(name, interrupt.__cause__)
@@ -71,6 +84,25 @@ def run_command(
         _print(name, error)
         stop_others(error)
         return 2 if isinstance(error, UsageError) else 1
+
+
+def _say_anything() -> None:
+    """Has characters that this terminal cannot show, as of a file's name, come as escapes: they end no run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_output() -> None:
+    """Where whoever reads what we print is gone (`| head`): nothing further is printed, nor complained about."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+            continue
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _print(name: str, error: BaseException) -> None:

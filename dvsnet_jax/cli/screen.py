@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 _AUDITED, _APART = 20, 5.0
 """Regions from which on, and points by which, expected and true agreement say that a video is of another kind."""
+_LEAST_WIDTH = 60  # columns
 _SHOWN = 5  # skipped frames told one by one
 
 
 def tell(message: str) -> None:
     """A line on stderr, apart from the results."""
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(message)
+    _console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(message)
 
 
 @contextmanager
@@ -132,7 +133,7 @@ def closing_table(rows: Sequence[tuple[str, Summary]], together: Summary | None 
             _rate(summary.frames, summary.seconds),
             _rate(summary.frames, summary.device_seconds),
         )
-    console = Console(highlight=False)
+    console = _console(highlight=False)
     console.print(table)
     compiling = sum(summary.compile_seconds for summary in (*(summary for _, summary in rows), together) if summary)
     console.print(f"compiling took {compiling:.1f} s more, once for each frame size", soft_wrap=True)
@@ -214,6 +215,12 @@ def tell_pace(name: str, summary: Summary) -> None:
             f"dvsnet: {name}: with reading and writing it was {with_io:.2f} frames/s; leave out files "
             "(--no-overlay, --no-color), or the source itself is no faster"
         )
+
+
+def _console(**options: Any) -> Console:
+    """One of some width: COLUMNS is 0 where a terminal has no size, and rich would print nothing at all."""
+    console = Console(**options)
+    return console if console.width >= _LEAST_WIDTH else Console(**options, width=_LEAST_WIDTH)
 
 
 def _rate(frames: int, seconds: float) -> str:

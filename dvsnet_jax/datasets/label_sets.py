@@ -25,6 +25,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
@@ -51,8 +52,8 @@ _NONE = ("", "void", "none", "null")
 
 
 def _plain(name: str) -> str:
-    """A name as it is compared: lower case, one space between words."""
-    return " ".join(re.sub(r"[^0-9a-z]+", " ", name.lower()).split())
+    """A name as it is compared: lower case, one space between words, which may be of any script."""
+    return " ".join(re.sub(r"[\0-/:-`{-\x7f]+", " ", unicodedata.normalize("NFKC", name).casefold()).split())
 
 
 def _known() -> dict[str, int]:
@@ -110,7 +111,7 @@ def read_map(path: str | Path, names: Sequence[str] | None, count: int) -> tuple
     to = [VOID] * count
     for line, (old, new) in enumerate(_rows(place, text)):
         if _plain(old) not in own:
-            if line == 0 and place.suffix.lower() != ".json":
+            if line == 0 and place.suffix.lower() != ".json" and _plain(new) not in CLASSES:
                 continue  # a heading
             raise InputError(
                 f"{path}: {old!r} is no class of the network; it has {count}, such as "

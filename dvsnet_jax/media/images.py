@@ -25,6 +25,13 @@ IMAGE_SUFFIXES = frozenset(
 
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _DARK = 4096  # 12 bits in 16
+_ORIENTATION = 0x0112
+_TURNED_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}  # fmt: skip
+"""From a picture as its EXIF orientation has it shown to how it is stored."""
 # Level 1 is several times as fast as the default 6, and label maps are small at any level.
 _PNG_LEVEL = 1
 
@@ -51,8 +58,8 @@ def read_image(path: str | os.PathLike[str], *, upright: bool = False) -> UInt8[
     """An image file as RGB, whatever it holds.
 
     Grey and palette images become RGB, 16 bits become the upper 8, CMYK and others are converted, alpha is dropped.
-    Of several pages or animation frames the first is taken. An EXIF orientation is applied where it is to be `upright`;
-    else pixels stay where they are stored, as labels made for them expect.
+    Of several pages or animation frames the first is taken, and that is told. An EXIF orientation is applied where it
+    is to be `upright`; else pixels stay where they are stored, as labels made for them expect.
 
     Raises `UnreadableFrame` for a file that is missing, truncated, corrupt, no image, or of floating-point pixels.
     """
@@ -60,11 +67,13 @@ def read_image(path: str | os.PathLike[str], *, upright: bool = False) -> UInt8[
     def convert(image: Image.Image, coding: Coding) -> Image.Image:
         if upright:
             image = ImageOps.exif_transpose(image)
+        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # whose others are depth or the like
+            _tell(path, "pictures of several frames or pages, of which the first is taken; of all make a video first")
         if image.mode in _SIXTEEN_BIT and 0 < np.asarray(image).max() < _DARK:
             _tell(path, "pictures of 16 bits that use few of them, and come out dark; scale their values to 0..65535")
         return _to_rgb(image)
 
-    return np.array(_decode(path, convert))
+    return np.array(_decode(path, convert, upright=upright))
 
 
 def read_labels(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "height width"]:
@@ -148,12 +157,16 @@ def _tell(path: str | os.PathLike[str], what: str) -> None:
     warnings.warn(f"{Path(path).parent}: holds {what}", InputNotice, stacklevel=4)
 
 
-def _decode(path: str | os.PathLike[str], convert: object) -> Image.Image | np.ndarray:
+def _decode(path: str | os.PathLike[str], convert: object, *, upright: bool = False) -> Image.Image | np.ndarray:
     try:
-        with Image.open(path) as image:
+        # Given its name Pillow maps a file, which scrambles a TIFF of one channel that is to be turned by a quarter.
+        with Path(path).open("rb") as file, Image.open(file) as image:
             coding = coding_of(image)
+            # Of a TIFF alone Pillow turns the pixels in loading them, and forgets that they were marked.
+            turned = image.getexif().get(_ORIENTATION, 1) if image.format == "TIFF" and not upright else 1
             image.load()
-            return convert(image, coding)  # type: ignore[operator]
+            stored = image.transpose(_TURNED_BACK[turned]) if turned in _TURNED_BACK else image
+            return convert(stored, coding)  # type: ignore[operator]
     except Image.UnidentifiedImageError as error:
         raise UnreadableFrame(f"{path}: not an image, or its beginning is damaged") from error
     except InputNotice:

@@ -22,7 +22,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import IMAGE_SUFFIXES, MissingFrame, UnreadableFrame, is_image_name, read_image
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
 from dvsnet_jax.media.reading.names import columns, forms, in_order, list_lines
-from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading
+from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading, comes_once
 from dvsnet_jax.media.reading.pictures import Picture
 from dvsnet_jax.media.video_reader import decode_frames, is_live, probe_video
 
@@ -134,8 +134,8 @@ class Video:
 
     def _probe(self) -> tuple[int | None, Fraction | None]:
         if self._probed is None:
-            # A camera is not opened twice: many take seconds for it, and some refuse.
-            self._probed = (None, None) if is_live(self.location) else probe_video(self.location, self.reading)
+            # A camera is not opened twice, either: many take seconds for it, and some refuse.
+            self._probed = (None, None) if comes_once(self.location) else probe_video(self.location, self.reading)
         return self._probed
 
     def frame(

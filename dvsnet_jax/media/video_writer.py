@@ -21,6 +21,8 @@ from dvsnet_jax.media.durable.fragments import Fragments
 
 _BT709 = 1  # FFmpeg's number for it, the same for matrix, primaries and transfer
 _LIMITED = 1
+# What headers may say past these, of a frame a day or a million a second, does not fit into a video's own.
+_SLOWEST, _FASTEST = Fraction(1, 1000), Fraction(1_000_000)
 # x264's default preset would be the slowest part of the program.
 _QUICK: Mapping[str, str] = MappingProxyType({"preset": "veryfast", "crf": "20"})
 # Microseconds. A fragmented file has no edit list to begin at 0 by, for which negative offsets of B frames do instead.
@@ -31,7 +33,7 @@ class Timeline:
     """When the frames of a video are shown, in ticks: those of its rate, or nearly their own times."""
 
     def __init__(self, frame_rate: float | Fraction) -> None:
-        self.rate = Fraction(frame_rate).limit_denominator(65535)
+        self.rate = min(max(Fraction(frame_rate).limit_denominator(65535), _SLOWEST), _FASTEST)
         # Ticks that the frames of this rate fall on, and others nearly: at least 90,000 a second.
         self._step = self.rate.denominator * max(1, -(-90_000 // self.rate.numerator))
         self.tick = 1 / (self.rate * self._step)

@@ -70,8 +70,8 @@ class Card {
           if (before) URL.revokeObjectURL(before);
           this.shown = Number(answer.headers.get("X-Frame"));
           this.root.dataset.shown = this.shown;
-        } else if (!wait || answer.status !== 204) {
-          await pause(150);
+        } else {
+          await pause(150); // the server waits for no frame of a source that has ended
         }
       } catch {
         await pause(1000);

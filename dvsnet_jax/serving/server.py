@@ -70,7 +70,7 @@ class LiveServer:
         self.token = token or (None if is_loopback(host) else secrets.token_urlsafe(24))
         try:
             self._server = _Server(board, host, port, self.token)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(
                 f"--serve {host}:{port}: cannot be listened on ({reason}); choose another port, or an address of this "
@@ -217,8 +217,11 @@ class _Handler(BaseHTTPRequestHandler):
         token = self.server.token
         if token is None:
             # Another site's name that was made to lead here (DNS rebinding) is in this header.
-            host = self.headers.get("Host", "").rpartition(":")[0] or self.headers.get("Host", "")
-            return host in ("localhost", "127.0.0.1", "[::1]", self.server.host, f"[{self.server.host}]")
+            try:
+                host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+            except ValueError:
+                return False
+            return host in ("localhost", "127.0.0.1", "::1", self.server.host)
         given = [*asked.get("token", ()), self.headers.get("Authorization", "").removeprefix("Bearer ")]
         try:
             cookie = SimpleCookie(self.headers.get("Cookie", "")).get(self._cookie)

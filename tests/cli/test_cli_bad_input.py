@@ -14,6 +14,8 @@ from PIL import Image
 from tiny_files import check_whole, clip, compile_once, cut, weights, write_images, write_video  # noqa: F401
 
 from dvsnet_jax.cli import main
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.segmenting.outputs import Opening, Outputs
 from dvsnet_jax.media.images import read_labels, write_png
 
 pytestmark = pytest.mark.usefixtures("compile_once")
@@ -160,6 +162,12 @@ def test_weights_for_another_configuration(listed, tmp_path, weights, capsys):  
 
 def test_no_weights_there(run, listed, tmp_path):
     assert "gone: there is no such checkpoint" in run(listed[0], given=tmp_path / "gone")[1]
+
+
+@pytest.mark.parametrize("rate", [0, -1, 1e-12, 1e12, float("nan"), float("inf")])
+def test_a_frame_rate_that_no_video_has(rate):
+    with pytest.raises(UsageError, match=r"--frame-rate is .*, but it counts frames per second: 0.001 to 10000"):
+        Opening(Outputs(frame_rate=rate), None, None)
 
 
 @pytest.mark.parametrize("place", ["out", "out/color"])

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from dvsnet_jax.cli import screen
-from dvsnet_jax.cli.screen import progress_bar, step_progress, tell_pace
+from dvsnet_jax.cli.screen import closing_table, progress_bar, step_progress, tell, tell_pace
 from dvsnet_jax.inference.delivery import Summary
 from dvsnet_jax.inference.pacing import Pace
 
@@ -58,3 +58,12 @@ def test_a_rate_that_was_missed_is_told_apart_from_one_out_of_reach(capsys):
     told = capsys.readouterr().err
     assert "--fps 25 was missed: the frame step kept 20.00 frames/s with 20.0% of regions" in told
     assert "with reading and writing" not in told  # no time was taken
+
+
+@pytest.mark.parametrize("columns", ["0", "3", "80"])
+def test_results_come_whatever_size_the_terminal_says_to_have(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    closing_table([("drive", Summary(frames=8, regions=32, segmented=8, seconds=1.0))])
+    tell("written to here")
+    told = capsys.readouterr()
+    assert "25.0%" in told.out and "compiling took" in told.out and told.err == "written to here\n"

@@ -66,6 +66,8 @@ def test_a_file_says_what_each_becomes(name, text, tmp_path):
         ("map.json", '{"road": "street"}', "'road' becomes 'street', expected one of road, sidewalk"),
         ("map.csv", "old,new\nroad,road,1\n", "expected lines of two columns"),
         ("map.csv", "road,road\nbed,road\n", "'bed' is no class of the network"),
+        ("map.csv", "raod,road\nsky,sky\n", "'raod' is no class of the network"),
+        ("map.json", '{"road": "道路"}', "'road' becomes '道路', expected one of road, sidewalk"),
         ("none.csv", None, "cannot be read"),
     ],
 )
@@ -75,6 +77,14 @@ def test_a_wrong_file_is_told_in_one_line(name, text, said, tmp_path):
     with pytest.raises(InputError, match=said) as told:
         read_map(tmp_path / name, ("road", "sky"), 2)
     assert "\n" not in str(told.value)
+
+
+def test_names_of_any_script(tmp_path):
+    (tmp_path / "map.json").write_text(
+        '{"道路": "road", "天空": "sky", "Stra\u00dfe": "road", "Ba\u0308ume": "vegetation"}'
+    )
+    names = ("天空", "道路", "B\u00e4ume", "STRASSE", "床")
+    assert read_map(tmp_path / "map.json", names, 5) == labels("sky", "road", "vegetation", "road", None)
 
 
 def test_classes_without_names_go_by_their_numbers(tmp_path):

@@ -354,6 +354,7 @@ def test_overlap_too_large_names_what_fits():
         (dict(routing="both"), "'compact' or 'dense'"),
         (dict(chunk=0), "chunk is 0"),
         (dict(input_size=(32, 64)), "64×64"),
+        (dict(input_size=(999_999_999, 64)), "at most 32768 pixels"),
     ],
 )
 def test_settings_that_make_no_sense(settings, message):

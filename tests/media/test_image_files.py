@@ -7,13 +7,14 @@ import zlib
 
 import numpy as np
 import pytest
+from made_heic import tiled_heic
 from made_videos import frames_of
 from motion_files import picture
 from PIL import Image
 
 from dvsnet_jax.datasets.pair_lists import read_pairs
 from dvsnet_jax.datasets.unlabelled import KeptFrames, UnlabelledClip
-from dvsnet_jax.errors import InputNotice
+from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.images import read_image, read_labels, read_stored, write_png
 from dvsnet_jax.media.reading.opened import Reading
 from dvsnet_jax.media.sources import open_source
@@ -80,8 +81,9 @@ def test_sixteen_bits_of_which_few_are_used_are_told(tmp_path):
     np.testing.assert_array_equal(read_image(tmp_path / "b.png"), RGB)
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_photos_are_segmented_upright(tmp_path, orientation):
+def test_photos_are_segmented_upright(tmp_path, orientation, name):
     turns = [
         lambda f: f, lambda f: f[:, ::-1], lambda f: np.rot90(f, 2), lambda f: f[::-1],
         lambda f: f.swapaxes(0, 1), lambda f: np.rot90(f, 1), lambda f: np.rot90(f, 2).swapaxes(0, 1),
@@ -91,14 +93,45 @@ def test_photos_are_segmented_upright(tmp_path, orientation):
     exif[274] = orientation
     (tmp_path / "drive").mkdir()
     stored = np.ascontiguousarray(turns[orientation - 1](RGB))
-    Image.fromarray(stored).save(tmp_path / "drive" / "a.png", exif=exif)
-    (tmp_path / "list.txt").write_text("drive/a.png\n")
-    for place in ("drive", "list.txt", "drive/a.png"):
+    Image.fromarray(stored).save(tmp_path / "drive" / name, exif=exif)
+    (tmp_path / "list.txt").write_text(f"drive/{name}\n")
+    for place in ("drive", "list.txt", f"drive/{name}"):
         np.testing.assert_array_equal(frames_of(tmp_path / place)[0].image, RGB)
         np.testing.assert_array_equal(frames_of(tmp_path / place, Reading(rotate=False))[0].image, stored)
-    np.testing.assert_array_equal(read_image(tmp_path / "drive" / "a.png"), stored)  # as labels expect
+    np.testing.assert_array_equal(read_image(tmp_path / "drive" / name), stored)  # as labels expect
     clip = UnlabelledClip(str(tmp_path / "drive"), kept=KeptFrames(1))
     np.testing.assert_array_equal(clip[0].image, RGB)
+
+
+@pytest.mark.parametrize("orientation", [2, 6, 8])
+def test_labels_in_a_tiff_stay_as_stored(tmp_path, orientation):
+    """Pillow turns a TIFF's pixels in loading them, and scrambles those of one channel (findings)."""
+    exif = Image.Exif()
+    exif[274] = orientation
+    Image.fromarray(IDS).save(tmp_path / "a.tif", exif=exif)
+    Image.fromarray(IDS).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.tif"), IDS)
+    np.testing.assert_array_equal(read_stored(tmp_path / "a.tif"), IDS)
+    upright = read_image(tmp_path / "a.png", upright=True)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif", upright=True), upright)
+
+
+def test_a_photo_in_tiles_is_refused(tmp_path):
+    """FFmpeg has each tile as a video stream, of which the first would be taken for the photo."""
+    photo = tiled_heic(tmp_path / "IMG_0001.heic", picture(128, 192), 64)
+    with pytest.raises(InputError, match=r"IMG_0001\.heic: is a picture in 6 tiles, as phones' HEIC has it"):
+        frames_of(photo)
+    with pytest.raises(InputError, match="in 6 tiles"):
+        frames_of(photo, Reading(stream=0))
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif", "avif"])
+def test_an_animation_is_told(tmp_path, suffix):
+    frames = [Image.fromarray(np.full((16, 24, 3), level, np.uint8)) for level in (40, 120, 200)]
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:])
+    with pytest.warns(InputNotice, match="pictures of several frames or pages, of which the first is taken"):
+        image = read_image(tmp_path / f"a.{suffix}")
+    assert abs(int(image.mean()) - 40) < 4
 
 
 def test_numbers_in_names_are_numbers_and_hidden_files_none(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
 import threading
 import time
 from contextlib import closing
@@ -16,6 +17,7 @@ import pytest
 from tiny_files import clip, cut, write_images, write_video
 
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.motion.attached import with_motion
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
 from dvsnet_jax.media.sources import open_source, open_sources
 from dvsnet_jax.media.video_reader import decode_video, probe_video
@@ -39,6 +41,13 @@ def test_a_folder_is_its_images_sorted_by_name(tmp_path):
     assert [frame.index for frame in frames] == list(range(12))
     np.testing.assert_array_equal([frame.image for frame in frames], FRAMES)
     np.testing.assert_array_equal([frame.image for frame in frames_of(source)], FRAMES)  # a second time
+
+
+def test_a_video_whose_name_has_a_colon(tmp_path, monkeypatch):
+    """FFmpeg would take what stands before it for a protocol."""
+    write_video(tmp_path / "2026-11-29T12:30:05.mp4", FRAMES)
+    monkeypatch.chdir(tmp_path)
+    assert len(frames_of(open_source("2026-11-29T12:30:05.mp4"))) == 12
 
 
 @pytest.mark.parametrize(
@@ -193,6 +202,31 @@ def test_a_network_stream(tmp_path):
 
 
 @pytest.mark.skipif("lavfi" not in av.formats_available, reason="this PyAV has no libavdevice")
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_pipe_is_opened_once(tmp_path, whole):
+    """As a shell's `<(…)` and /dev/stdin are; opened again it would wait for ever, or lack its beginning."""
+    content = write_video(tmp_path / "a.ts", FRAMES).read_bytes() if whole else b"no video" * 100
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    feeding = threading.Thread(target=pipe.write_bytes, args=[content])
+    feeding.start()
+    source, found = open_source(pipe), []
+
+    def read():
+        try:
+            found.append((source.count, source.frame_rate, len(frames_of(source))))
+        except InputError as error:
+            found.append(str(error))
+
+    reading = threading.Thread(target=read, daemon=True)
+    reading.start()
+    reading.join(60)
+    feeding.join()
+    with pytest.raises(InputError, match="is no file but a pipe"):
+        next(with_motion(source, "codec"))
+    assert found == [(None, None, 12)] if whole else "cannot be opened" in found[0]
+
+
 def test_a_device_without_end():
     with closing(open_source("lavfi:testsrc=size=96x64:rate=25").frames()) as frames:
         assert [frame.image.shape for frame in itertools.islice(frames, 5)] == [(64, 96, 3)] * 5

@@ -56,6 +56,14 @@ def test_frames_and_rate(tmp_path, rate):
     assert count == 7 and float(read) == pytest.approx(float(rate), rel=1e-4)
 
 
+@pytest.mark.parametrize("rate", [Fraction(1, 1_000_000), Fraction(2**31 - 1, 1), 1e12])
+def test_rates_that_headers_may_have_and_no_video(tmp_path, rate):
+    with VideoWriter(tmp_path / "v.mp4", frame_rate=rate) as video:
+        for time in (0.0, 0.5, 1.0):
+            video.write(np.zeros((64, 64, 3), np.uint8), time)
+    assert len(list(decode_video(str(tmp_path / "v.mp4")))) == 3
+
+
 def test_odd_sizes_are_padded(tmp_path):
     frame = np.full((63, 95, 3), 200, np.uint8)
     with VideoWriter(tmp_path / "v.mp4", frame_rate=25) as video:

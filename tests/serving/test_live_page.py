@@ -152,6 +152,23 @@ def test_it_fits_a_phone_and_either_theme(browser, server, width, scheme):
     assert not errors(browser, server)
 
 
+def test_of_a_source_that_has_ended_little_is_asked(browser):
+    run = Run()
+    asked, states = [], []
+    view, wait, state = run.views[0], run.views[0].wait, run.board.state
+    view.wait = lambda *given: asked.append(given) or wait(*given)
+    run.board.state = lambda: states.append(None) or state()
+    with LiveServer(run.board, "127.0.0.1", 0) as server:
+        opened(browser, server.url)
+        run.close()
+        for each in run.views:
+            each.end()
+        wait_for(lambda: text(browser, "#status") == "0 of 2 sources running")
+        before, of = len(asked), len(states)
+        wait_for(lambda: len(states) >= of + 4)  # two a second
+        assert len(asked) - before < 40
+
+
 def test_the_end_of_the_run_is_told(browser):
     run = Run()
     server = LiveServer(run.board, "127.0.0.1", 0)

@@ -158,6 +158,9 @@ def test_what_is_not_there(server, path):
         (b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", b"403"),
         (b"GET / HTTP/1.1\r\n\r\n", b"403"),
         (b"GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", b"200"),
+        (b"GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n", b"200"),  # of port 80 no browser says the port
+        (b"GET / HTTP/1.1\r\nHost: LocalHost\r\n\r\n", b"200"),
+        (b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", b"403"),
         (b"\x16\x03\x01\x02\x00\x01\x00\n\n", b"400"),
     ],
 )
@@ -255,6 +258,8 @@ def test_addresses(server):
         LiveServer(Board(), "127.0.0.1", server.port)
     with pytest.raises(InputError, match="cannot be listened on"):
         LiveServer(Board(), "192.0.2.1", 0)
+    with pytest.raises(InputError, match="cannot be listened on"):
+        LiveServer(Board(), 70 * "ü", 0)  # a name that cannot be one
 
 
 def test_closing_hangs_up_and_leaves_no_thread(view):

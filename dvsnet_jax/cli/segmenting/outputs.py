@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +20,9 @@ if TYPE_CHECKING:
     from dvsnet_jax.media.sources import Source
     from dvsnet_jax.media.written_files import WrittenFiles
     from dvsnet_jax.serving.board import Board, View
+
+
+_LEAST_RATE, _MOST_RATE = 0.001, 10_000.0  # of a video that players take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +72,11 @@ class Opening:
     def __init__(self, outputs: Outputs, segmenter: FrameStep, written: WrittenFiles) -> None:
         from dvsnet_jax.datasets.label_sets import named_palette
 
-        if outputs.frame_rate is not None and not (math.isfinite(outputs.frame_rate) and outputs.frame_rate > 0):
-            raise UsageError(f"--frame-rate is {outputs.frame_rate}, but it counts frames per second: more than 0")
+        if outputs.frame_rate is not None and not _LEAST_RATE <= outputs.frame_rate <= _MOST_RATE:
+            raise UsageError(
+                f"--frame-rate is {outputs.frame_rate:g}, but it counts frames per second: {_LEAST_RATE:g} to "
+                f"{_MOST_RATE:g}"
+            )
         self._outputs, self._segmenter, self._written = outputs, segmenter, written
         self._palette = named_palette(segmenter.num_classes, segmenter.class_names, outputs.palette)
 

@@ -21,6 +21,7 @@ from dvsnet_jax.media.motion.field import Motion
 from dvsnet_jax.media.motion.following import Estimator, Follower
 from dvsnet_jax.media.motion.inspection import inspect
 from dvsnet_jax.media.prefetch import run_ahead
+from dvsnet_jax.media.reading.opened import comes_once
 from dvsnet_jax.media.sources import Frame, Source, Video
 from dvsnet_jax.media.video_reader import is_live
 
@@ -55,6 +56,11 @@ def with_motion(source: Source, kind: Kind | None) -> Iterator[tuple[Frame, Moti
     if kind == "codec":
         if not isinstance(source, Video):
             raise InputError(f"{source.name}: images have no motion vectors of their own; take 'dis' or 'encoder'")
+        if not is_live(source.location) and comes_once(source.location):
+            raise InputError(
+                f"{source.location}: is no file but a pipe, and whether its vectors will do is looked at beforehand; "
+                "take 'dis' or 'encoder'"
+            )
         if not is_live(source.location) and not (inspection := inspect(source.location, source.reading)).usable:
             raise InputError(
                 f"{source.location}: its motion vectors will not do, {inspection.reason}; take 'dis' or 'encoder'"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -44,6 +45,12 @@ def is_live(location: str) -> bool:
     return bool(re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", location)) or _device(location) is not None
 
 
+def comes_once(location: str) -> bool:
+    """Whether it is no regular file, such as a stream, a camera or a pipe, so that opening it again would find its
+    beginning gone, or nothing."""
+    return is_live(location) or not Path(location).is_file()
+
+
 @contextmanager
 def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, Any]]:
     """PyAV's container and the video stream in it, of a network stream or camera so that the first picture comes soon.
@@ -57,7 +64,7 @@ def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, An
         )
     try:
         container = av.open(
-            device[1] if device else location,
+            device[1] if device else location if live else _as_file(location),
             format=device[0] if device else None,
             timeout=TIMEOUT if live else None,
             options={**_SOON, **_TCP} if live else {},
@@ -72,6 +79,11 @@ def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, An
         if note is not None:
             tell(location, note)
         yield container, stream
+
+
+def _as_file(path: str) -> str:
+    """A path that FFmpeg takes for nothing else: what is before the colon of `12:30.mp4` would be a protocol."""
+    return path if os.path.isabs(path) else f"{os.curdir}/{path}"  # noqa: PTH117  # as it stands, links and all
 
 
 SILENT = f"sent nothing for {TIMEOUT:g} seconds"
@@ -93,7 +105,7 @@ def tell(location: str, note: str) -> None:
 
 
 def _hint(path: str) -> str:
-    if _lacks_index(path):
+    if not comes_once(path) and _lacks_index(path):
         return (
             "it is an MP4 without its index (moov), which recorders write last, so one that lost power leaves none; "
             "tools such as untrunc rebuild it with the help of a whole file of the same camera"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from av.stream import Disposition
+
 from dvsnet_jax.errors import InputError
 
 _NO_VIDEO = ("attached_pic", "still_image", "timed_thumbnails", "dependent")
+_TILE = Disposition.dependent
 
 
 def choose(container: Any, location: str, asked: int | None) -> tuple[Any, str | None]:
@@ -18,6 +21,12 @@ def choose(container: Any, location: str, asked: int | None) -> tuple[Any, str |
     if not streams:
         raise InputError(f"{location}: no decoder for its video here; convert it, for example to H.264")
     every = list(container.streams.video)
+    if (tiles := sum(bool(stream.disposition & _TILE) for stream in every)) > 1:
+        # PyAV does not tell how they lie; and what is no tile is the thumbnail.
+        raise InputError(
+            f"{location}: is a picture in {tiles} tiles, as phones' HEIC has it, which would come one by one; convert "
+            "it to JPEG or PNG"
+        )
     if asked is not None:
         if not 0 <= asked < len(every):
             raise InputError(f"{location}: has no video stream {asked}; it has {_listed(every)}")
