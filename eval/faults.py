@@ -1,7 +1,7 @@
 r"""Damaged files, killed processes, full disks, silent cameras: what becomes of runs that nobody watches.
 
-    python eval/faults.py                                   # all of it, 1,200 inputs and 100 kills: hours on two cores
-    python eval/faults.py --parts damaged --kinds mp4 png   # a part, or a kind; what is in OUT/faults.jsonl is not tried again
+    python eval/faults.py                                  # all: 1,250 inputs and 100 kills, hours on two cores
+    python eval/faults.py --parts damaged --kinds mp4 png  # a part; what OUT/faults.jsonl has is not tried again
 
 Prints a markdown table of what was tried and which faults there were, 0 where all is well, and ends with status 1 where
 there is one. Everything is made here, from seeds, harmless to others; `campaign/` says how.
@@ -40,17 +40,21 @@ class Faults:
     seed: int = 0
 
     def run(self) -> int:
-        from campaign import damaged, rooms, samples, streams, undisturbed
+        from campaign import damaged, kinds, rooms, streams
         from campaign.book import Book
+        from campaign.processes import compile_quickly
+        from campaign.scene import Scene
 
-        book, families = Book(self.out), dict(samples.FAMILIES)
+        compile_quickly(self.out / "compiled")
+
+        book, families = Book(self.out), dict(kinds.FAMILIES)
         if "damaged" in self.parts:
-            kinds = self.kinds or [kind for family in families.values() for kind in family]
-            damaged.damaged(book, kinds, self.each, self.seed, tell)
+            wanted = self.kinds or [kind for family in families.values() for kind in family]
+            damaged.damaged(book, wanted, self.each, self.seed, tell)
         if "hostile" in self.parts:
             damaged.hostile(book, self.out, tell)
         families["hostile files"] = damaged.HOSTILE
-        scene = undisturbed.Scene(self.out / "scene")
+        scene = Scene(self.out / "scene")
         if "kills" in self.parts:
             scene.kill_all(book, self.kills, self.seed, tell)
         if "full" in self.parts:

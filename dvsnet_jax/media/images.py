@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.most_pixels import too_large
 from dvsnet_jax.media.reading.names import is_hidden
 from dvsnet_jax.media.reading.stored_values import Coding, coding_of, stored_values
 
@@ -151,6 +152,8 @@ def _tell(path: str | os.PathLike[str], what: str) -> None:
 def _decode(path: str | os.PathLike[str], convert: object) -> Image.Image | np.ndarray:
     try:
         with Image.open(path) as image:
+            if (wrong := too_large(image.height, image.width)) is not None:
+                raise ValueError(wrong)
             coding = coding_of(image)
             image.load()
             return convert(image, coding)  # type: ignore[operator]

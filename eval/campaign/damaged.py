@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
 import zlib
 from collections.abc import Callable, Sequence
@@ -11,25 +10,14 @@ from typing import Any
 
 from campaign.book import Book
 from campaign.hostile import HOSTILE
-from campaign.samples import missing
+from campaign.kinds import missing
+from campaign.processes import server
 
 LONGEST = 60.0
 """Seconds for an input; past them it hangs."""
 _READY = 600.0  # for the first of a kind: libraries are loaded, programs compiled
 MOST = 256
 """MiB that reading a small input may take beyond what the process has."""
-_PRELOADED = [
-    "av", "cv2", "numpy", "PIL.Image", "jax", "orbax.checkpoint", "dvsnet_jax.cli", "dvsnet_jax.checkpoints",
-    "dvsnet_jax.inference.segment_source", "dvsnet_jax.inference.segment_many", "dvsnet_jax.evaluation.evaluate",
-    "dvsnet_jax.training.accelerate", "dvsnet_jax.training.segmentation_run", "dvsnet_jax.program",
-]  # fmt: skip
-
-
-def server() -> multiprocessing.context.ForkServerContext:
-    """What starts processes that have the libraries already."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
-    return context
 
 
 def seed_of(kind: str, number: int, seed: int) -> int:
@@ -105,7 +93,6 @@ def damaged(book: Book, kinds: Sequence[str], each: int, seed: int, tell: Callab
                 book.note("damaged", kind, number, trier.tried(kind, seed_of(kind, number, seed)))
             if left:
                 tell(f"{kind}: {len(left)} tried")
-            trier.close()  # every kind in a process of its own: what libraries keep is nobody else's
     finally:
         trier.close(kill=True)
 

@@ -1,4 +1,4 @@
-"""Files that somebody made to do harm, all of them of forms that are public: absurd sizes, packed nothing, wrong sums."""
+"""Files that somebody made to do harm, all of well-known forms: absurd sizes, zeros packed small, sums that fit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from campaign.damage import damage
 
 _HUGE = 60_000  # pixels a side: 10 GB of RGB
@@ -41,12 +40,14 @@ def sealed_again(place: Path, draw: random.Random) -> str:
     return f"{how} in {name}"
 
 
-def _png(place: Path) -> Path:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    """Of a PNG."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
+
+def _png(place: Path) -> Path:
     header = struct.pack(">IIBBBBB", _HUGE, _HUGE, 8, 2, 0, 0, 0)
-    content = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    content = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(bytes(1000))) + _chunk(b"IEND", b"")
     return _written(place / "huge.png", b"\x89PNG\r\n\x1a\n" + content)
 
 
@@ -56,11 +57,8 @@ def _large_png(place: Path) -> Path:
     row = bytes(1 + 3 * 20_000)
     body = b"".join(packed.compress(row) for _ in range(10_000)) + packed.flush()
 
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
     header = struct.pack(">IIBBBBB", 20_000, 10_000, 8, 2, 0, 0, 0)
-    content = chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    content = _chunk(b"IHDR", header) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
     return _written(place / "large.png", b"\x89PNG\r\n\x1a\n" + content)
 
 
@@ -85,11 +83,13 @@ def _jpeg(place: Path) -> Path:
 
 
 def _npy(place: Path) -> Path:
-    np.save(place / "flow.npy", np.zeros((2, 2, 2), np.float32))
-    content = (place / "flow.npy").read_bytes().replace(b"(2, 2, 2)", b"(900000, 90000, 2)"[:9], 1)
-    head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (600000, 60000, 2), }"
-    head = head.ljust(117) + b"\n"
-    return _written(place / "flow.npy", content[:8] + struct.pack("<H", len(head)) + head + bytes(32))
+    return _written(place / "flow.npy", _head("(600000, 60000, 2)") + bytes(32))
+
+
+def _head(shape: str) -> bytes:
+    """Of a .npy of float32."""
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
 
 
 def _npz(place: Path) -> Path:
@@ -102,8 +102,7 @@ def _npz(place: Path) -> Path:
 def _packed_npz(place: Path) -> Path:
     """A true one, packed a thousand to one: 1 GB of zeros."""
     with zipfile.ZipFile(place / "flow.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("flow.npy", "w") as to:
-        head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (16384, 8192, 2), }".ljust(117) + b"\n"
-        to.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head)
+        to.write(_head("(16384, 8192, 2)"))
         for _ in range(256):
             to.write(bytes(4 << 20))
     return place / "flow.npz"

@@ -9,7 +9,8 @@ from typing import Any
 
 import jax
 import numpy as np
-from campaign.samples import IMAGES, SETTINGS, TREE, VIDEOS
+from campaign.kinds import IMAGES, VIDEOS
+from campaign.samples import SETTINGS, TREE
 from campaign.small_network import Greys
 
 from dvsnet_jax.errors import InputError

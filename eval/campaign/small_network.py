@@ -14,7 +14,7 @@ from dvsnet_jax.frame_result import FrameResult
 
 CONFIG = DVSNetConfig(
     segmentation=DeepLabFastConfig(num_classes=5, blocks=(1, 1, 1, 1), width=4, head_width=4),
-    flow=CarriedMotionConfig(),
+    flow=CarriedMotionConfig(scale_width=2),
     decision=LocalDecisionConfig(grid=(4, 4), width=2),
     overlap=16,
     regions=(1, 2),
