@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,10 @@ class Camera:
             head = b"--cut\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(content)
             self._orders.put(head + content + b"\r\n")
 
+    def waiting(self) -> int:
+        """Pictures that nobody has taken yet."""
+        return self._orders.qsize()
+
     def hang_up(self) -> None:
         """Ends the connection."""
         self._orders.put(_HANG_UP)
@@ -92,11 +97,11 @@ def _stall(scene: Scene, name: str) -> dict[str, Any]:
     try:
         command = Command(words, scene.folder / "log.txt")
         if name == "comes back":
-            _until(lambda: _count(out / "yard") == FRAMES and _count(out / "yard-2") == BEFORE)
+            until(lambda: count(out / "yard") == FRAMES and count(out / "yard-2") == BEFORE)
             cameras[1].hang_up()
             cameras[1].show(shown[BEFORE:])
         elif name.endswith("interrupted"):
-            _until(lambda: _count(out / "yard") == FRAMES and _count(out / "yard-2") == BEFORE)
+            until(lambda: count(out / "yard") == FRAMES and count(out / "yard-2") == BEFORE)
             os.kill(command.process.pid, signal.SIGINT)
         ended = command.join()
     finally:
@@ -145,11 +150,13 @@ def _dying(scene: Scene, draw: random.Random) -> dict[str, Any]:
             "told": ended.told[-600:], "mib": None, "seconds": round(ended.seconds, 1)}  # fmt: skip
 
 
-def _count(folder: Path) -> int:
+def count(folder: Path) -> int:
+    """Lines of a folder's routes.jsonl."""
     return len((folder / "routes.jsonl").read_text().splitlines()) if (folder / "routes.jsonl").exists() else 0
 
 
-def _until(holds: Any, seconds: float = 120) -> None:
+def until(holds: Callable[[], bool], seconds: float = 120) -> None:
+    """Waits until something holds, no longer than that."""
     end = time.monotonic() + seconds
     while not holds() and time.monotonic() < end:
         time.sleep(0.1)
