@@ -33,14 +33,10 @@ def clip(frames: int, seed: int = 0, size: tuple[int, int] = SIZE) -> np.ndarray
 
 
 def parameters() -> Any:
-    """Of `CONFIG`, the same each time, with labels that differ from pixel to pixel."""
-    from dvsnet_jax import networks
+    """Of `CONFIG`, the same each time."""
+    from dvsnet_jax.checkpoints import seeded_params
 
-    draw = np.random.default_rng(1)
-    return jax.tree.map(
-        lambda leaf: np.asarray(draw.normal(0, 0.3, leaf.shape), leaf.dtype),
-        networks.abstract_params(CONFIG),
-    )
+    return jax.tree.map(np.asarray, seeded_params(CONFIG))
 
 
 def save_weights(folder: Path) -> Path:
