@@ -26,7 +26,6 @@ from dvsnet_jax.media.durable.run_settings import as_read_back, first_difference
 from dvsnet_jax.media.durable.syncing import sync_files
 from dvsnet_jax.media.json_lines import write_all_or_nothing
 
-
 _MOST = 1024
 """Files written once that are remembered: of a camera that runs for weeks the older ones are brought to the disk, and
 forgotten."""

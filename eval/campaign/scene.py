@@ -23,8 +23,9 @@ Tell = Callable[[str], None]
 class Scene:
     """In a folder, made when it is first needed."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
+    def __init__(self, folder: Path, frames: tuple[int, ...] = (4, 6, 3, 5, 4)) -> None:
+        """`frames` are those of each clip."""
+        self.folder, self._frames = folder.absolute(), frames
         self._seconds: dict[str, float] = {}
 
     def clips(self) -> list[str]:
@@ -32,7 +33,7 @@ class Scene:
         from dvsnet_jax.media.images import write_png
 
         names = []
-        for index, frames in enumerate((4, 6, 3, 5, 4)):
+        for index, frames in enumerate(self._frames):
             place = self.folder / "clips" / "abcde"[index]
             names.append(str(place))
             if place.exists():
