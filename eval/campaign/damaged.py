@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import zlib
 from collections.abc import Callable, Sequence
@@ -14,7 +15,8 @@ from campaign.kinds import missing
 from campaign.processes import server
 
 LONGEST = 60.0
-"""Seconds for an input; past them it hangs."""
+"""Seconds of work for an input; past them it hangs, and so it does where it does nothing for half as long."""
+_IDLE = 0.05
 _READY = 600.0  # for the first of a kind: libraries are loaded, programs compiled
 MOST = 256
 """MiB that reading a small input may take beyond what the process has."""
@@ -23,6 +25,12 @@ MOST = 256
 def seed_of(kind: str, number: int, seed: int) -> int:
     """The same in every run."""
     return zlib.crc32(f"{seed} {kind} {number}".encode())
+
+
+def _worked(process: int) -> float:
+    """Seconds of processor time that a process has had."""
+    numbers = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Trier:
@@ -41,7 +49,7 @@ class Trier:
         limit = longest if kind in self._known else max(longest, _READY)
         self._pipe.send((kind, seed))
         try:
-            came = self._pipe.recv() if self._pipe.poll(limit) else None
+            came = self._pipe.recv() if self._answers(limit) else None
         except EOFError:
             self._process.join()
             code = -(self._process.exitcode or 0)
@@ -58,6 +66,17 @@ class Trier:
         if came["mib"] > MOST:
             came["problems"].append(f"memory: {came['mib']:.0f} MiB")
         return came
+
+    def _answers(self, limit: float) -> bool:
+        """Waits for an answer; False after so many seconds of its work, or where it has stopped working. On a busy
+        machine a minute by the clock may be a second of its work."""
+        began = before = _worked(self._process.pid)
+        while not self._pipe.poll(limit / 2):
+            now = _worked(self._process.pid)
+            if now - began > limit or (now - before < _IDLE and limit == LONGEST):
+                return False
+            before = now
+        return True
 
     def close(self, *, kill: bool = False) -> None:
         """Ends the process."""

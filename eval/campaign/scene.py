@@ -75,13 +75,12 @@ class Scene:
 
     def kill_all(self, book: Book, each: int, seed: int, tell: Tell) -> None:
         """Kills every command at so many random moments, and has it go on."""
-        for command in COMMANDS:
-            for number in range(each):
+        for number in range(each):
+            for command in COMMANDS:
                 if not book.has("kills", command, number):
-                    book.note(
-                        "kills", command, number, self._killed(command, random.Random(f"{seed}{command}{number}"))
-                    )
-            tell(f"{command}: {each} kills")
+                    draw = random.Random(f"{seed} kill {command} {number}")
+                    book.note("kills", command, number, self._killed(command, draw))
+            tell(f"killed each for the {number + 1}. time")
 
     def _killed(self, command: str, draw: random.Random) -> dict[str, Any]:
         expected, seconds = self.undisturbed(command)
@@ -89,13 +88,10 @@ class Scene:
         shutil.rmtree(out, ignore_errors=True)
         words, moment = self.words(command, out), draw.uniform(0.02, 1.0) * seconds
         first = Command(words, self.folder / "log.txt").kill(moment)
-        outcome = "killed" if first.status < 0 else "ended first"
         problems = first.problems + self.half(command, out)
-        return (
-            self.gone_on(command, words, out, expected) | {"outcome": outcome, "moment": round(moment, 3)}
-            if not problems
-            else {"outcome": outcome, "problems": problems, "told": first.told[-600:], "seconds": None}
-        )
+        came = self.gone_on(command, words, out, expected)
+        outcome = "killed" if first.status < 0 else "ended first"
+        return came | {"outcome": outcome, "problems": problems + came["problems"], "moment": round(moment, 3)}
 
     def gone_on(self, command: str, words: list[str], out: Path, expected: Path) -> dict[str, Any]:
         """Has it go on in `out`, and holds what it made against the undisturbed folder."""

@@ -126,7 +126,7 @@ def _unclear(error: BaseException, told: str, named: str) -> list[str]:
     for each in single_errors(error):
         if "unexpected " in lines(each)[0]:
             problems.append(f"traceback: {type(each).__name__}")
-    if not problems and named not in told:
+    if not problems and named not in told and "drive: " not in told:  # as inputs of several frames are called
         problems.append("unclear: the message names no file")
     if any(ord(letter) < 32 and letter != "\n" for letter in told) or len(told) > 2000:
         problems.append("unclear: a message of control characters, or too long")

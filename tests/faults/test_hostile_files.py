@@ -55,7 +55,7 @@ def test_a_video_of_absurd_size(tmp_path, monkeypatch):
 @pytest.mark.parametrize("scale", [b"e-", b"--1", b"1.2.3", b"-"])
 def test_a_pfm_whose_scale_is_no_number(tmp_path, scale):
     (tmp_path / "a.pfm").write_bytes(b"PF\n1 1\n" + scale + b"\n" + bytes(12))
-    with pytest.raises(InputError, match="but a .pfm starts with PF and its size"):
+    with pytest.raises(InputError, match=r"but a \.pfm starts with PF and its size"):
         read_flow(tmp_path / "a.pfm")
 
 
