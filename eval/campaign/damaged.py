@@ -49,7 +49,7 @@ class Trier:
         limit = longest if kind in self._known else max(longest, _READY)
         self._pipe.send((kind, seed))
         try:
-            came = self._pipe.recv() if self._answers(limit) else None
+            came = self._pipe.recv() if self._answers(limit, kind in self._known) else None
         except EOFError:
             self._process.join()
             code = -(self._process.exitcode or 0)
@@ -67,13 +67,13 @@ class Trier:
             came["problems"].append(f"memory: {came['mib']:.0f} MiB")
         return came
 
-    def _answers(self, limit: float) -> bool:
-        """Waits for an answer; False after so many seconds of its work, or where it has stopped working. On a busy
+    def _answers(self, limit: float, ready: bool) -> bool:
+        """Waits for an answer; False after so many seconds of its work, or where it is ready and does not work. On a busy
         machine a minute by the clock may be a second of its work."""
         began = before = _worked(self._process.pid)
         while not self._pipe.poll(limit / 2):
             now = _worked(self._process.pid)
-            if now - began > limit or (now - before < _IDLE and limit == LONGEST):
+            if now - began > limit or (ready and now - before < _IDLE):
                 return False
             before = now
         return True
