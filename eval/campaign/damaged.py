@@ -15,7 +15,7 @@ from campaign.kinds import missing
 from campaign.processes import server
 
 LONGEST = 60.0
-"""Seconds of work for an input; past them it hangs, and so it does where it does nothing for half as long."""
+"""Seconds of work for an input; past them it hangs, and so it does where it does nothing for as long."""
 _IDLE = 0.05
 _READY = 600.0  # for the first of a kind: libraries are loaded, programs compiled
 MOST = 256
@@ -68,10 +68,10 @@ class Trier:
         return came
 
     def _answers(self, limit: float, ready: bool) -> bool:
-        """Waits for an answer; False after so many seconds of its work, or where it is ready and does not work. On a busy
-        machine a minute by the clock may be a second of its work."""
+        """Waits for an answer; False after so many seconds of its work, or where it is ready and does nothing for as
+        long. On a busy machine a minute by the clock may be a second of its work."""
         began = before = _worked(self._process.pid)
-        while not self._pipe.poll(limit / 2):
+        while not self._pipe.poll(limit):
             now = _worked(self._process.pid)
             if now - began > limit or (ready and now - before < _IDLE):
                 return False
