@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import zlib
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 from campaign.book import Book
 from campaign.hostile import HOSTILE
 from campaign.kinds import missing
-from campaign.processes import server
+from campaign.processes import server, worked
 
 LONGEST = 60.0
 """Seconds of work for an input; past them it hangs, and so it does where it does nothing for as long."""
@@ -25,12 +24,6 @@ MOST = 256
 def seed_of(kind: str, number: int, seed: int) -> int:
     """The same in every run."""
     return zlib.crc32(f"{seed} {kind} {number}".encode())
-
-
-def _worked(process: int) -> float:
-    """Seconds of processor time that a process has had."""
-    numbers = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Trier:
@@ -70,9 +63,9 @@ class Trier:
     def _answers(self, limit: float, ready: bool) -> bool:
         """Waits for an answer; False after so many seconds of its work, or where it is ready and does nothing for as
         long. On a busy machine a minute by the clock may be a second of its work."""
-        began = before = _worked(self._process.pid)
+        began = before = worked(self._process.pid)
         while not self._pipe.poll(limit):
-            now = _worked(self._process.pid)
+            now = worked(self._process.pid)
             if now - began > limit or (ready and now - before < _IDLE):
                 return False
             before = now

@@ -18,7 +18,7 @@ _PRELOADED = [
     "dvsnet_jax.evaluation.reports.evaluation", "dvsnet_jax.datasets.flow.dis", "dvsnet_jax.training.accelerate",
     "dvsnet_jax.training.segmentation_run", "dvsnet_jax.program", "dvsnet_jax.export",
 ]  # fmt: skip
-_LONGEST = 600.0
+_LONGEST = 600.0  # seconds of work: past them a command hangs, and so it does past an hour by the clock
 _DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2  # by which root reads and writes what it has no rights to
 
 
@@ -40,6 +40,12 @@ def server() -> Any:
     return context
 
 
+def worked(process: int) -> float:
+    """Seconds of processor time that a process has had. On a busy machine a minute by the clock may be a second."""
+    numbers = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass
 class Ended:
     """How a command ended."""
@@ -49,13 +55,14 @@ class Ended:
     told: str
     """What it wrote to stderr."""
     seconds: float
+    hangs: bool = False
 
     @property
     def problems(self) -> list[str]:
         """What nobody should see, whatever goes wrong."""
         if "Traceback" in self.told or "unexpected " in self.told:
             return [f"traceback: {self.told.strip().splitlines()[-1][:200]}"]
-        return [f"hang: over {_LONGEST:g} s"] if self.seconds > _LONGEST else []
+        return [f"hang: over {_LONGEST:g} s"] if self.hangs else []
 
 
 class Command:
@@ -71,15 +78,18 @@ class Command:
         self.process = server().Process(target=_run, args=(words, str(log), most_bytes, without_rights), daemon=True)
         self.process.start()
 
-    def join(self, seconds: float = _LONGEST) -> Ended:
-        """Waits for its end, no longer than that."""
-        self.process.join(seconds)
+    def join(self) -> Ended:
+        """Waits for its end, as long as it does not hang."""
+        hangs = False
+        while self.process.is_alive() and not hangs:
+            self.process.join(20)
+            took = time.monotonic() - self._began
+            hangs = self.process.is_alive() and (worked(self.process.pid) > _LONGEST or took > 6 * _LONGEST)
         took = time.monotonic() - self._began
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-            took = _LONGEST + 1
-        return Ended(self.process.exitcode or 0, self._log.read_text() if self._log.exists() else "", took)
+        self.process.kill()
+        self.process.join()
+        told = self._log.read_text() if self._log.exists() else ""
+        return Ended(self.process.exitcode or 0, told, took, hangs)
 
     def kill(self, after: float) -> Ended:
         """SIGKILL after so many seconds, if it is still there."""
