@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import re
 import resource
 import sys
 import time
@@ -41,8 +42,12 @@ def server() -> Any:
 
 
 def worked(process: int) -> float:
-    """Seconds of processor time that a process has had. On a busy machine a minute by the clock may be a second."""
-    numbers = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    """Seconds of processor time that a process has had, 0 where it is no more. On a busy machine a minute by the clock
+    may be a second of them."""
+    try:
+        numbers = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
     return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
 
@@ -60,7 +65,7 @@ class Ended:
     @property
     def problems(self) -> list[str]:
         """What nobody should see, whatever goes wrong."""
-        if "Traceback" in self.told or "unexpected " in self.told:
+        if "Traceback" in self.told or re.search(r"unexpected \w+: ", self.told):
             return [f"traceback: {self.told.strip().splitlines()[-1][:200]}"]
         return [f"hang: over {_LONGEST:g} s"] if self.hangs else []
 
@@ -80,11 +85,12 @@ class Command:
 
     def join(self) -> Ended:
         """Waits for its end, as long as it does not hang."""
-        hangs = False
+        hangs, began, before = False, time.monotonic(), worked(self.process.pid)
         while self.process.is_alive() and not hangs:
             self.process.join(20)
-            took = time.monotonic() - self._began
-            hangs = self.process.is_alive() and (worked(self.process.pid) > _LONGEST or took > 6 * _LONGEST)
+            waited = time.monotonic() - began
+            work = worked(self.process.pid) - before
+            hangs = self.process.is_alive() and (work > _LONGEST or waited > 6 * _LONGEST)
         took = time.monotonic() - self._began
         self.process.kill()
         self.process.join()

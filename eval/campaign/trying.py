@@ -47,9 +47,11 @@ def _harm(name: str, work: Path) -> dict[str, Any]:
     from campaign.samples import make
 
     kind, make_it = HOSTILE[name]
+    warm = work.with_name("warm")
+    for folder in (work, warm, work.with_name("harm-out")):
+        shutil.rmtree(folder, ignore_errors=True)
     if kind in _WARM:  # the library behind it is loaded by a valid one first
-        read(kind, make(kind, work.with_name(f"warm-{kind}")), work.with_name(f"warm-out-{kind}"))
-    shutil.rmtree(work, ignore_errors=True)
+        read(kind, make(kind, warm / "given"), warm / "out")
     work.mkdir()
     place = make_it(work)
     _limit_memory()
@@ -124,7 +126,7 @@ def judged(work: Any, named: str) -> dict[str, Any]:
 def _unclear(error: BaseException, told: str, named: str) -> list[str]:
     problems = []
     for each in single_errors(error):
-        if "unexpected " in lines(each)[0]:
+        if lines(each)[0].startswith("unexpected "):
             problems.append(f"traceback: {type(each).__name__}")
     if not problems and named not in told and "drive: " not in told:  # as inputs of several frames are called
         problems.append("unclear: the message names no file")
