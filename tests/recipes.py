@@ -1,4 +1,4 @@
-"""The recipes in train/ as functions, and what a test needs to run them small."""
+"""The recipes in train/ and eval/ as functions, and what a test needs to run them small."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tiny import tiny_params
 TRAIN = Path(__file__).parent.parent / "train"
 
 
-def recipe(name):
-    """The `main` of train/NAME.py."""
-    spec = importlib.util.spec_from_file_location(f"recipe_{name}", TRAIN / f"{name}.py")
+def recipe(name, folder=TRAIN):
+    """The `main` of FOLDER/NAME.py."""
+    spec = importlib.util.spec_from_file_location(f"recipe_{name}", folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)

@@ -26,7 +26,7 @@ def verify(folder: Path) -> None:
     try:
         noted = json.loads((folder / NAME).read_bytes())
         noted = {name: (int(size), int(crc)) for name, (size, crc) in noted.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{damaged}{NAME} cannot be read ({type(error).__name__}){advice}") from error
     found = _files(folder)
     if missing := sorted(noted.keys() - found):

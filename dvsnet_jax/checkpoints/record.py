@@ -68,5 +68,5 @@ def recorded_shapes(folder: Path, record: dict[str, Any]) -> dict[str, jax.Shape
             name: jax.ShapeDtypeStruct(tuple(int(n) for n in entry["shape"]), np.dtype(entry["dtype"]))
             for name, entry in record["params"].items()
         }
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{folder / 'config' / NAME}: its list of parameters is damaged ({error!r})") from error

@@ -91,7 +91,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, jax.Array], StoredConf
         config = from_json(json.loads(record["config"])) if whole else None
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: its configuration cannot be read ({error!r}); export it again") from error
     if config is None:
         raise InputError(f"{path}: is damaged, its checksum does not fit; copy it again")

@@ -76,7 +76,7 @@ def load_state(path: str | Path, like: Any) -> tuple[Any, dict[str, Any]]:
     wanted = {name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in _named(like).items()}
     try:
         content = json.loads((folder / "config" / NAME).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: is not the state of a training ({reason_of(error)}); choose another folder"
         ) from error

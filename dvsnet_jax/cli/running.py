@@ -111,14 +111,15 @@ def _print(name: str, error: BaseException) -> None:
 
 @contextmanager
 def _short_warnings(name: str) -> Iterator[None]:
-    """What is to be said of the input is told in one line, without the place in the code that found it."""
+    """What is to be said of the input is told in one line, without the place in the code that found it. Pillow's words
+    on damaged pictures are left out: they name no file, and each is told by ourselves in the next moment."""
     usual = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any, **more: Any) -> None:
         if issubclass(category, InputNotice):
             print(f"{name}: {message}", file=sys.stderr, flush=True)
-        else:
-            usual(message, category, *rest, **more)
+        elif "PIL" not in Path(filename).parts:
+            usual(message, category, filename, *rest, **more)
 
     warnings.showwarning = show
     try:

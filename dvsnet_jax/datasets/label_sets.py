@@ -127,14 +127,17 @@ def _rows(path: Path, text: str) -> list[tuple[str, str]]:
     if path.suffix.lower() == ".json":
         try:
             said: Any = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: cannot be read as JSON ({error})") from error
         if not isinstance(said, Mapping):
             raise InputError(
                 f'{path}: expected an object {{"old name": "new name"}}, but it is a {type(said).__name__}'
             )
         return [(old, str("" if new is None else new)) for old, new in said.items()]
-    rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
     if wrong := [row for row in rows if len(row) != 2]:
         raise InputError(f"{path}: expected lines of two columns, old name,new name, but one is {','.join(wrong[0])!r}")
     return [(row[0], row[1]) for row in rows]

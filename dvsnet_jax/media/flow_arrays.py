@@ -18,12 +18,14 @@ import numpy as np
 from jaxtyping import Float
 
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.most_pixels import MOST_PIXELS, too_large
 
 FilePath = str | os.PathLike[str]
 
 UNKNOWN_ABOVE = 1e9
 """What a .flo file means by "not known here" (Middlebury's flowIO.h); larger in size than any flow."""
-_PFM_HEADER = re.compile(rb"(P[Ff])\s+(\d+)\s+(\d+)\s+([-+0-9.eE]+)\s")
+_MOST_BYTES = 16 * MOST_PIXELS  # u and v in float64
+_PFM_HEADER = re.compile(rb"(P[Ff])\s+(\d{1,9})\s+(\d{1,9})\s+([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s")
 
 
 def read_pfm(path: FilePath) -> Float[np.ndarray, "h w 2"]:
@@ -42,7 +44,7 @@ def read_pfm(path: FilePath) -> Float[np.ndarray, "h w 2"]:
             raise InputError(f"{path}: starts with {start[:8]!r}, but a .pfm starts with PF and its size; check it")
         if header[1] == b"Pf":
             raise InputError(f"{path}: has one channel, as disparity has, expected three, of which flow takes two")
-        width, height, scale = int(header[2]), int(header[3]), float(header[4])
+        width, height, scale = int(header[2]), int(header[3]), header[4]
         wanted = header.end() + width * height * 12
         if held != wanted or not width or not height:
             raise InputError(
@@ -50,7 +52,7 @@ def read_pfm(path: FilePath) -> Float[np.ndarray, "h w 2"]:
                 "again"
             )
         file.seek(header.end())
-        numbers = np.frombuffer(file.read(), "<f4" if scale < 0 else ">f4")
+        numbers = np.frombuffer(file.read(), "<f4" if scale.startswith(b"-") else ">f4")
     return known_flow(numbers.reshape(height, width, 3)[::-1, :, :2])
 
 
@@ -71,8 +73,13 @@ def read_flo5(path: FilePath) -> Float[np.ndarray, "h w 2"]:
                 names = sorted(file.keys())
                 if "flow" not in names:
                     raise InputError(f"{path}: holds {', '.join(names) or 'nothing'}, expected flow; is it disparity?")
-                return _of_two_channels(path, file["flow"][()])
-        except (OSError, TypeError) as error:
+                stored = file["flow"]
+                if len(stored.shape) == 3 and (wrong := too_large(*stored.shape[:2])) is not None:
+                    raise InputError(f"{path}: {wrong}")
+                return _of_two_channels(path, stored[()])
+        except InputError:
+            raise
+        except Exception as error:  # the library's own of damage are of many kinds
             raise InputError(f"{path}: is no HDF5 file, or damaged ({error}); copy it again") from error
 
 
@@ -132,11 +139,15 @@ def _arrays(path: FilePath) -> Iterator[Any]:
             if Path(path).suffix.lower() == ".npy":
                 yield np.load(path, mmap_mode="r", allow_pickle=False)
             else:  # from an open file, as numpy leaves one that it opened itself open where that is damaged
+                with zipfile.ZipFile(file) as looked_at:
+                    if (packed := sum(part.file_size for part in looked_at.infolist())) > _MOST_BYTES:
+                        raise InputError(f"{path}: holds {packed:,} bytes when unpacked, more than any flow; check it")
+                file.seek(0)
                 with np.load(file, allow_pickle=False) as archive:
                     yield archive
     except InputError:
         raise
-    except (ValueError, OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zip, deflate and numpy's headers fail in many ways
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: is no file of numpy's arrays, or damaged ({reason}); copy it again") from error
 
@@ -144,6 +155,8 @@ def _arrays(path: FilePath) -> Iterator[Any]:
 def _of_two_channels(path: FilePath, flow: np.ndarray) -> Float[np.ndarray, "h w 2"]:
     if flow.ndim != 3 or flow.shape[2] != 2 or flow.size == 0 or flow.dtype.kind not in "fiu":
         raise InputError(f"{path}: holds {flow.dtype} {list(flow.shape)}, expected real numbers [height, width, 2]")
+    if (wrong := too_large(*flow.shape[:2])) is not None:
+        raise InputError(f"{path}: {wrong}")
     return known_flow(flow)
 
 

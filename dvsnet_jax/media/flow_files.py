@@ -29,6 +29,7 @@ from dvsnet_jax.media.flow_arrays import (
     read_npz,
     read_pfm,
 )
+from dvsnet_jax.media.most_pixels import too_large
 
 _MAGIC = struct.pack("<f", 202021.25)  # reads "PIEH"; a big-endian writer leaves "HEIP"
 _UNKNOWN = 1e10  # UNKNOWN_FLOW of Middlebury's flowIO.h
@@ -169,6 +170,8 @@ def _read_png(path: FilePath) -> UInt16[np.ndarray, "h w 3"]:
         if (depth, colour) != (16, 2):
             kind = f"{depth}-bit {_PNG_COLOUR.get(colour, 'unknown')}"
             raise InputError(f"{path}: is a {kind} PNG, expected 16-bit RGB; give flow, not disparity or a drawing")
+        if (wrong := too_large(height, width)) is not None:
+            raise InputError(f"{path}: its header says that it {wrong}")
         # Deflate packs 1032 to 1 at best, so a header that asks for more is refused before memory is taken.
         if height * (6 * width + 1) > 1032 * held:
             raise InputError(f"{path}: {held} bytes cannot hold its header's {width} × {height} pixels; copy it again")

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.most_pixels import too_large
 from dvsnet_jax.media.reading.names import is_hidden
 from dvsnet_jax.media.reading.stored_values import Coding, coding_of, stored_values
 
@@ -161,6 +162,8 @@ def _decode(path: str | os.PathLike[str], convert: object, *, upright: bool = Fa
     try:
         # Given its name Pillow maps a file, which scrambles a TIFF of one channel that is to be turned by a quarter.
         with Path(path).open("rb") as file, Image.open(file) as image:
+            if (wrong := too_large(image.height, image.width)) is not None:
+                raise ValueError(wrong)
             coding = coding_of(image)
             # Of a TIFF alone Pillow turns the pixels in loading them, and forgets that they were marked.
             turned = image.getexif().get(_ORIENTATION, 1) if image.format == "TIFF" and not upright else 1

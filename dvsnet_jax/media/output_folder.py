@@ -78,7 +78,7 @@ class OutputFolder:
     def write_images(self, name: str, labels: UInt8[np.ndarray, "height width"]) -> None:
         """The label image and the colour mask of one frame."""
         paths = {product: self.folder / product / f"{name}.png" for product in self._images}
-        self._claim(*paths.values())
+        self._claim(*paths.values(), once=True)
         for product, path in paths.items():
             write_png(path, labels, self.palette if product == "color" else None)
 
@@ -113,9 +113,9 @@ class OutputFolder:
         with atomic_path(place) as temporary:
             temporary.write_text(json.dumps(lines, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
-    def _claim(self, *paths: Path) -> None:
+    def _claim(self, *paths: Path, once: bool = False) -> None:
         """Notes files before they are written, and makes their folders, which may have gone with the earlier files."""
-        self._written.add(*paths, place=self.folder)
+        self._written.add(*paths, place=self.folder, once=once)
         for folder in {path.parent for path in paths}:
             make_folder(folder)
 

@@ -282,11 +282,19 @@ def read_image_list(
 def _listed_image(root: Path, line: str) -> Path:
     for text in (form for column in columns(line) for form in forms(column)):
         below = root / text.lstrip("/\\")
-        if below.is_file():
+        if _is_file(below):
             return below
-        if Path(text).is_absolute() and Path(text).is_file():
+        if Path(text).is_absolute() and _is_file(Path(text)):
             return Path(text)
     return root / line.lstrip("/\\")
+
+
+def _is_file(path: Path) -> bool:
+    """False too for what no file can be called, as in a list that is damaged."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _device_name(location: str) -> str:

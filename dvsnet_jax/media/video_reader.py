@@ -83,7 +83,10 @@ def decode_frames(
         decoder = stream.codec_context
         if vectors:
             decoder.copy_opaque = True
-            decoder.options = {"flags2": "+export_mvs"}  # after the first decode it would have no effect
+            decoder.options = {
+                **decoder.options,
+                "flags2": "+export_mvs",
+            }  # after the first decode it would have no effect
             decoder.thread_type = "SLICE"  # whole frames in threads would lose vectors at random
         packets, told = Packets(container, stream, TIMEOUT if live else None), Told(location, stream)
         turning = Turning(rotate=reading.rotate)

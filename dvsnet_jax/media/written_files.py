@@ -26,6 +26,11 @@ from dvsnet_jax.media.durable.run_settings import as_read_back, first_difference
 from dvsnet_jax.media.durable.syncing import sync_files
 from dvsnet_jax.media.json_lines import write_all_or_nothing
 
+_MOST = 1024
+"""Files written once that are remembered: of a camera that runs for weeks the older ones are brought to the disk, and
+forgotten."""
+_UNDER_WAY = 256  # of those the newest, which may not be written yet
+
 
 def make_folder(folder: str | os.PathLike[str]) -> Path:
     """The folder, made with its parents where it is missing; `InputError` where it cannot be."""
@@ -93,6 +98,8 @@ class WrittenFiles:
         self._begun = False
         self._added: set[Path] = set()
         self._fresh: defaultdict[Path, list[Path]] = defaultdict(list)  # those that are added, by their input's folder
+        self._written_once: defaultdict[Path, list[Path]] = defaultdict(list)
+        self._settled: defaultdict[Path, int] = defaultdict(int)  # how many of an input's are on the disk and forgotten
 
     def settle(self, settings: Mapping[str, Any]) -> None:
         """Has the record say with which settings this run is made, JSON values. Raises InputError where the run that it
@@ -140,8 +147,9 @@ class WrittenFiles:
                     "folder with --out"
                 )
 
-    def add(self, *paths: Path, place: Path | None = None) -> None:
-        """Notes files of the folder that are about to be written, of the input that is written to `place`. Before the
+    def add(self, *paths: Path, place: Path | None = None, once: bool = False) -> None:
+        """Notes files of the folder that are about to be written, of the input that is written to `place`; `once` where
+        they are written now and not touched again, so that of many the older ones need not be remembered. Before the
         first ones those of the earlier run are removed, or where this run goes on, those of this input, and the folders
         that this leaves empty. Raises InputError where that fails or nothing can be noted."""
         with self._lock:
@@ -151,19 +159,30 @@ class WrittenFiles:
             if self._resume and place is not None and place not in self._fresh:
                 _remove(self._of(place), self.folder)
             self._write(records.file_lines(self.folder, new))
-            self._added.update(new)
-            self._fresh[place or self.folder] += new
+            fresh = self._fresh[place or self.folder]
+            if not once:
+                self._added.update(new)
+                fresh += new
+                return
+            single = self._written_once[place or self.folder]
+            single += new
+            old = single[:-_UNDER_WAY] if len(single) > _MOST else []
+            if old:
+                del single[:-_UNDER_WAY]
+                self._settled[place or self.folder] += len(old)
+        if old:
+            sync_files(old)
 
     def finish(self, place: Path, came: Any) -> None:
         """Notes that the input that is written to `place` is through, once its files are on the disk. `came` is a JSON
         value that tells this input from another one. Raises InputError where one of the two fails."""
         with self._lock:
-            files = list(self._fresh[place])
+            files = [*self._fresh[place], *self._written_once[place]]
         sync_files(files)
         with self._lock:
-            self._write(records.done_line(self.folder, place, len(files), came))
+            self._write(records.done_line(self.folder, place, len(files) + self._settled.pop(place, 0), came))
             self._added.difference_update(files)  # a run over thousands of inputs does not keep them all
-            self._fresh[place] = []
+            self._fresh[place], self._written_once[place] = [], []
         sync_files([self._record])
 
     def close(self) -> None:

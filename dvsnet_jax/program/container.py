@@ -23,7 +23,7 @@ from typing import IO, Any
 import jax.numpy as jnp
 import numpy as np
 
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, first_line
 from dvsnet_jax.media.atomic import atomic_path
 
 FORMAT = "dvsnet_jax program"
@@ -57,6 +57,7 @@ def read_container(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes], 
     """
     try:
         with _open(path) as file, zipfile.ZipFile(file) as archive:
+            _check_stored(archive, path)
             manifest = _read_manifest(archive, path)
             names = archive.namelist()
             noted = {_MANIFEST, _SEAL, *manifest["parts"]}
@@ -64,12 +65,16 @@ def read_container(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes], 
                 odd = sorted(noted ^ set(names)) or sorted(name for name in names if names.count(name) > 1)
                 raise InputError(f"{path}: is damaged, {odd[0]} is missing or too much in it; {_ADVICE}")
             contents = {name: _read_part(archive, name, noted, path) for name, noted in manifest["parts"].items()}
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path}: is no exported program, or is damaged or truncated ({error}); {_ADVICE}") from error
-    weights = {
-        name: _array(contents.pop(_weight(name)), said, f"{path}: weight {name}")
-        for name, said in manifest["inputs"]["weights"].items()
-    }
+        weights = {
+            name: _array(contents.pop(_weight(name)), said, f"{path}: weight {name}")
+            for name, said in manifest["inputs"]["weights"].items()
+        }
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # zip's directory, the manifest's own form and numpy's headers fail in many ways
+        raise InputError(
+            f"{path}: is no exported program, or is damaged or truncated ({first_line(error)}); {_ADVICE}"
+        ) from error
     return manifest, contents, weights
 
 
@@ -92,6 +97,13 @@ def _open(path: str | Path) -> IO[bytes]:
         return Path(path).open("rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); `dvsnet export` makes programs") from error
+
+
+def _check_stored(archive: zipfile.ZipFile, path: str | Path) -> None:
+    """Ours are not packed; what is could become any size when it is read."""
+    for part in archive.infolist():
+        if part.compress_type != zipfile.ZIP_STORED or part.file_size != part.compress_size:
+            raise InputError(f"{path}: its part {part.filename} is packed, and those of a {FORMAT} are not; {_ADVICE}")
 
 
 def _read_manifest(archive: zipfile.ZipFile, path: str | Path) -> dict[str, Any]:

@@ -33,11 +33,13 @@ def claim(folder: str | Path, settings: Mapping[str, Any]) -> bool:
         found = json.loads(file.read_bytes()) if file.exists() else None
     except OSError as error:
         raise InputError(f"{folder}: cannot be made or read ({error.strerror}); choose another save folder") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: is damaged, it is not JSON ({error}); choose another save folder") from error
     if found is None:
         write_json(file, wanted)
         return False
+    if not isinstance(found, dict):
+        raise InputError(f"{file}: is damaged, it holds no settings; choose another save folder")
     if differs := first_difference(found, wanted):
         raise InputError(
             f"{file}: {differs.name} was {differs.first} and is now {differs.second}: this folder is of another run; "

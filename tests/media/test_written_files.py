@@ -210,3 +210,34 @@ def test_everything_is_done_and_all_failures_are_raised():
     with pytest.raises(KeyboardInterrupt) as interrupted:
         do_all("both", failing(first), failing(stop), lambda: done.append(4))
     assert interrupted.value is stop and interrupted.value.__cause__.exceptions == (first,) and done[-1] == 4
+
+
+def test_a_camera_that_runs_for_weeks_does_not_have_its_files_remembered(tmp_path, monkeypatch):
+    """They are on the disk, counted, and forgotten; those that grow are brought there at the end."""
+    brought: list[str] = []
+    monkeypatch.setattr(written_files, "_MOST", 8)
+    monkeypatch.setattr(written_files, "_UNDER_WAY", 2)
+    monkeypatch.setattr(written_files, "sync_files", lambda paths: brought.extend(path.name for path in paths))
+    written, place = WrittenFiles(tmp_path, resume=True), tmp_path / "camera"
+    written.settle({})
+    for number in range(20):
+        written.add(place / f"{number}.png", place=place, once=True)
+        written.add(place / "routes.jsonl", place=place)
+    held = [place / f"{number}.png" for number in range(14, 20)]
+    assert written._written_once[place] == held and written._added == {place / "routes.jsonl"}
+    assert brought == [f"{number}.png" for number in range(14)]
+    written.finish(place, "came")
+    assert sorted(brought) == sorted([*(f"{number}.png" for number in range(20)), "routes.jsonl", RECORD])
+    assert json.loads((tmp_path / RECORD).read_text().splitlines()[-1])["files"] == 21
+
+
+def test_going_on_removes_the_earlier_files_of_an_input_once(tmp_path):
+    for _ in range(2):
+        written, place = WrittenFiles(tmp_path, resume=True), tmp_path / "a"
+        written.settle({})
+        for number in range(2):
+            written.add(place / f"{number}.png", place=place, once=True)
+            place.mkdir(exist_ok=True)
+            (place / f"{number}.png").write_bytes(b"")
+        written.close()
+    assert files(tmp_path) == {"a/0.png", "a/1.png"}

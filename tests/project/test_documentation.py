@@ -92,7 +92,8 @@ def recipe(path: Path):
 @pytest.fixture
 def only_parse(monkeypatch):
     """Commands stop where their options are read."""
-    for command in (*commands().values(), recipe(ROOT / "train" / "bundle.py").Bundle):
+    recipes = ("train/bundle.py", "Bundle"), ("eval/faults.py", "Faults"), ("eval/soak.py", "Soak")
+    for command in (*commands().values(), *(getattr(recipe(ROOT / path), name) for path, name in recipes)):
         monkeypatch.setattr(command, "run", lambda self: 0)
 
 

@@ -27,9 +27,9 @@ class ClipLog:
             for line in _whole_lines(path):
                 try:
                     record = ClipRecord.from_json(json.loads(line))
-                except (ValueError, KeyError, TypeError) as error:
+                    self.records[record.clip] = record
+                except (ValueError, KeyError, TypeError, RecursionError) as error:
                     raise InputError(f"{path}: has a line that is no record of a clip; remove the file") from error
-                self.records[record.clip] = record
 
     def append(self, record: ClipRecord) -> None:
         """Adds a record. Raises InputError where it cannot be written; the file ends in a whole line all the same."""

@@ -158,7 +158,7 @@ def read_table(weights: str | Path) -> KeepTable:
         raise InputError(
             f"{weights}: has no {KEPT}, which says what each limit keeps; 'dvsnet accelerate --keep' writes it"
         ) from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{file}: is damaged ({error!r}); run 'dvsnet accelerate --keep' again") from error
 
 

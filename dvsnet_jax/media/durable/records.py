@@ -81,7 +81,7 @@ def read_record(path: Path, part: Part) -> Record:
         writer, settings = str(header["writer"]), header.get("settings")
         if not isinstance(settings, dict | None):
             raise ValueError
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(
             f"{path}: is no record of the files that dvsnet wrote, or damaged; move it away, or choose another folder "
             "with --out"
@@ -148,7 +148,7 @@ def check_nobody_holds(paths: Iterable[Path]) -> None:
 
 
 def _is_inside(name: PurePosixPath) -> bool:
-    return not name.is_absolute() and ".." not in name.parts
+    return not name.is_absolute() and ".." not in name.parts and "\0" not in str(name)
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 import av
 
 from dvsnet_jax.errors import InputError, InputNotice
+from dvsnet_jax.media.most_pixels import MOST_PIXELS, too_large
 from dvsnet_jax.media.reading.streams import choose
 
 TIMEOUT = 10.0
@@ -78,6 +79,10 @@ def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, An
         stream, note = choose(container, location, reading.stream)
         if note is not None:
             tell(location, note)
+        decoder = stream.codec_context
+        if (wrong := too_large(decoder.height, decoder.width)) is not None:
+            raise InputError(f"{location}: its header says that it {wrong}")
+        decoder.options = {"max_pixels": str(MOST_PIXELS)}  # a picture may name another size than the header
         yield container, stream
 
 
