@@ -20,6 +20,7 @@ from dvsnet_jax.errors import do_all
 from dvsnet_jax.frame_result import AuditedResult, FrameResult
 from dvsnet_jax.inference.pacing import Pace, Pacer
 from dvsnet_jax.inference.segmented import Products, Segmented
+from dvsnet_jax.inference.sharing import Part
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.live.source import LiveFrame, live_note
 from dvsnet_jax.media.live.tally import Tally
@@ -81,7 +82,7 @@ class Delivery:
         regions: tuple[int, int],
         output: OutputFolder,
         summary: Summary,
-        pacer: Pacer | None = None,
+        pacer: Pacer | Part | None = None,
         *,
         products: Products | None = None,
         on_frame: Callable[[Segmented], object] | None = None,
@@ -163,7 +164,9 @@ class Delivery:
             self._ready = ready
         self._summary.device_seconds += seconds
         labels, segmented = np.asarray(result.labels)[0], np.asarray(result.segmented)[0]
-        if self._pacer is not None:
+        if isinstance(self._pacer, Part):
+            self._pacer.saw(np.asarray(result.scores)[0], segmented, seconds)
+        elif self._pacer is not None:
             self._pacer.saw(segmented.mean(), seconds)
         files = {"images": self._encoders.submit(self._output.write_images, frame.name, labels)}
         if self._output.films:

@@ -20,6 +20,7 @@ from dvsnet_jax.inference.delivery import Delivery, Summary
 from dvsnet_jax.inference.segment_source import advice, no_frame, plan_motion, problem_of
 from dvsnet_jax.inference.segmented import Products, Segmented
 from dvsnet_jax.inference.segmenter import Segmenter
+from dvsnet_jax.inference.sharing import Dealer
 from dvsnet_jax.inference.stream_steps import Stepping
 from dvsnet_jax.inference.streams import ClipEnd, SegmentedFrame, stream_frames
 from dvsnet_jax.media.motion.attached import Kind, with_motion
@@ -65,9 +66,16 @@ def segment_many(
     What is wrong with a source, or with writing what came of it, ends that one and no other. After `stop` every source
     ends in good order, and `interrupted` says which of them have not come to their own end; those that were not begun
     do not come at all. A policy that goes by the clock cannot be steered for several sources: raises ValueError.
+
+    A policy that holds for all streams together (`policies.shared`) is dealt out between those that are under way; what
+    comes of a source then depends on the others, but for equal sources in the same order it is equal.
     """
     if segmenter.frame_rate is not None:
-        raise ValueError(f"{segmenter.frame_rate} is steered by the time of one source's frames; segment one by one")
+        raise ValueError(
+            f"{segmenter.frame_rate} is steered by the time of one source's frames; segment one by one, or take "
+            "policies.over_streams of it"
+        )
+    dealer = Dealer(segmenter.shared, together=True) if segmenter.shared else None
     stop = stop or threading.Event()
     runs = [
         _Run(source, segmenter, motion, skip_unreadable=skip_unreadable, num_frames=num_frames, stop=stop)
@@ -75,7 +83,7 @@ def segment_many(
     ]
     events = stream_frames(
         segmenter.params, [run.frames for run in runs], config=segmenter.config, streams=streams, stepping=stepping,
-        audit=segmenter.audit, recalibrate=segmenter.recalibrate, on_compiled=on_compiled,
+        audit=segmenter.audit, recalibrate=segmenter.recalibrate, on_compiled=on_compiled, dealer=dealer,
     )  # fmt: skip
     try:
         with closing(events):  # type: ignore[type-var]
@@ -84,7 +92,9 @@ def segment_many(
                 if isinstance(event, SegmentedFrame):
                     run.take(event, open_output, open_products, on_frame)
                     on_progress(event.clip)
-                elif (error := run.end(event)) or not run.summary.interrupted or run.summary.frames:
+                    continue
+                run.summary.pace = dealer.pace() if dealer else None
+                if (error := run.end(event)) or not run.summary.interrupted or run.summary.frames:
                     yield SourceEnd(event.clip, run.summary, error)
     except BaseException:
         with suppress(Exception):  # what is raised already goes before

@@ -20,6 +20,7 @@ from dvsnet_jax.inference.pacing import Pacer
 from dvsnet_jax.inference.segmented import Products, Segmented
 from dvsnet_jax.inference.segmenter import FrameStep
 from dvsnet_jax.inference.segmenter import Segmenter as Segmenter
+from dvsnet_jax.inference.sharing import Part
 from dvsnet_jax.media.images import UnreadableFrame
 from dvsnet_jax.media.live.source import LiveVideo
 from dvsnet_jax.media.motion.attached import AUTO, Kind, Plan, with_motion
@@ -43,6 +44,7 @@ def segment_source(
     on_progress: Callable[[str, int], None] = lambda stage, frames: None,
     products: Products | None = None,
     on_frame: Callable[[Segmented], object] | None = None,
+    part: Part | None = None,
 ) -> Summary:
     """Segments every frame of `source`, in order, into `output`, which is closed at the end. (`segment_frames` gives
     the frames themselves, one after the other.)
@@ -56,6 +58,7 @@ def segment_source(
       on_progress: called with "compiling" or "segmenting" and the number of frames taken so far.
       products: further files; closed at the end, too.
       on_frame: given each frame once its files are written, in order, in this thread.
+      part: this source's in a policy that holds for several streams together (`policies.shared`).
 
     Raises `InputError`, naming the file, for an unreadable frame, a source without frames, an overlap that its frames
     cannot take, motion that this source does not have or that the step does not take, or a file that cannot be written;
@@ -64,7 +67,9 @@ def segment_source(
     """
     summary = Summary()
     started = time.perf_counter()
-    pacer = Pacer(segmenter.frame_rate) if segmenter.frame_rate else None
+    if (getattr(segmenter, "shared", None) is None) != (part is None):
+        raise ValueError("a policy for all streams together and a source's part in it (part=) come together or not")
+    pacer = Pacer(segmenter.frame_rate) if segmenter.frame_rate else part
     live = source if isinstance(source, LiveVideo) else None
     in_flight = {"in_flight": _LIVE_IN_FLIGHT} if live else {}
     delivery = Delivery(segmenter.regions, output, summary, pacer, products=products, on_frame=on_frame, **in_flight)
@@ -115,6 +120,7 @@ def segment_source(
             raise no_frame(source, summary)
 
     finish = [products.close] if products else []
+    finish += [part.close] if part else []
     try:
         do_all(source.name, run, delivery.drain, delivery.close, *finish, output.close)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,7 @@ from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.media.motion.field import for_step
-from dvsnet_jax.policies import FrameRate
+from dvsnet_jax.policies import FrameRate, Policy, Shared
 
 if TYPE_CHECKING:
     from dvsnet_jax.networks import Params, Precision
@@ -98,6 +99,17 @@ class Segmenter:
     @property
     def frame_rate(self) -> FrameRate | None:
         return self.config.policy if isinstance(self.config.policy, FrameRate) else None
+
+    @property
+    def shared(self) -> Shared | None:
+        """The policy, where it holds for several streams together."""
+        return self.config.policy if isinstance(self.config.policy, Shared) else None
+
+    def with_policy(self, policy: Policy) -> Segmenter:
+        """The same with another policy, which is compiled anew where it is of another kind."""
+        other = copy(self)
+        other.config, other._compiled, other._compiling = self.config.replace(policy=policy), {}, threading.Lock()
+        return other
 
     def start(self, height: int, width: int) -> tuple[VideoState, Callable[..., tuple[VideoState, FrameResult]]]:
         """As `FrameStep.start`. Raises ValueError for an overlap or a size that the configuration cannot take."""

@@ -27,6 +27,7 @@ from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.frame_result import AuditedResult, FrameResult
+from dvsnet_jax.inference.sharing import Deal, dealt
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.video import VideoState, init_state, segment_frame
 
@@ -79,10 +80,13 @@ class Together:
         restart: Bool[np.ndarray, "streams"],
         motion: FrameMotion | None,
         active: Sequence[bool],
+        deals: Sequence[Deal | None] | None = None,
     ) -> Future[Stepped]:
-        """Begins a step; `restart` and `motion` as `segment_frame` has them. Idle streams are stepped too, and their
-        results dropped."""
+        """Begins a step; `restart` and `motion` as `segment_frame` has them, `deals` what each stream has of what they
+        share, if they do. Idle streams are stepped too, and their results dropped."""
         dispatched = time.perf_counter()
+        if deals is not None:
+            self._state = self._state._replace(policy=dealt(self._state.policy, deals))
         on_devices = jax.device_put((frames, restart, motion), self._dealt)
         self._state, result = self._program(self._params, self._state, *on_devices, self._config)
         return self._waiter.submit(self._wait, result, dispatched, list(active))
@@ -134,15 +138,18 @@ class Apart:
         restart: Bool[np.ndarray, "streams"],
         motion: FrameMotion | None,
         active: Sequence[bool],
+        deals: Sequence[Deal | None] | None = None,
     ) -> Future[Stepped]:
-        """Begins a step of the streams that are active; `restart` and `motion` as `segment_frame` has them."""
+        """Begins a step of the streams that are active; `restart`, `motion` and `deals` as `Together.step` has them."""
         dispatched = time.perf_counter()
         running: list[Future[Result] | None] = [None] * len(active)
         for stream, on in enumerate(active):
             if on:
                 own = jax.tree.map(partial(_alone, stream=stream), (frames, restart, motion))
                 before = self._last[stream]
-                running[stream] = self._last[stream] = self._pool.submit(self._run, stream, own, before)
+                running[stream] = self._last[stream] = self._pool.submit(
+                    self._run, stream, own, before, deals and deals[stream]
+                )
         return self._waiter.submit(self._wait, running, dispatched)
 
     def _run(
@@ -150,9 +157,13 @@ class Apart:
         stream: int,
         given: tuple[UInt8[np.ndarray, "1 h w 3"], Bool[np.ndarray, "1"], FrameMotion | None],
         before: Future[Result] | None = None,
+        deal: Deal | None = None,
     ) -> Result:
         if before:
             before.result()  # begun earlier, so it is under way: its state is this frame's
+        if deal is not None:
+            state = self._states[stream]
+            self._states[stream] = state._replace(policy=dealt(state.policy, [deal]))
         device = self._devices[stream]
         arguments = jax.device_put(given, device)
         self._states[stream], result = segment_frame(

@@ -28,6 +28,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.inference.clip_motion import moving
+from dvsnet_jax.inference.sharing import Deal, Dealer
 from dvsnet_jax.inference.stream_steps import Apart, Stepped, Stepping, Together, choose, unknown_motion
 from dvsnet_jax.media.motion.attached import Kind
 from dvsnet_jax.media.motion.field import Motion
@@ -154,12 +155,13 @@ def stream_frames(
     audit: bool = False,
     recalibrate: bool = False,
     on_compiled: Callable[[float], None] = lambda seconds: None,
+    dealer: Dealer | None = None,
 ) -> Iterator[SegmentedFrame | ClipEnd]:
     """`stream_clips` of anything that opens as an iterator of `(sample, motion)`: a sample has an `image`, and motion
     is None where it is not known or not wanted. A clip of another size is closed and opened once more.
 
     `audit` is `segment_frame`'s, `recalibrate` `init_state`'s; `on_compiled` is told how long compiling took, once for
-    each size.
+    each size. `dealer` is for a policy that holds for all streams together: each step then waits for the one before.
     """
     if streams < 1:
         raise InputError(f"{streams} streams: expected 1 or more")
@@ -170,7 +172,8 @@ def stream_frames(
         rounded = -(-count // len(local)) * len(local)
         steps = choose(stepping, local)
         group = _Group(
-            params, openings, config, rounded, local, every_frame, first_counts, steps, audit, recalibrate, on_compiled
+            params, openings, config, rounded, local, every_frame, first_counts, steps, audit, recalibrate, on_compiled,
+            dealer,
         )  # fmt: skip
         yield from group.run(waiting)
         waiting = group.later
@@ -191,6 +194,7 @@ class _Group:
     audit: bool
     recalibrate: bool
     on_compiled: Callable[[float], None]
+    dealer: Dealer | None
     later: deque[int] = field(default_factory=deque)
     """Clips of other sizes."""
     size: tuple[int, ...] = ()
@@ -206,11 +210,15 @@ class _Group:
                     yield from self._refill(slot, waiting)
                 if not any(slot.sample for slot in slots):
                     break
+                if before and self.dealer:
+                    self._tell(before, self.dealer)
                 begun = self._step(slots)
                 if before:
                     yield from self._delivered(before)
                 before = begun
             if before:
+                if self.dealer:
+                    self._tell(before, self.dealer)
                 yield from self._delivered(before)
         finally:
             for slot in slots:
@@ -267,12 +275,35 @@ class _Group:
                     motion.flow[stream], motion.trust[stream] = slot.motion
                 who.append((stream, slot.clip, slot.number, slot.sample, slot.motion is not None))
         active = [slot.sample is not None for slot in slots]
-        stepped, whole = self._steps.step(frames, restart, motion, active), None
+        deals = self._deals(slots) if self.dealer else None
+        stepped, whole = self._steps.step(frames, restart, motion, active, deals), None
         if self._whole:  # one after the other, else one would be in the other's time
             stepped.result()
             whole = self._whole.step(frames, np.ones(self.streams, bool), motion, active).result()
         ends = [end for slot in slots if slot.sample is not None and (end := self._advance(slot))]
         return _UnderWay(who, stepped, whole, self.first_counts or not restart.any(), ends)
+
+    def _deals(self, slots: list[_Slot]) -> list[Deal | None]:
+        """What each stream has for the frame that it is at; a clip joins with its first."""
+        assert self.dealer
+        for slot in slots:
+            if slot.sample is not None and slot.number == 0:
+                self.dealer.join(slot.clip)
+        asking = [slot for slot in slots if slot.sample is not None]
+        deals = iter(self.dealer.deal([slot.clip for slot in asking]))
+        return [None if slot.sample is None else next(deals) for slot in slots]
+
+    def _tell(self, before: _UnderWay, dealer: Dealer) -> None:
+        """Has the dealer see what became of a step, and who left with it."""
+        done = before.stepped.result()
+        seen = {}
+        for stream, clip, *_ in before.who:
+            own = done.results[stream]
+            assert own is not None
+            seen[clip] = own.scores, own.segmented
+        dealer.saw(seen, done.seconds)
+        for end in before.ends:
+            dealer.leave(end.clip)
 
     def _advance(self, slot: _Slot) -> ClipEnd | None:
         """Reads a stream's next frame; what it tells of, if there is none."""

@@ -150,7 +150,9 @@ class WrittenFiles:
                 return
             if self._resume and place is not None and place not in self._fresh:
                 _remove(self._of(place), self.folder)
-            self._write(records.file_lines(self.folder, new))
+            again = place is not None and self._done.pop(place, None) is not None
+            undone = records.done_line(self.folder, place, -1, None) if again and place is not None else b""
+            self._write(undone + records.file_lines(self.folder, new))
             self._added.update(new)
             self._fresh[place or self.folder] += new
 

@@ -126,13 +126,15 @@ class Segment:
         )
         with closing(written):
             inputs = list(zip(sources, folders, strict=True))[part.index :: part.count]
-            left = left_to_do(inputs, written)
+            group = self.many.group([source for source, _ in inputs if not is_live(source)])
+            left = left_to_do(inputs, written, group)
             for source, folder in left:
                 written.check_kept(source.files)
                 check_products(written, folder, self.outputs.products)
                 check_further(written, folder, self.outputs.save)
             segmenter, weights = self._segmenter()
-            written.settle(decisive(self, segmenter, weights, several=len(sources) > 1))
+            shared = self.many.shared(segmenter, part)
+            written.settle(decisive(self, segmenter, weights, several=len(sources) > 1, together=group))
             if not left:
                 tell(f"nothing is left to do in {self.outputs.out}")
                 return 0
@@ -145,8 +147,10 @@ class Segment:
                 motion=found_by(self.motion),
                 skip_unreadable=self.skip_unreadable,
                 num_frames=self.num_steps,
-                streams=self.many.at_once(segmenter, [source for source, _ in left if not is_live(source)]),
+                streams=group or self.many.at_once(segmenter, [source for source, _ in left if not is_live(source)]),
                 serve=self.live.serve,
+                shared=shared,
+                together=group is not None,
             )
 
     def _segmenter(self) -> tuple[FrameStep, str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from dvsnet_jax.inference.segment_source import FrameStep, Summary
     from dvsnet_jax.inference.segmented import Segmented
+    from dvsnet_jax.inference.sharing import Dealer
     from dvsnet_jax.media.motion.attached import Kind
     from dvsnet_jax.media.output_folder import OutputFolder
     from dvsnet_jax.media.sources import Source
@@ -38,9 +39,12 @@ class Way:
     num_frames: int | None
 
 
-def segment_one(source: Source, place: Path, way: Way, view: View | None, *, shown: bool) -> None:
-    """Segments a source to its end; with a progress bar if `shown`."""
+def segment_one(
+    source: Source, place: Path, way: Way, view: View | None, *, shown: bool, dealer: Dealer | None = None
+) -> None:
+    """Segments a source to its end; with a progress bar if `shown`. `dealer` is for those that share a budget."""
     from dvsnet_jax.inference.segment_source import segment_source
+    from dvsnet_jax.inference.sharing import Part
     from dvsnet_jax.inference.source_identity import identity
 
     try:
@@ -60,6 +64,7 @@ def segment_one(source: Source, place: Path, way: Way, view: View | None, *, sho
                 on_progress=on_progress,
                 products=further,
                 on_frame=view.offer if view else None,
+                part=Part(dealer, source.name) if dealer else None,
             )
         if not summary.interrupted:
             output.finish(came)
@@ -75,7 +80,7 @@ def segment_one(source: Source, place: Path, way: Way, view: View | None, *, sho
 def segment_streams(
     inputs: Sequence[tuple[Source, Path]], way: Way, board: Board | None, together: Summary, streams: int
 ) -> None:
-    """Segments sources, each into its place, so many at once, and puts into `together` what became of all."""
+    """Segments sources, each into its place, so many at once, and adds to `together` what became of all."""
     from dvsnet_jax.inference.segment_many import segment_many
     from dvsnet_jax.inference.segmenter import Segmenter
     from dvsnet_jax.inference.source_identity import identity
@@ -99,7 +104,7 @@ def segment_streams(
     def compiled(seconds: float) -> None:
         together.compile_seconds += seconds
 
-    started = time.perf_counter()
+    started, compiled_before = time.perf_counter(), together.compile_seconds
     try:
         with clip_progress(len(sources)) as (on_frame, on_clip):
             ends = segment_many(
@@ -134,6 +139,6 @@ def segment_streams(
                 else:
                     way.ends.done(name, summary)
     finally:
-        together.seconds = time.perf_counter() - started - together.compile_seconds
+        together.seconds += time.perf_counter() - started - (together.compile_seconds - compiled_before)
         for view in views.values():
             view.end()
