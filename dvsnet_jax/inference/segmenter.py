@@ -61,7 +61,7 @@ class Segmenter:
     """Parameters with their configuration, and the compiled frame step for every frame size met so far.
 
     `params` are as trained or loaded; they are prepared for inference here (`networks.prepare`, with `precision`), and
-    `self.params` is what the step takes. `audit` is `segment_frame`'s, `recalibrate` `init_state`'s.
+    `self.params` is what the step takes. `audit` and `every_score` are `segment_frame`'s, `recalibrate` `init_state`'s.
     """
 
     def __init__(
@@ -72,11 +72,12 @@ class Segmenter:
         precision: Precision = "float32",
         audit: bool = False,
         recalibrate: bool = False,
+        every_score: bool = False,
     ) -> None:
         from dvsnet_jax.networks import prepare  # here: an exported program runs without the networks
 
         self.params = prepare(params, config, precision=precision)
-        self.config, self.audit, self.recalibrate = config, audit, recalibrate
+        self.config, self.audit, self.recalibrate, self.every_score = config, audit, recalibrate, every_score
         self._compiled: dict[tuple[int, int], Any] = {}
         self._compiling = threading.Lock()  # of several threads one does it
 
@@ -121,8 +122,9 @@ class Segmenter:
         with self._compiling:
             if (height, width) not in self._compiled:
                 lowered = segment_frame.lower(
-                    self.params, state, frames, None, motion, config=self.config, audit=self.audit
-                )
+                    self.params, state, frames, None, motion, config=self.config, audit=self.audit,
+                    every_score=self.every_score,
+                )  # fmt: skip
                 self._compiled[height, width] = lowered.compile()
         return state, partial(self._step, self._compiled[height, width])
 

@@ -156,6 +156,15 @@ class WrittenFiles:
             self._added.update(new)
             self._fresh[place or self.folder] += new
 
+    def keep(self, place: Path, paths: Iterable[Path]) -> None:
+        """Has this run go on within an input that it had begun: these files of it stay, and others are removed. Before
+        the first one is added."""
+        paths = list(paths)
+        with self._lock:
+            _remove(set(self._of(place)) - set(paths), self.folder)
+            self._added.update(paths)
+            self._fresh[place] += paths
+
     def finish(self, place: Path, came: Any) -> None:
         """Notes that the input that is written to `place` is through, once its files are on the disk. `came` is a JSON
         value that tells this input from another one. Raises InputError where one of the two fails."""

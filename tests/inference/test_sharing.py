@@ -175,18 +175,16 @@ def test_a_rate_is_kept_by_all_and_what_is_left_goes_to_the_worst(streams):
 
 def test_its_numbers_are_no_other_program_and_a_foreign_state_is_refused():
     params, frames = simple_params(), np.zeros((2, 64, 96, 3), np.uint8)
-    config = SIMPLE.replace(policy=SharedBudget(0.2, regions=2))
-    state = init_state(params, frames, config=config)
-    segment_frame(params, state, frames, config=config)
-    before = segment_frame._cache_size()
-    for policy in (SharedBudget(0.3, regions=2), SharedBudget(0.5, 2, limit=7.0)):
-        other = config.replace(policy=policy)
+    sizes = []
+    for policy in (SharedBudget(0.2, regions=2), SharedBudget(0.3, regions=2), SharedBudget(0.5, 2, limit=7.0)):
+        config = SIMPLE.replace(policy=policy)
         dealer = Dealer(policy, together=True)
         dealer.join(0), dealer.join(1)
-        state = init_state(params, frames, config=other)
+        state = init_state(params, frames, config=config)
         state = state._replace(policy=dealt(state.policy, dealer.deal([0, 1])))
-        segment_frame(params, state, frames, config=other)
-    assert segment_frame._cache_size() == before
+        segment_frame(params, state, frames, config=config)
+        sizes.append(segment_frame._cache_size())
+    assert sizes[0] == sizes[1] == sizes[2]
     with pytest.raises(ValueError, match="policy"):
         segment_frame(params, init_state(params, frames, config=config), frames,
                       config=config.replace(policy=Budget(0.2, regions=2)))  # fmt: skip

@@ -96,6 +96,8 @@ class Segment:
                 "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
             )
 
+        if self.program is not None and "scores" in self.outputs.save:
+            raise UsageError("--save scores wants scores, which an exported program (--program) does not give")
         if self.outputs.overwrite and self.outputs.resume:
             raise UsageError("--overwrite removes what --resume would go on with; leave one out")
         part = self.many.part()
@@ -173,5 +175,8 @@ class Segment:
 
             config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
         audit = self.audit or self.keep is not None
-        segmenter = Segmenter(params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate)
+        segmenter = Segmenter(
+            params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate,
+            every_score="scores" in self.outputs.save,
+        )  # fmt: skip
         return segmenter, fingerprint(params)

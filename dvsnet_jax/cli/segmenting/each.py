@@ -17,6 +17,7 @@ from dvsnet_jax.errors import InputError
 if TYPE_CHECKING:
     from threading import Event
 
+    from dvsnet_jax.inference.bookmarking import Bookmarking
     from dvsnet_jax.inference.segment_source import FrameStep, Summary
     from dvsnet_jax.inference.segmented import Segmented
     from dvsnet_jax.inference.sharing import Dealer
@@ -52,6 +53,7 @@ def segment_one(
         total = min(filter(None, (source.count, way.num_frames)), default=None)
         output = way.opening.folder(source, place)
         further = way.opening.further(source, place)
+        bookmarks = way.opening.bookmarks(output, source, came)
         with progress_bar(source.name, total) if shown else nullcontext(lambda stage, frames: None) as on_progress:
             summary = segment_source(
                 source,
@@ -65,9 +67,12 @@ def segment_one(
                 products=further,
                 on_frame=view.offer if view else None,
                 part=Part(dealer, source.name) if dealer else None,
+                bookmarks=bookmarks,
             )
         if not summary.interrupted:
             output.finish(came)
+            if bookmarks:
+                bookmarks.remove()
     except Exception as error:
         way.ends.failed(source.name, error)
         return
@@ -85,11 +90,13 @@ def segment_streams(
     from dvsnet_jax.inference.segmenter import Segmenter
     from dvsnet_jax.inference.source_identity import identity
 
-    assert isinstance(way.segmenter, Segmenter)  # `Many.at_once` has seen to it
+    segmenter = way.segmenter
+    assert isinstance(segmenter, Segmenter)  # `Many.at_once` has seen to it
     sources = [source for source, _ in inputs]
     outputs: dict[int, OutputFolder] = {}
     views: dict[int, View] = {}
     came: dict[int, Any] = {}
+    bookmarks: dict[int, Bookmarking | None] = {}
 
     def begin(index: int) -> OutputFolder:
         came[index] = identity(sources[index])
@@ -97,6 +104,12 @@ def segment_streams(
         if view := way.opening.view(sources[index], board):
             views[index] = view
         return outputs[index]
+
+    def keep(index: int, output: OutputFolder) -> Bookmarking | None:
+        if segmenter.shared:  # what comes of it depends on the others
+            return None
+        bookmarks[index] = way.opening.bookmarks(output, sources[index], came[index])
+        return bookmarks[index]
 
     def show(index: int, segmented: Segmented) -> None:
         views[index].offer(segmented)
@@ -109,7 +122,7 @@ def segment_streams(
         with clip_progress(len(sources)) as (on_frame, on_clip):
             ends = segment_many(
                 sources,
-                way.segmenter,
+                segmenter,
                 begin,
                 streams=streams,
                 motion=way.motion,
@@ -117,6 +130,7 @@ def segment_streams(
                 num_frames=way.num_frames,
                 stop=way.stop,
                 open_products=lambda index: way.opening.further(*inputs[index]),
+                open_bookmarks=keep,
                 on_frame=show if board is not None else None,
                 on_progress=lambda index: on_frame(sources[index].name),
                 on_compiled=compiled,
@@ -131,6 +145,8 @@ def segment_streams(
                 if error is None and output is not None and not summary.interrupted:
                     try:
                         output.finish(came.pop(index))
+                        if kept := bookmarks.pop(index, None):
+                            kept.remove()
                     except InputError as problem:
                         error = problem
                 on_clip(name, None)

@@ -63,6 +63,7 @@ def left_to_do(
     all of a group where one is not. Raises InputError for a stream or camera that it had begun: what that showed then
     cannot be had again."""
     from dvsnet_jax.inference.source_identity import identity, is_live
+    from dvsnet_jax.media.durable.bookmarks import remove_bookmarks
 
     left = []
     for source, folder in inputs:
@@ -75,6 +76,7 @@ def left_to_do(
         if before is not None and before != identity(source):
             tell(f"dvsnet: {source.name}: has changed since it was segmented, so it is segmented again")
         elif before is not None:
+            remove_bookmarks(folder)  # of a run that was killed right after the last file
             continue
         left.append((source, folder))
     if together is not None:
