@@ -143,7 +143,9 @@ class _Run:
     """By how many frames were read when a bookmark is due, how many had come."""
 
     def start(self) -> Start | None:
-        """Opens what is written to. Where to go on; None at the beginning."""
+        """Opens what is written to, but not after `stop`. Where to go on; None at the beginning."""
+        if self.stop.is_set() and self._delivery is None:
+            return None
         if self._delivery is None:
             try:
                 self._open()

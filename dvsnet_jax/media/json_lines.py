@@ -30,7 +30,7 @@ class JsonLinesWriter:
         self._place = growing_path if growing else atomic_path
         self._stack = ExitStack()
         self._file: FileIO | None = None
-        self._kept: int | None = None
+        self._kept = False
 
     def __enter__(self) -> JsonLinesWriter:
         return self
@@ -39,20 +39,24 @@ class JsonLinesWriter:
         self.close()
 
     def go_on(self, lines: int) -> None:
-        """Has the growing file that is there be gone on with after so many lines, before the first line."""
-        self._kept = lines
+        """Has the growing file that is there be gone on with after so many lines; those after them go.
+
+        Raises InputError where there are fewer.
+        """
+        end = end_of_line(self.path, lines)
+        if end is None:
+            raise InputError(f"{self.path}: has not the {lines} lines that it is to be gone on with after")
+        os.truncate(self.path, end)
+        self._place, self._kept = _as_it_is, True
 
     def write(self, record: dict[str, Any]) -> None:
         """Appends one line."""
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
         if self._file is None:
             # Unbuffered, so that a line either is in the file or has raised.
-            place = self._place if self._kept is None else _as_it_is
-            temporary = self._stack.enter_context(place(self.path))
-            self._file = self._stack.enter_context(temporary.open("wb" if self._kept is None else "r+b", buffering=0))
-            if self._kept is not None:
-                self._file.truncate(end_of_line(self.path, self._kept))
-                self._file.seek(0, os.SEEK_END)
+            temporary = self._stack.enter_context(self._place(self.path))
+            self._file = self._stack.enter_context(temporary.open("r+b" if self._kept else "wb", buffering=0))
+            self._file.seek(0, os.SEEK_END)
         try:
             write_all_or_nothing(self._file, line)
         except OSError as error:

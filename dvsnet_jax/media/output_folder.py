@@ -119,10 +119,10 @@ class OutputFolder:
 
     def go_on(self, names: Sequence[str], mark: Any) -> None:
         """Has frames be written after these, where `holds` says that they are there. What comes after them is gone."""
-        self._written.keep(self.folder, [*self._images_of(names), *self._others()])
-        self._classes = ()
         if self._log:
             self._log.go_on(len(names))
+        self._written.keep(self.folder, [*self._images_of(names), *self._others()])
+        self._classes = ()
         if self._video:
             self._video.go_on(Mark(*mark))
 

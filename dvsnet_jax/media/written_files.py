@@ -20,6 +20,7 @@ from typing import Any
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path, remove_partial
 from dvsnet_jax.media.durable import records
+from dvsnet_jax.media.durable.bookmarks import remove_bookmarks
 from dvsnet_jax.media.durable.records import RECORD as RECORD
 from dvsnet_jax.media.durable.records import Part
 from dvsnet_jax.media.durable.run_settings import as_read_back, first_difference
@@ -162,6 +163,8 @@ class WrittenFiles:
         paths = list(paths)
         with self._lock:
             _remove(set(self._of(place)) - set(paths), self.folder)
+            for parent in {place, *(path.parent for path in paths)}:
+                remove_partial(parent)
             self._added.update(paths)
             self._fresh[place] += paths
 
@@ -219,6 +222,8 @@ class WrittenFiles:
     def _begin(self, lines: bytes) -> None:
         self._check_unchanged()
         if not self._resume:
+            for parent in {path.parent for path in self._former}:
+                remove_bookmarks(parent)
             _remove(self._former, self.folder)
             for record in self._earlier:
                 if record.path != self._record:
