@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Float16, UInt8
 
 
 class FrameResult(NamedTuple):
@@ -40,3 +40,28 @@ class AuditedResult(NamedTuple):
     that segmenting gave. NaN where the region was not segmented anew, or had nothing to warp."""
     expected: Float[Array, "streams regions"]
     """The scores before they were recalibrated; `scores` itself where they are not."""
+
+
+class ScoredResult(NamedTuple):
+    """What one frame gives with `every_score`: the fields of `AuditedResult`, these two None without `audit`, and the
+    scores that its labels are the best of."""
+
+    labels: UInt8[Array, "streams height width"]
+    scores: Float[Array, "streams regions"]
+    targets: Float[Array, "streams regions"]
+    segmented: Bool[Array, "streams regions"]
+    untrusted: Bool[Array, "streams regions"]
+    agreement: Float[Array, "streams regions"] | None
+    expected: Float[Array, "streams regions"] | None
+    class_scores: Float16[Array, "streams height width classes"]
+    """The network's raw scores at every pixel, interpolated as for the labels; of a region that overlaps another one,
+    those of the one whose best is better. Channels are train ids, and past them void, where the network knows that."""
+
+
+AnyResult = FrameResult | AuditedResult | ScoredResult
+
+
+def with_scores(result: AnyResult, class_scores: Float16[Array, "streams height width classes"]) -> ScoredResult:
+    """The result with the scores of all classes."""
+    audited = (result.agreement, result.expected) if isinstance(result, AuditedResult) else (None, None)
+    return ScoredResult(*result[:5], *audited, class_scores)

@@ -21,12 +21,12 @@ from jaxtyping import Array, Bool, Float, Shaped, UInt8
 from dvsnet_jax import networks, policies, preprocessing
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import CELL, CarriedFlow, FrameMotion
-from dvsnet_jax.frame_result import AuditedResult, FrameResult
+from dvsnet_jax.frame_result import AnyResult, AuditedResult, FrameResult, with_scores
 from dvsnet_jax.metrics.agreement import label_agreement
 from dvsnet_jax.ops.carried_motion import carry, carry_cells, still
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.motion_search import search_motion
-from dvsnet_jax.ops.regions import RegionGrid, cut_out, merge, padded, split
+from dvsnet_jax.ops.regions import RegionGrid, cut_out, merge, merge_scores, padded, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
@@ -35,8 +35,8 @@ from dvsnet_jax.policies import Evidence, ExpectedConfidence, Policy, kept_finit
 from dvsnet_jax.protocols import FlowOutput
 from dvsnet_jax.routing import WHOLE, Share, segment_where, where
 
-Result = FrameResult | AuditedResult
-"""The latter with `audit`."""
+Result = AnyResult
+"""The second with `audit`, the third with `every_score`."""
 
 
 class VideoState(NamedTuple):
@@ -94,7 +94,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig, re
     )
 
 
-@partial(jax.jit, donate_argnames="state", static_argnames=("audit", "share"))
+@partial(jax.jit, donate_argnames="state", static_argnames=("audit", "every_score", "share"))
 def segment_frame(
     params: networks.Params,
     state: VideoState,
@@ -105,6 +105,7 @@ def segment_frame(
     config: DVSNetConfig,
     audit: bool = False,
     share: Share = WHOLE,
+    every_score: bool = False,
 ) -> tuple[VideoState, Result]:
     """One frame of every stream: one compiled program for each frame shape and configuration, whatever the numbers of
     its policy, which are read anew at every frame. `state` is donated.
@@ -113,10 +114,11 @@ def segment_frame(
     key frames and their policy's state. `motion` is that from each frame to the one before it, which is wanted where
     `config.takes_motion` (of a stream's first frame it is not looked at); the array alone is trusted everywhere.
     `audit` has each region that is segmented anew say how well warping would have done, for one more warp: the result
-    is then an `AuditedResult`. `share` is of `inference.devices`. Raises ValueError where `frames`, `motion` or the
-    policy do not fit `state` and `config`.
+    is then an `AuditedResult`; with `every_score` it has the scores of all classes at every pixel, a `ScoredResult`.
+    `share` is of `inference.devices`. Raises ValueError where `frames`, `motion` or the policy do not fit `state` and
+    `config`.
     """
-    return _step(params, state, frames, restart, motion, config, audit, share)
+    return _step(params, state, frames, restart, motion, config, audit, share, every_score)
 
 
 @partial(jax.jit, donate_argnames="state", static_argnames="audit")
@@ -147,6 +149,7 @@ def _step(
     config: DVSNetConfig,
     audit: bool,
     share: Share = WHOLE,
+    every_score: bool = False,
 ) -> tuple[VideoState, Result]:
     _check_frames(frames.shape, frames.dtype)
     streams, height, width, _ = frames.shape
@@ -225,6 +228,7 @@ def _step(
         )  # [regions, rh, rw]
     with jax.named_scope("merge"):
         labels = merge(*share.all((labels, maxima)), grid)  # [streams, height, width]
+        class_scores = merge_scores(scores, maxima, grid) if every_score else None
 
     per_stream = (streams, grid.num_regions)
     result = FrameResult(
@@ -247,6 +251,7 @@ def _step(
             if recalibration is not None:
                 cut = (fresh | lost).reshape(per_stream).all(1)
                 recalibration = policies.observed(recalibration, expected, agreement, cut)
+    answer = answer if class_scores is None else with_scores(answer, class_scores)
     if carried is not None:
         carried = where(here, still(here.shape[0], grid), carried)
     previous = small if config.searches_motion else None

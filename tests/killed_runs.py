@@ -12,20 +12,23 @@ _PRELOADED = ["dvsnet_jax.cli", "dvsnet_jax.inference.segment_many", "dvsnet_jax
 _TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
 
 
-def killed(arguments: list[str], out: Path, touches: int) -> bool:
-    """Runs the command, which writes to `out`, and has it killed at so many touches; whether it came to that."""
+def killed(arguments: list[str], out: Path, touches: int, part: int | None = None) -> bool:
+    """Runs the command, which writes to `out`, and has it killed at so many touches; whether it came to that. `part` is
+    how many frames apart the places are where it can be gone on from."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)  # imported once, for all of them
-    process = context.Process(target=_run, args=(arguments, str(out), touches))
+    process = context.Process(target=_run, args=(arguments, str(out), touches, part))
     process.start()
     process.join()
     assert process.exitcode in (0, -signal.SIGKILL), process.exitcode
     return process.exitcode != 0
 
 
-def _run(arguments: list[str], out: str, touches: int) -> None:
+def _run(arguments: list[str], out: str, touches: int, part: int | None) -> None:
     from dvsnet_jax.cli import main
+    from dvsnet_jax.media import output_folder
 
+    output_folder.PART = part or output_folder.PART
     count = 0
 
     def touched(event: str, given: tuple) -> None:

@@ -26,7 +26,7 @@ def compile_once(monkeypatch):
 
     def shared(self, height, width):
         precisions = tuple(leaf.dtype for leaf in jax.tree.leaves(self.params))
-        self._compiled = _COMPILED.setdefault((self.config, self.audit, precisions), {})
+        self._compiled = _COMPILED.setdefault((self.config, self.audit, self.every_score, precisions), {})
         return start(self, height, width)
 
     monkeypatch.setattr(Segmenter, "start", shared)

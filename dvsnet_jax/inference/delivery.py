@@ -17,9 +17,11 @@ from jaxtyping import Bool, UInt8
 
 from dvsnet_jax import visualize
 from dvsnet_jax.errors import do_all
-from dvsnet_jax.frame_result import AuditedResult, FrameResult
+from dvsnet_jax.frame_result import AnyResult, FrameResult, ScoredResult
+from dvsnet_jax.inference.bookmarking import Bookmarking, Moment
 from dvsnet_jax.inference.pacing import Pace, Pacer
 from dvsnet_jax.inference.segmented import Products, Segmented
+from dvsnet_jax.inference.sharing import Part
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.live.source import LiveFrame, live_note
 from dvsnet_jax.media.live.tally import Tally
@@ -81,18 +83,21 @@ class Delivery:
         regions: tuple[int, int],
         output: OutputFolder,
         summary: Summary,
-        pacer: Pacer | None = None,
+        pacer: Pacer | Part | None = None,
         *,
         products: Products | None = None,
         on_frame: Callable[[Segmented], object] | None = None,
         in_flight: int = _IN_FLIGHT,
+        bookmarks: Bookmarking | None = None,
     ) -> None:
         self._regions, self._output, self._summary, self._pacer = regions, output, summary, pacer
         self._products, self._on_frame, self._in_flight = products, on_frame, in_flight
-        self._ages = np.zeros(regions[0] * regions[1], np.int32)
-        self._pending: deque[Future[_Delivered]] = deque()
+        self._bookmarks = bookmarks
+        before = bookmarks.begin(summary) if bookmarks else None
+        self._ages = np.zeros(regions[0] * regions[1], np.int32) if before is None else before
+        self._pending: deque[tuple[Future[_Delivered], Moment | None]] = deque()
         self._ready = 0.0  # when the device was done with the last frame
-        self._told = False  # where motion comes from: with the first frame
+        self._told = before is not None  # where motion comes from: with the first frame
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
         self._encoders = ThreadPoolExecutor(_ENCODERS, "dvsnet-encode")
         self._film = ThreadPoolExecutor(1, "dvsnet-film")  # one thread: a video is written in order
@@ -100,14 +105,22 @@ class Delivery:
     def __len__(self) -> int:
         return len(self._pending)
 
-    def take(self, frame: Frame, result: FrameResult | AuditedResult, dispatched: float | None, known: bool) -> None:
+    def take(
+        self,
+        frame: Frame,
+        result: AnyResult,
+        dispatched: float | None,
+        known: bool,
+        moment: Moment | None = None,
+    ) -> None:
         """Has a frame's files written, and waits where too many are on their way. `dispatched` is when the device was
         given it, None where its results are here already and others had part in its time. `known` is whether its
-        motion was. Raises what went wrong in them."""
+        motion was, `moment` what is to be kept once they are. Raises what went wrong in them."""
         if dispatched is not None:
             for array in result:
-                array.copy_to_host_async()
-        self._pending.append(self._waiter.submit(self._deliver, frame, result, dispatched, known))
+                if array is not None:
+                    array.copy_to_host_async()
+        self._pending.append((self._waiter.submit(self._deliver, frame, result, dispatched, known), moment))
         while len(self._pending) > self._in_flight:
             self._finish_first()
 
@@ -121,7 +134,7 @@ class Delivery:
         after a failure; of each product the first one, since a full disk fails every frame."""
         first: dict[str, BaseException] = {}
         try:
-            for future in self._pending:
+            for future, _ in self._pending:
                 if error := future.exception():
                     first.setdefault("the frame step", error)
                     continue
@@ -135,7 +148,8 @@ class Delivery:
             raise BaseExceptionGroup("frames on their way", [*first.values()])
 
     def _finish_first(self) -> None:
-        delivered = self._pending[0].result()
+        future, moment = self._pending[0]
+        delivered = future.result()
         do_all(delivered.record["name"], *(file.result for file in delivered.files.values()))
         # Logged last, so that a line stands for files that are there.
         self._output.log(delivered.record)
@@ -149,12 +163,14 @@ class Delivery:
             if region["score"] is not None and region.get("agreement") is not None:
                 self._summary.audited.append((region["expected"], region["agreement"]))
                 self._summary.recalibrated.append(region["score"])
+        if self._bookmarks:
+            result = delivered.result
+            size = result.frame.image.shape[:2] if result.frame.image is not None else ()
+            self._bookmarks.delivered(result.frame.name, moment, self._summary, size, result.ages)
         if self._on_frame is not None:
             self._on_frame(delivered.result)
 
-    def _deliver(
-        self, frame: Frame, result: FrameResult | AuditedResult, dispatched: float | None, known: bool
-    ) -> _Delivered:
+    def _deliver(self, frame: Frame, result: AnyResult, dispatched: float | None, known: bool) -> _Delivered:
         seconds = 0.0
         if dispatched is not None:
             jax.block_until_ready(result)
@@ -163,7 +179,9 @@ class Delivery:
             self._ready = ready
         self._summary.device_seconds += seconds
         labels, segmented = np.asarray(result.labels)[0], np.asarray(result.segmented)[0]
-        if self._pacer is not None:
+        if isinstance(self._pacer, Part):
+            self._pacer.saw(np.asarray(result.scores)[0], segmented, seconds)
+        elif self._pacer is not None:
             self._pacer.saw(segmented.mean(), seconds)
         files = {"images": self._encoders.submit(self._output.write_images, frame.name, labels)}
         if self._output.films:
@@ -179,7 +197,8 @@ class Delivery:
         scores, targets, untrusted = (
             np.asarray(values)[0] for values in (result.scores, result.targets, result.untrusted)
         )
-        own = Segmented(frame, labels, scores, targets, segmented, untrusted, self._ages, record)
+        every = np.asarray(result.class_scores)[0] if isinstance(result, ScoredResult) else None
+        own = Segmented(frame, labels, scores, targets, segmented, untrusted, self._ages, record, every)
         if self._products is not None:
             files["products"] = self._film.submit(self._products.take, own)
         return _Delivered(record, own, files)
@@ -195,7 +214,7 @@ class Delivery:
         return visualize.beside(image, right)
 
 
-def _record(frame: Frame, result: FrameResult | AuditedResult, plan: Plan | None, known: bool) -> dict[str, Any]:
+def _record(frame: Frame, result: AnyResult, plan: Plan | None, known: bool) -> dict[str, Any]:
     """A line of routes.jsonl; `time` is in seconds, as the source has it, null where it has none. JSON has no NaN: a
     score that is no number is null, as on the first frame; `untrusted` tells the two apart. So is the motion's source,
     where this frame's motion is not known, and the agreement of a region that was not segmented anew. What was expected
@@ -206,7 +225,7 @@ def _record(frame: Frame, result: FrameResult | AuditedResult, plan: Plan | None
         {"score": _finite(score), "target": _finite(target), "segmented": segmented, "untrusted": untrusted}
         for score, target, segmented, untrusted in numbers
     ]
-    if isinstance(result, AuditedResult):
+    if not isinstance(result, FrameResult) and result.agreement is not None:
         told = (np.asarray(values)[0].tolist() for values in (result.expected, result.agreement))
         for region, expected, agreement in zip(regions, *told, strict=True):
             region |= {"expected": _finite(expected), "agreement": _finite(agreement)}

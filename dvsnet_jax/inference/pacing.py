@@ -116,6 +116,8 @@ class Pacer:
     def __init__(self, policy: FrameRate) -> None:
         self.policy = policy
         self.times = StepTimes()
+        self.at_once = 1
+        """Streams that take part in a step, whose frames' times together are to be one of the rate."""
         self._first = True
         self._late = 0.0  # seconds that the last frames took too long; one frame may be saved up
         self._frames, self._seconds, self._segmented = 0, 0.0, 0.0
@@ -127,7 +129,7 @@ class Pacer:
             return 0.0  # the light part alone comes first
         if not self.times.known:
             return 1 / self.policy.regions  # then a region, until one has been segmented
-        time = 1 / self.policy.fps - self._late / _MADE_UP_WITHIN
+        time = self._frame - self._late / _MADE_UP_WITHIN
         # One region more than was ever timed and no further: the first few times may be no good.
         share = min(self.times.share(time), self.times.most + 1 / self.policy.regions)
         return max(share, self.policy.least)
@@ -147,7 +149,7 @@ class Pacer:
             self._first = False
             return
         self.times = self.times.after(float(segmented), seconds)
-        frame = 1 / self.policy.fps
+        frame = self._frame
         self._late = min(max(self._late + seconds - frame, -frame), _MOST_LATE * frame)
         self._frames, self._seconds = self._frames + 1, self._seconds + seconds
         self._segmented += float(segmented)
@@ -156,4 +158,10 @@ class Pacer:
         """What was reached so far."""
         if not self._frames:
             return Pace(self.policy.fps, float("nan"), float("nan"), 0.0)
-        return Pace(self.policy.fps, self._frames / self._seconds, self._segmented / self._frames, self.times.light)
+        reached = self._frames / self._seconds / self.at_once
+        return Pace(self.policy.fps, reached, self._segmented / self._frames, self.times.light * self.at_once)
+
+    @property
+    def _frame(self) -> float:
+        """Seconds that a frame may take."""
+        return 1 / (self.policy.fps * self.at_once)

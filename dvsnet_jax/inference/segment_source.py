@@ -15,11 +15,13 @@ from itertools import islice
 from typing import Any
 
 from dvsnet_jax.errors import InputError, do_all
+from dvsnet_jax.inference.bookmarking import Bookmarking
 from dvsnet_jax.inference.delivery import Delivery, Summary
 from dvsnet_jax.inference.pacing import Pacer
 from dvsnet_jax.inference.segmented import Products, Segmented
 from dvsnet_jax.inference.segmenter import FrameStep
 from dvsnet_jax.inference.segmenter import Segmenter as Segmenter
+from dvsnet_jax.inference.sharing import Part
 from dvsnet_jax.media.images import UnreadableFrame
 from dvsnet_jax.media.live.source import LiveVideo
 from dvsnet_jax.media.motion.attached import AUTO, Kind, Plan, with_motion
@@ -43,6 +45,8 @@ def segment_source(
     on_progress: Callable[[str, int], None] = lambda stage, frames: None,
     products: Products | None = None,
     on_frame: Callable[[Segmented], object] | None = None,
+    part: Part | None = None,
+    bookmarks: Bookmarking | None = None,
 ) -> Summary:
     """Segments every frame of `source`, in order, into `output`, which is closed at the end. (`segment_frames` gives
     the frames themselves, one after the other.)
@@ -56,6 +60,8 @@ def segment_source(
       on_progress: called with "compiling" or "segmenting" and the number of frames taken so far.
       products: further files; closed at the end, too.
       on_frame: given each frame once its files are written, in order, in this thread.
+      part: this source's in a policy that holds for several streams together (`policies.shared`).
+      bookmarks: of `source` in `output`, which a run that is killed can be gone on from.
 
     Raises `InputError`, naming the file, for an unreadable frame, a source without frames, an overlap that its frames
     cannot take, motion that this source does not have or that the step does not take, or a file that cannot be written;
@@ -64,10 +70,15 @@ def segment_source(
     """
     summary = Summary()
     started = time.perf_counter()
-    pacer = Pacer(segmenter.frame_rate) if segmenter.frame_rate else None
+    if (getattr(segmenter, "shared", None) is None) != (part is None):
+        raise ValueError("a policy for all streams together and a source's part in it (part=) come together or not")
+    pacer = Pacer(segmenter.frame_rate) if segmenter.frame_rate else part
     live = source if isinstance(source, LiveVideo) else None
     in_flight = {"in_flight": _LIVE_IN_FLIGHT} if live else {}
-    delivery = Delivery(segmenter.regions, output, summary, pacer, products=products, on_frame=on_frame, **in_flight)
+    delivery = Delivery(
+        segmenter.regions, output, summary, pacer, products=products, on_frame=on_frame, bookmarks=bookmarks,
+        **in_flight,
+    )  # fmt: skip
     if live:
         summary.live = live.tally
         live.stop = stop or live.stop  # which ends a wait for a frame, too
@@ -85,7 +96,8 @@ def segment_source(
 
     def run() -> None:
         state: Any = None
-        size: tuple[int, ...] = ()
+        size: tuple[int, ...] = bookmarks.size if bookmarks else ()
+        done_before = bookmarks.taken if bookmarks else 0
         summary.motion = plan_motion(source, segmenter, motion)
         kind = summary.motion.kind if summary.motion else None
         with closing(with_motion(source, kind)) as frames:  # type: ignore[type-var]
@@ -93,6 +105,8 @@ def segment_source(
                 if stop is not None and stop.is_set():
                     summary.interrupted = True
                     break
+                if taken < done_before:
+                    continue
                 if problem := problem_of(frame, size):
                     if not skip_unreadable:
                         raise InputError(advice(problem, summary.frames + len(delivery), frame)) from frame.error
@@ -102,19 +116,22 @@ def segment_source(
                 if state is None:
                     on_progress("compiling", taken)
                     size, state, step = image.shape[:2], *_start(segmenter, frame, summary)
+                    state = bookmarks.restored(state) if bookmarks else state
                 if pacer is not None:
                     state = pacer.steer(state)
                 dispatched = time.perf_counter()
                 given = (for_step(moved, *size),) if summary.motion else ()
                 state, result = step(segmenter.params, state, image[None], *given)
                 summary.unknown += bool(given) and moved is None and summary.frames + len(delivery) > 0
-                delivery.take(frame, result, dispatched, moved is not None)
+                moment = bookmarks and bookmarks.moment(summary.frames + len(delivery) + 1, taken + 1, state)
+                delivery.take(frame, result, dispatched, moved is not None, moment)
                 on_progress("segmenting", taken + 1)
             summary.interrupted |= bool(live and live.stop.is_set())
-        if state is None and not summary.interrupted:
+        if state is None and not summary.interrupted and not done_before:
             raise no_frame(source, summary)
 
     finish = [products.close] if products else []
+    finish += [part.close] if part else []
     try:
         do_all(source.name, run, delivery.drain, delivery.close, *finish, output.close)
     finally:

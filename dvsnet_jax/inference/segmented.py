@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Float16, Int, UInt8
 from numpy import ndarray
 
 from dvsnet_jax.media.sources import Frame
@@ -26,6 +26,8 @@ class Segmented(NamedTuple):
     """Frames since the region was segmented; 0 where it was anew."""
     record: Mapping[str, Any]
     """Its line of routes.jsonl."""
+    class_scores: Float16[ndarray, "height width classes"] | None = None
+    """Raw scores at every pixel, of which the label is the best (`ScoredResult`); with `every_score` alone."""
 
 
 class Products(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.cityscapes import CLASSES
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.media.motion.field import for_step
-from dvsnet_jax.policies import FrameRate
+from dvsnet_jax.policies import FrameRate, Policy, Shared
 
 if TYPE_CHECKING:
     from jax.sharding import Mesh
@@ -62,8 +64,9 @@ class Segmenter:
     """Parameters with their configuration, and the compiled frame step for every frame size met so far.
 
     `params` are as trained or loaded; they are prepared for inference here (`networks.prepare`, with `precision`), and
-    `self.params` is what the step takes. `audit` is `segment_frame`'s, `recalibrate` `init_state`'s. Several
-    `devices` have as many of a frame's regions each (`inference.devices`); InputError where that cannot be.
+    `self.params` is what the step takes. `audit` and `every_score` are `segment_frame`'s, `recalibrate` `init_state`'s.
+    Several `devices` have as many of a frame's regions each (`inference.devices`), and give no scores of every class;
+    InputError where that cannot be.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Segmenter:
         audit: bool = False,
         recalibrate: bool = False,
         devices: Sequence[Any] | None = None,
+        every_score: bool = False,
     ) -> None:
         from dvsnet_jax.networks import prepare  # here: an exported program runs without the networks
 
@@ -83,9 +87,11 @@ class Segmenter:
         if devices is not None and len(devices) > 1:
             from dvsnet_jax.inference.devices import placed_params, region_mesh
 
+            if every_score:
+                raise InputError("the scores of all classes are not given by several devices; leave one of the two out")
             self._mesh = region_mesh(devices, config)
             self.params = placed_params(self._mesh, self.params)
-        self.config, self.audit, self.recalibrate = config, audit, recalibrate
+        self.config, self.audit, self.recalibrate, self.every_score = config, audit, recalibrate, every_score
         self._compiled: dict[tuple[int, int], Any] = {}
         self._compiling = threading.Lock()  # of several threads one does it
         self._dispatching = threading.Lock()  # devices that wait for each other take all steps in one order
@@ -115,6 +121,17 @@ class Segmenter:
     def frame_rate(self) -> FrameRate | None:
         return self.config.policy if isinstance(self.config.policy, FrameRate) else None
 
+    @property
+    def shared(self) -> Shared | None:
+        """The policy, where it holds for several streams together."""
+        return self.config.policy if isinstance(self.config.policy, Shared) else None
+
+    def with_policy(self, policy: Policy) -> Segmenter:
+        """The same with another policy, which is compiled anew where it is of another kind."""
+        other = copy(self)
+        other.config, other._compiled, other._compiling = self.config.replace(policy=policy), {}, threading.Lock()
+        return other
+
     def start(self, height: int, width: int) -> tuple[VideoState, Callable[..., tuple[VideoState, FrameResult]]]:
         """As `FrameStep.start`. Raises ValueError for an overlap or a size that the configuration cannot take."""
         from dvsnet_jax.video import init_state  # here for the same reason
@@ -139,7 +156,9 @@ class Segmenter:
             return step.lower(self.params, state, frames, None, motion, self.config)
         from dvsnet_jax.video import segment_frame
 
-        return segment_frame.lower(self.params, state, frames, None, motion, config=self.config, audit=self.audit)
+        return segment_frame.lower(
+            self.params, state, frames, None, motion, config=self.config, audit=self.audit, every_score=self.every_score
+        )
 
     def _step(self, compiled: Any, params: Any, state: Any, frames: Any, motion: FrameMotion | None = None) -> Any:
         if self._mesh is not None:

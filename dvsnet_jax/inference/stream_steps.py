@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache, partial
 from typing import Any, Literal, NamedTuple
@@ -26,13 +26,13 @@ from jaxtyping import Bool, UInt8
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import FrameMotion
-from dvsnet_jax.frame_result import AuditedResult, FrameResult
+from dvsnet_jax.frame_result import AnyResult
+from dvsnet_jax.inference.sharing import Deal, dealt
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.video import VideoState, init_state, segment_frame
 
 Stepping = Literal["auto", "together", "apart"]
-Result = FrameResult | AuditedResult
-"""The second where a step audits."""
+Result = AnyResult
 
 
 class Stepped(NamedTuple):
@@ -56,7 +56,9 @@ class Together:
         devices: Sequence[Any],
         audit: bool = False,
         recalibrate: bool = False,
+        every_score: bool = False,
     ) -> None:
+        self._streams = streams
         mesh = Mesh(np.asarray(devices), ("streams",))
         self._dealt = NamedSharding(mesh, PartitionSpec("streams"))
         self._params = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
@@ -68,7 +70,7 @@ class Together:
         )
         self._state = self._blank()
         self._config = config
-        lowered = _sharded(mesh, audit).lower(self._params, self._state, frames, restart, motion, config)
+        lowered = _sharded(mesh, audit, every_score).lower(self._params, self._state, frames, restart, motion, config)
         self._program = lowered.compile()
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
         self._ready = 0.0
@@ -79,13 +81,27 @@ class Together:
         restart: Bool[np.ndarray, "streams"],
         motion: FrameMotion | None,
         active: Sequence[bool],
+        deals: Sequence[Deal | None] | None = None,
     ) -> Future[Stepped]:
-        """Begins a step; `restart` and `motion` as `segment_frame` has them. Idle streams are stepped too, and their
-        results dropped."""
+        """Begins a step; `restart` and `motion` as `segment_frame` has them, `deals` what each stream has of what they
+        share, if they do. Idle streams are stepped too, and their results dropped."""
         dispatched = time.perf_counter()
+        if deals is not None:
+            self._state = self._state._replace(policy=dealt(self._state.policy, deals))
         on_devices = jax.device_put((frames, restart, motion), self._dealt)
         self._state, result = self._program(self._params, self._state, *on_devices, self._config)
         return self._waiter.submit(self._wait, result, dispatched, list(active))
+
+    def leaves(self, stream: int) -> list[np.ndarray]:
+        """Of this stream's state after the step that was begun last; waits for it."""
+        return [_rows(leaf, stream, self._streams) for leaf in jax.tree.leaves(jax.device_get(self._state))]
+
+    def restore(self, stream: int, restored: Callable[[Any], Any]) -> None:
+        """Has a stream go on with the state that is made of one of its kind, from its next frame on."""
+        whole = jax.tree.map(np.array, jax.device_get(self._state))
+        own = restored(jax.tree.map(partial(_rows, stream=stream, streams=self._streams), whole))
+        jax.tree.map(partial(_put_rows, stream=stream, streams=self._streams), whole, jax.device_get(own))
+        self._state = jax.device_put(whole, self._dealt)
 
     def _wait(self, result: Any, dispatched: float, active: list[bool]) -> Stepped:
         jax.block_until_ready(result)
@@ -110,8 +126,9 @@ class Apart:
         devices: Sequence[Any],
         audit: bool = False,
         recalibrate: bool = False,
+        every_score: bool = False,
     ) -> None:
-        self._config, self._audit = config, audit
+        self._config, self._asked = config, {"audit": audit, "every_score": every_score}
         self._devices = [devices[stream % len(devices)] for stream in range(streams)]
         self._params = {device: jax.device_put(params, device) for device in set(self._devices)}
         frames = jax.ShapeDtypeStruct((1, *size), np.uint8)
@@ -134,29 +151,48 @@ class Apart:
         restart: Bool[np.ndarray, "streams"],
         motion: FrameMotion | None,
         active: Sequence[bool],
+        deals: Sequence[Deal | None] | None = None,
     ) -> Future[Stepped]:
-        """Begins a step of the streams that are active; `restart` and `motion` as `segment_frame` has them."""
+        """Begins a step of the streams that are active; `restart`, `motion` and `deals` as `Together.step` has them."""
         dispatched = time.perf_counter()
         running: list[Future[Result] | None] = [None] * len(active)
         for stream, on in enumerate(active):
             if on:
                 own = jax.tree.map(partial(_alone, stream=stream), (frames, restart, motion))
                 before = self._last[stream]
-                running[stream] = self._last[stream] = self._pool.submit(self._run, stream, own, before)
+                running[stream] = self._last[stream] = self._pool.submit(
+                    self._run, stream, own, before, deals and deals[stream]
+                )
         return self._waiter.submit(self._wait, running, dispatched)
+
+    def leaves(self, stream: int) -> list[np.ndarray]:
+        """As of `Together`."""
+        if before := self._last[stream]:
+            before.result()
+        return jax.tree.leaves(jax.device_get(self._states[stream]))
+
+    def restore(self, stream: int, restored: Callable[[Any], Any]) -> None:
+        """As of `Together`."""
+        if before := self._last[stream]:
+            before.result()
+        self._states[stream] = jax.device_put(restored(self._states[stream]), self._devices[stream])
 
     def _run(
         self,
         stream: int,
         given: tuple[UInt8[np.ndarray, "1 h w 3"], Bool[np.ndarray, "1"], FrameMotion | None],
         before: Future[Result] | None = None,
+        deal: Deal | None = None,
     ) -> Result:
         if before:
             before.result()  # begun earlier, so it is under way: its state is this frame's
+        if deal is not None:
+            state = self._states[stream]
+            self._states[stream] = state._replace(policy=dealt(state.policy, [deal]))
         device = self._devices[stream]
         arguments = jax.device_put(given, device)
         self._states[stream], result = segment_frame(
-            self._params[device], self._states[stream], *arguments, config=self._config, audit=self._audit
+            self._params[device], self._states[stream], *arguments, config=self._config, **self._asked
         )
         return _of(jax.device_get(result), 0)
 
@@ -185,16 +221,26 @@ def unknown_motion(config: DVSNetConfig, streams: int, size: tuple[int, ...]) ->
     return FrameMotion(*(np.repeat(values, streams, 0) for values in for_step(None, size[0], size[1])))
 
 
+def _rows(leaf: np.ndarray, stream: int, streams: int) -> np.ndarray:
+    """What is of one stream in a leaf of all streams' state."""
+    count = len(leaf) // streams
+    return leaf[stream * count : (stream + 1) * count]
+
+
+def _put_rows(leaf: np.ndarray, own: np.ndarray, *, stream: int, streams: int) -> None:
+    _rows(leaf, stream, streams)[:] = own
+
+
 def _alone(values: np.ndarray, stream: int) -> np.ndarray:
     return values[stream : stream + 1]
 
 
 def _of(result: Result, stream: int) -> Result:
-    return type(result)(*(values[stream] for values in result))
+    return type(result)(*(None if values is None else values[stream] for values in result))
 
 
 @cache
-def _sharded(mesh: Mesh, audit: bool) -> Any:
+def _sharded(mesh: Mesh, audit: bool, every_score: bool) -> Any:
     """`segment_frame` with its streams dealt out over the mesh, jitted: `(params, state, frames, restart, motion,
     config)`."""
     whole, dealt = PartitionSpec(), PartitionSpec("streams")
@@ -202,7 +248,9 @@ def _sharded(mesh: Mesh, audit: bool) -> Any:
     def step(
         params: Any, state: VideoState, frames: Any, restart: Any, motion: Any, config: DVSNetConfig
     ) -> tuple[VideoState, Result]:
-        return segment_frame(params, state, frames, restart, motion, config=config, audit=audit)
+        return segment_frame(
+            params, state, frames, restart, motion, config=config, audit=audit, every_score=every_score
+        )
 
     return jax.jit(
         jax.shard_map(

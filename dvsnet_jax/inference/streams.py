@@ -14,95 +14,30 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.inference.clip_motion import moving
-from dvsnet_jax.inference.stream_steps import Apart, Stepped, Stepping, Together, choose, unknown_motion
+from dvsnet_jax.inference.sharing import Deal, Dealer
+from dvsnet_jax.inference.stream_events import ClipEnd as ClipEnd
+from dvsnet_jax.inference.stream_events import SegmentedFrame as SegmentedFrame
+from dvsnet_jax.inference.stream_events import Slot, Start, UnderWay
+from dvsnet_jax.inference.stream_steps import Apart, Stepping, Together, choose, unknown_motion
 from dvsnet_jax.media.motion.attached import Kind
 from dvsnet_jax.media.motion.field import Motion
 from dvsnet_jax.media.prefetch import run_ahead
 from dvsnet_jax.video import init_state
 
 _AHEAD = 2  # frames of each stream that are read before they are needed
-
-
-class SegmentedFrame(NamedTuple):
-    """A frame of a clip, and what became of it."""
-
-    clip: int
-    """The clip's place in the list."""
-    number: int
-    """The frame's place in the clip."""
-    sample: Any
-    """What the clip gave: a `LabelledImage`, or something else with an `image`."""
-    motion_known: bool
-    """Whether the motion to it from the frame before came with it."""
-    labels: UInt8[np.ndarray, "height width"]
-    """This and the next four are as in `FrameResult`, of this frame alone."""
-    scores: Float[np.ndarray, "regions"]
-    targets: Float[np.ndarray, "regions"]
-    segmented: Bool[np.ndarray, "regions"]
-    untrusted: Bool[np.ndarray, "regions"]
-    whole: UInt8[np.ndarray, "height width"] | None
-    """Labels where every region is segmented, if that was asked for."""
-    seconds: float | None
-    """Its part of what the devices' work on this step took, without reading, compiling and `whole`. None where the step
-    does not count."""
-    agreement: Float[np.ndarray, "regions"] | None = None
-    """This and the next are as in `AuditedResult`, where the step audits."""
-    expected: Float[np.ndarray, "regions"] | None = None
-
-
-class ClipEnd(NamedTuple):
-    """A clip has no further frame, or cannot be read on."""
-
-    clip: int
-    frames: int
-    """That were segmented."""
-    error: str | None
-    """What was wrong with it, one line."""
-
-
-@dataclass
-class _Slot:
-    """A stream and the clip that it is at."""
-
-    clip: int = -1
-    number: int = 0
-    frames: Iterator[tuple[Any, Motion | None]] | None = None
-    sample: Any = None
-    """The next to be segmented; None where the stream is idle."""
-    motion: Motion | None = None
-    """From this one to the one before it, where it is wanted and known."""
-
-    def advance(self) -> None:
-        """Reads the next sample; None after the last. Raises what is wrong with it."""
-        assert self.frames is not None
-        self.sample, self.motion = next(self.frames, (None, None))
-
-
-class _UnderWay(NamedTuple):
-    """A step on its way."""
-
-    who: list[tuple[int, int, int, Any, bool]]
-    """Of each frame in it: stream, clip, number, sample, whether its motion is known."""
-    stepped: Future[Stepped]
-    whole: Stepped | None
-    counts: bool
-    """Whether its time does."""
-    ends: list[ClipEnd]
-    """Of clips whose last frame this was."""
 
 
 def stream_clips(
@@ -153,13 +88,19 @@ def stream_frames(
     stepping: Stepping = "auto",
     audit: bool = False,
     recalibrate: bool = False,
+    every_score: bool = False,
     on_compiled: Callable[[float], None] = lambda seconds: None,
+    dealer: Dealer | None = None,
+    start_of: Callable[[int], Start | None] = lambda clip: None,
+    keeps: Callable[[int, int], bool] = lambda clip, frames: False,
 ) -> Iterator[SegmentedFrame | ClipEnd]:
     """`stream_clips` of anything that opens as an iterator of `(sample, motion)`: a sample has an `image`, and motion
     is None where it is not known or not wanted. A clip of another size is closed and opened once more.
 
-    `audit` is `segment_frame`'s, `recalibrate` `init_state`'s; `on_compiled` is told how long compiling took, once for
-    each size.
+    `audit` and `every_score` are `segment_frame`'s, `recalibrate` is `init_state`'s. `on_compiled` is told how long
+    compiling took, once for each size. `dealer` is for a policy that holds for all streams together: each step then
+    waits for the one before. `start_of` says where a clip goes on, before it is opened, `keeps` of which clips after
+    how many frames the state is to be `kept`.
     """
     if streams < 1:
         raise InputError(f"{streams} streams: expected 1 or more")
@@ -170,7 +111,8 @@ def stream_frames(
         rounded = -(-count // len(local)) * len(local)
         steps = choose(stepping, local)
         group = _Group(
-            params, openings, config, rounded, local, every_frame, first_counts, steps, audit, recalibrate, on_compiled
+            params, openings, config, rounded, local, every_frame, first_counts, steps, audit, recalibrate,
+            every_score, on_compiled, dealer, start_of, keeps,
         )  # fmt: skip
         yield from group.run(waiting)
         waiting = group.later
@@ -190,7 +132,11 @@ class _Group:
     steps: type[Together] | type[Apart]
     audit: bool
     recalibrate: bool
+    every_score: bool
     on_compiled: Callable[[float], None]
+    dealer: Dealer | None
+    start_of: Callable[[int], Start | None]
+    keeps: Callable[[int, int], bool]
     later: deque[int] = field(default_factory=deque)
     """Clips of other sizes."""
     size: tuple[int, ...] = ()
@@ -198,19 +144,23 @@ class _Group:
     _whole: Together | Apart | None = None
 
     def run(self, waiting: deque[int]) -> Iterator[SegmentedFrame | ClipEnd]:
-        slots = [_Slot() for _ in range(self.streams)]
-        before: _UnderWay | None = None
+        slots = [Slot() for _ in range(self.streams)]
+        before: UnderWay | None = None
         try:
             while True:
-                for slot in slots:
-                    yield from self._refill(slot, waiting)
+                for stream, slot in enumerate(slots):
+                    yield from self._refill(stream, slot, waiting)
                 if not any(slot.sample for slot in slots):
                     break
+                if before and self.dealer:
+                    self._tell(before, self.dealer)
                 begun = self._step(slots)
                 if before:
                     yield from self._delivered(before)
                 before = begun
             if before:
+                if self.dealer:
+                    self._tell(before, self.dealer)
                 yield from self._delivered(before)
         finally:
             for slot in slots:
@@ -219,17 +169,25 @@ class _Group:
                 if steps:
                     steps.close()
 
-    def _refill(self, slot: _Slot, waiting: deque[int]) -> Iterator[ClipEnd]:
+    def _refill(self, stream: int, slot: Slot, waiting: deque[int]) -> Iterator[ClipEnd]:
         """Gives an idle stream the next clip of this size, if there is one."""
         while slot.sample is None and waiting:
             slot.clip, slot.number = waiting.popleft(), 0
-            slot.frames = run_ahead(self.openings[slot.clip](), window=_AHEAD)
             try:
+                if start := self.start_of(slot.clip):
+                    slot.number = start.frames
+                slot.frames = run_ahead(self.openings[slot.clip](), window=_AHEAD)
                 slot.advance()
+                if slot.sample is None and start:
+                    _close(slot)
+                    yield ClipEnd(slot.clip, slot.number, None)
+                    continue
                 if slot.sample is None:
                     raise InputError("has no frame")
                 if not self.size:
                     self._start(slot.sample.image)
+                if start and self._steps and slot.sample.image.shape == self.size:
+                    self._steps.restore(stream, start.restored)
             except (InputError, OSError) as error:
                 _close(slot)
                 yield ClipEnd(slot.clip, 0, str(error))
@@ -247,13 +205,14 @@ class _Group:
         self.size = image.shape
         started = time.perf_counter()
         self._steps = self.steps(
-            self.params, self.config, self.streams, self.size, self.devices, self.audit, self.recalibrate
-        )
+            self.params, self.config, self.streams, self.size, self.devices, self.audit, self.recalibrate,
+            self.every_score,
+        )  # fmt: skip
         if self.every_frame:
             self._whole = self.steps(self.params, self.config, self.streams, self.size, self.devices)
         self.on_compiled(time.perf_counter() - started)
 
-    def _step(self, slots: list[_Slot]) -> _UnderWay:
+    def _step(self, slots: list[Slot]) -> UnderWay:
         assert self._steps
         frames = np.zeros((self.streams, *self.size), np.uint8)
         restart = np.zeros(self.streams, bool)
@@ -267,14 +226,42 @@ class _Group:
                     motion.flow[stream], motion.trust[stream] = slot.motion
                 who.append((stream, slot.clip, slot.number, slot.sample, slot.motion is not None))
         active = [slot.sample is not None for slot in slots]
-        stepped, whole = self._steps.step(frames, restart, motion, active), None
+        deals = self._deals(slots) if self.dealer else None
+        stepped, whole = self._steps.step(frames, restart, motion, active, deals), None
         if self._whole:  # one after the other, else one would be in the other's time
             stepped.result()
             whole = self._whole.step(frames, np.ones(self.streams, bool), motion, active).result()
+        kept = {
+            stream: self._steps.leaves(stream)
+            for stream, slot in enumerate(slots)
+            if slot.sample is not None and self.keeps(slot.clip, slot.number + 1)
+        }
         ends = [end for slot in slots if slot.sample is not None and (end := self._advance(slot))]
-        return _UnderWay(who, stepped, whole, self.first_counts or not restart.any(), ends)
+        return UnderWay(who, stepped, whole, self.first_counts or not restart.any(), ends, kept)
 
-    def _advance(self, slot: _Slot) -> ClipEnd | None:
+    def _deals(self, slots: list[Slot]) -> list[Deal | None]:
+        """What each stream has for the frame that it is at; a clip joins with its first."""
+        assert self.dealer
+        for slot in slots:
+            if slot.sample is not None and slot.number == 0:
+                self.dealer.join(slot.clip)
+        asking = [slot for slot in slots if slot.sample is not None]
+        deals = iter(self.dealer.deal([slot.clip for slot in asking]))
+        return [None if slot.sample is None else next(deals) for slot in slots]
+
+    def _tell(self, before: UnderWay, dealer: Dealer) -> None:
+        """Has the dealer see what became of a step, and who left with it."""
+        done = before.stepped.result()
+        seen = {}
+        for stream, clip, *_ in before.who:
+            own = done.results[stream]
+            assert own is not None
+            seen[clip] = own.scores, own.segmented
+        dealer.saw(seen, done.seconds)
+        for end in before.ends:
+            dealer.leave(end.clip)
+
+    def _advance(self, slot: Slot) -> ClipEnd | None:
         """Reads a stream's next frame; what it tells of, if there is none."""
         slot.number += 1
         error = None
@@ -292,21 +279,24 @@ class _Group:
         _close(slot)
         return ClipEnd(slot.clip, slot.number, error)
 
-    def _delivered(self, under_way: _UnderWay) -> Iterator[SegmentedFrame | ClipEnd]:
+    def _delivered(self, under_way: UnderWay) -> Iterator[SegmentedFrame | ClipEnd]:
         done = under_way.stepped.result()
         seconds = done.seconds / len(under_way.who) if under_way.counts else None
         for stream, clip, number, sample, known in under_way.who:
             own, whole = done.results[stream], under_way.whole and under_way.whole.results[stream]
             assert own is not None
-            labels, scores, targets, segmented, untrusted, *more = (np.asarray(values) for values in own)
+            labels, scores, targets, segmented, untrusted, *more = (
+                None if each is None else np.asarray(each) for each in own
+            )
             every = None if whole is None else np.asarray(whole.labels)
             yield SegmentedFrame(
-                clip, number, sample, known, labels, scores, targets, segmented, untrusted, every, seconds, *more
-            )
+                clip, number, sample, known, labels, scores, targets, segmented, untrusted, every, seconds, *more,
+                kept=under_way.kept.get(stream),
+            )  # fmt: skip
         yield from under_way.ends
 
 
-def _close(slot: _Slot) -> None:
+def _close(slot: Slot) -> None:
     slot.sample = None
     if slot.frames is not None:
         slot.frames.close()  # type: ignore[attr-defined]

@@ -22,13 +22,16 @@ from jaxtyping import UInt8
 
 from dvsnet_jax.errors import do_all
 from dvsnet_jax.media.atomic import atomic_path, is_partial
+from dvsnet_jax.media.durable.overlay_video import Mark, OverlayVideo, playable_frames
+from dvsnet_jax.media.durable.syncing import sync_files
 from dvsnet_jax.media.images import write_png
-from dvsnet_jax.media.json_lines import JsonLinesWriter
-from dvsnet_jax.media.video_writer import VideoWriter
+from dvsnet_jax.media.json_lines import JsonLinesWriter, end_of_line
 from dvsnet_jax.media.written_files import WrittenFiles, make_folder
 
 CLASSES = "classes.json"
 PRODUCTS = ("labels", "color", "overlay", "routes")
+PART = 500
+"""Frames after each of which a run can go on within an input."""
 
 
 class OutputFolder:
@@ -68,7 +71,7 @@ class OutputFolder:
         check_products(self._written, self.folder, products)
         self._log = JsonLinesWriter(self.folder / "routes.jsonl", growing=True) if "routes" in products else None
         place = self.folder / "overlay.mp4"
-        self._video = VideoWriter(place, frame_rate=frame_rate, growing=True) if "overlay" in products else None
+        self._video = OverlayVideo(place, frame_rate=frame_rate, part=PART) if "overlay" in products else None
 
     @property
     def films(self) -> bool:
@@ -96,6 +99,40 @@ class OutputFolder:
         if self._log:
             self._claim(Path(self._log.path))
             self._log.write(record)
+
+    def mark(self, frames: int) -> Any:
+        """A JSON value for `go_on` after so many frames, a multiple of `PART`, that were just written."""
+        return self._video.mark(frames) if self._video else None
+
+    def sync(self, names: Sequence[str]) -> None:
+        """Waits until the images of these frames are on the disk, and all lines until now."""
+        sync_files([*self._images_of(names), *self._others()])
+
+    def holds(self, names: Sequence[str], mark: Any) -> bool:
+        """Whether all that was written of these frames, the first ones, is there."""
+        if self._log and end_of_line(self._log.path, len(names)) is None:
+            return False
+        if self._video and (mark is None or playable_frames(self._video.path) < len(names)):
+            return False
+        classes = [self.folder / CLASSES] if self._classes else []
+        return all(path.is_file() for path in (*self._images_of(names), *classes))
+
+    def go_on(self, names: Sequence[str], mark: Any) -> None:
+        """Has frames be written after these, where `holds` says that they are there. What comes after them is gone."""
+        if self._log:
+            self._log.go_on(len(names))
+        self._written.keep(self.folder, [*self._images_of(names), *self._others()])
+        self._classes = ()
+        if self._video:
+            self._video.go_on(Mark(*mark))
+
+    def _images_of(self, names: Sequence[str]) -> list[Path]:
+        return [self.folder / product / f"{name}.png" for name in names for product in self._images]
+
+    def _others(self) -> list[Path]:
+        """Files of the whole input."""
+        written = [Path(part.path) for part in (self._log, self._video) if part]
+        return [path for path in (self.folder / CLASSES, *written) if path.is_file()]
 
     def close(self) -> None:
         """Finishes video and log, each whatever becomes of the other. Further calls do nothing."""

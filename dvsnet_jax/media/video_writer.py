@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from fractions import Fraction
 from functools import partial
 from types import MappingProxyType
@@ -24,9 +24,9 @@ _LIMITED = 1
 # What headers may say past these, of a frame a day or a million a second, does not fit into a video's own.
 _SLOWEST, _FASTEST = Fraction(1, 1000), Fraction(1_000_000)
 # x264's default preset would be the slowest part of the program.
-_QUICK: Mapping[str, str] = MappingProxyType({"preset": "veryfast", "crf": "20"})
+QUICK: Mapping[str, str] = MappingProxyType({"preset": "veryfast", "crf": "20"})
 # Microseconds. A fragmented file has no edit list to begin at 0 by, for which negative offsets of B frames do instead.
-_FRAGMENTED = {"movflags": "hybrid_fragmented+negative_cts_offsets", "frag_duration": "500000"}
+FRAGMENTED = {"movflags": "hybrid_fragmented+negative_cts_offsets", "frag_duration": "500000"}
 
 
 class Timeline:
@@ -51,6 +51,16 @@ class Timeline:
             place = timed if self._last is None or timed > self._last else place
         self._last = place
         return place
+
+    @property
+    def state(self) -> tuple[int, float | None]:
+        """For `go_on` of another one: the last frame's place, and the time of the beginning."""
+        assert self._last is not None
+        return self._last, self._origin
+
+    def go_on(self, last: int, origin: float | None) -> None:
+        """As after the frames of the one whose `state` this was."""
+        self._last, self._origin = last, origin
 
 
 class WrittenVideo:
@@ -89,10 +99,15 @@ class WrittenVideo:
 
     def _mux(self, picture: av.VideoFrame | None) -> None:
         """Encodes; on any failure the file is given up, since what is on disk can no longer be trusted."""
-        assert self._stack is not None
-        try:
+        with self._given_up_on_failure():
             for packet in self._stream.encode(picture):
                 self._container.mux(packet)
+
+    @contextmanager
+    def _given_up_on_failure(self) -> Iterator[None]:
+        assert self._stack is not None
+        try:
+            yield
         except BaseException as error:
             stack, self._stack, self._failure = self._stack, None, error
             stack.__exit__(type(error), error, error.__traceback__)
@@ -120,7 +135,7 @@ class VideoWriter(WrittenVideo):
         path: str | os.PathLike[str],
         *,
         frame_rate: float | Fraction,
-        options: Mapping[str, str] = _QUICK,
+        options: Mapping[str, str] = QUICK,
         growing: bool = False,
     ) -> None:
         """`options` are libx264's; by default quick ones, good enough to look at."""
@@ -153,17 +168,21 @@ class VideoWriter(WrittenVideo):
             path = stack.enter_context((growing_path if self._growing else atomic_path)(self.path))
             # A Python file, not a path: its errors come back as they were, "no space left" among them.
             file: Any = stack.enter_context(Fragments(path) if self._growing else path.open("wb"))
-            container = av.open(file, "w", format="mp4", options=_FRAGMENTED if self._growing else {})
+            container = av.open(file, "w", format="mp4", options=FRAGMENTED if self._growing else {})
             stack.push(partial(close_container, container))
             stream = container.add_stream("libx264", rate=self._timeline.rate, options=self._options)
-            stream.height, stream.width = height + height % 2, width + width % 2
-            stream.pix_fmt = "yuv420p"
-            codec = stream.codec_context
-            stream.time_base = codec.time_base = self._timeline.tick
-            codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
-            codec.color_range = _LIMITED
+            stream.time_base = self._timeline.tick
+            settle_codec(stream.codec_context, height, width, self._timeline.tick)
             self._container, self._stream, self._size = container, stream, (height, width)
             self._stack = stack.pop_all()
+
+
+def settle_codec(codec: Any, height: int, width: int, tick: Fraction) -> None:
+    """Has an encoder take frames of this size, made even."""
+    codec.height, codec.width = height + height % 2, width + width % 2
+    codec.pix_fmt, codec.time_base = "yuv420p", tick
+    codec.colorspace = codec.color_primaries = codec.color_trc = _BT709
+    codec.color_range = _LIMITED
 
 
 def close_container(container: av.container.OutputContainer, kind: type[BaseException] | None, *_: object) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path, remove_partial
 from dvsnet_jax.media.durable import records
+from dvsnet_jax.media.durable.bookmarks import remove_bookmarks
 from dvsnet_jax.media.durable.records import RECORD as RECORD
 from dvsnet_jax.media.durable.records import Part
 from dvsnet_jax.media.durable.run_settings import as_read_back, first_difference
@@ -158,7 +159,9 @@ class WrittenFiles:
                 return
             if self._resume and place is not None and place not in self._fresh:
                 _remove(self._of(place), self.folder)
-            self._write(records.file_lines(self.folder, new))
+            again = place is not None and self._done.pop(place, None) is not None
+            undone = records.done_line(self.folder, place, -1, None) if again and place is not None else b""
+            self._write(undone + records.file_lines(self.folder, new))
             fresh = self._fresh[place or self.folder]
             if not once:
                 self._added.update(new)
@@ -172,6 +175,17 @@ class WrittenFiles:
                 self._settled[place or self.folder] += len(old)
         if old:
             sync_files(old)
+
+    def keep(self, place: Path, paths: Iterable[Path]) -> None:
+        """Has this run go on within an input that it had begun: these files of it stay, and others are removed. Before
+        the first one is added."""
+        paths = list(paths)
+        with self._lock:
+            _remove(set(self._of(place)) - set(paths), self.folder)
+            for parent in {place, *(path.parent for path in paths)}:
+                remove_partial(parent)
+            self._added.update(paths)
+            self._fresh[place] += paths
 
     def finish(self, place: Path, came: Any) -> None:
         """Notes that the input that is written to `place` is through, once its files are on the disk. `came` is a JSON
@@ -227,6 +241,8 @@ class WrittenFiles:
     def _begin(self, lines: bytes) -> None:
         self._check_unchanged()
         if not self._resume:
+            for parent in {path.parent for path in self._former}:
+                remove_bookmarks(parent)
             _remove(self._former, self.folder)
             for record in self._earlier:
                 if record.path != self._record:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Float16, Int, Integer
+
+from dvsnet_jax.ops.resize import resize_legacy
 
 MULTIPLE = 16
 """Region sizes are multiples of this: half a region is then a multiple of the flow network's ⅛ grid."""
@@ -137,8 +139,8 @@ def cut_out(frames: Array, grid: RegionGrid, numbers: Int[Array, "n"]) -> Array:
 
 
 def merge(
-    labels: UInt8[Array, "regions h w"], scores: Float[Array, "regions h w"], grid: RegionGrid
-) -> UInt8[Array, "streams height width"]:
+    labels: Integer[Array, "regions h w"], scores: Float[Array, "regions h w"], grid: RegionGrid
+) -> Integer[Array, "streams height width"]:
     """Labels of regions, each with the score of the winning class → labels of frames.
 
     Where regions overlap the larger score wins, raw and uncalibrated; at a tie the earlier region (the original's
@@ -153,6 +155,23 @@ def merge(
     rows = [_joined(row, 2, grid) for row in regions]
     merged, _ = _joined(rows, 1, grid)
     return merged[:, : grid.height, : grid.width]
+
+
+def merge_scores(
+    scores: Float[Array, "regions h w classes"], maxima: Float[Array, "regions rh rw"], grid: RegionGrid
+) -> Float16[Array, "streams height width classes"]:
+    """The scores of regions, interpolated to their pixels, as those of frames: of the region that wins by `merge`."""
+    size = (grid.region_height, grid.region_width)
+    of_regions = resize_legacy(scores, size).reshape(-1, grid.num_regions, *size, scores.shape[-1])
+    numbers = jnp.broadcast_to(jnp.arange(grid.num_regions)[:, None, None], (grid.num_regions, *size))
+    winner = merge(jnp.tile(numbers, (len(maxima) // grid.num_regions, 1, 1)), maxima, grid)[..., None]
+    merged = jnp.zeros((*winner.shape[:3], scores.shape[-1]), jnp.float16)
+    for number, (top, left) in enumerate(grid.corners):
+        rows, columns = slice(top, min(top + size[0], grid.height)), slice(left, min(left + size[1], grid.width))
+        own = of_regions[:, number, : rows.stop - top, : columns.stop - left].astype(jnp.float16)
+        mine = winner[:, rows, columns] == number
+        merged = merged.at[:, rows, columns].set(jnp.where(mine, own, merged[:, rows, columns]))
+    return merged
 
 
 def _joined(parts: list[tuple[Array, Array]], axis: int, grid: RegionGrid) -> tuple[Array, Array]:

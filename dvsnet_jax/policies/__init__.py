@@ -35,6 +35,11 @@ from dvsnet_jax.policies.recalibration import Recalibration as Recalibration
 from dvsnet_jax.policies.recalibration import init_recalibration as init_recalibration
 from dvsnet_jax.policies.recalibration import observed as observed
 from dvsnet_jax.policies.recalibration import recalibrated as recalibrated
+from dvsnet_jax.policies.shared import Shared as Shared
+from dvsnet_jax.policies.shared import SharedBudget as SharedBudget
+from dvsnet_jax.policies.shared import SharedFrameRate as SharedFrameRate
+from dvsnet_jax.policies.shared import SharedState as SharedState
+from dvsnet_jax.policies.shared import over_streams as over_streams
 from dvsnet_jax.policies.thresholds import ExpectedConfidence as ExpectedConfidence
 from dvsnet_jax.policies.thresholds import FlowMagnitude as FlowMagnitude
 from dvsnet_jax.policies.thresholds import FrameDifference as FrameDifference

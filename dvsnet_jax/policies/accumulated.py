@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -109,7 +109,7 @@ class Budget:
 
     def init(self, regions: int) -> BudgetState:
         """The state after a frame that was segmented whole, as a stream's first is: out of a full credit."""
-        _check_regions(self, regions)
+        check_regions(self, regions)
         left = self._most() + self.share * self.regions - self.regions
         loss, limit, credit = (jnp.full(regions, each, jnp.float32) for each in (0.0, self.limit, left))
         return BudgetState(loss, limit, credit)
@@ -119,7 +119,7 @@ class Budget:
         most = self._most()
         credit = state.credit + self.share * self.regions
         due = jnp.ceil(credit - most - _ROUNDING)  # that many at least, or credit would be lost
-        wanted = loss > jnp.where(_worst_first(loss, self.regions) < due, self.LIMITS[0], state.limit)
+        wanted = loss > jnp.where(worst_first(loss, self.regions) < due, self.LIMITS[0], state.limit)
         segment, credit = _spend(credit, loss, wanted, self.regions)
         credit = jnp.minimum(credit, most)
 
@@ -185,7 +185,7 @@ class FrameRate:
             raise ValueError(f"{self}: 1 region or more, and a least share between 0 and 1")
 
     def init(self, regions: int) -> FrameRateState:
-        _check_regions(self, regions)
+        check_regions(self, regions)
         loss, credit, share = (jnp.zeros(regions, jnp.float32) for _ in range(3))  # three: a state is donated
         return FrameRateState(loss, credit, share)
 
@@ -204,7 +204,8 @@ class FrameRate:
         return jnp.maximum(state.share, self.least)
 
 
-def _check_regions(policy: Budget | FrameRate, regions: int) -> None:
+def check_regions(policy: Any, regions: int) -> None:
+    """ValueError where so many regions are not those of whole frames of the policy's `regions`."""
     if regions % policy.regions:
         raise ValueError(
             f"{type(policy).__name__} is for frames of {policy.regions} regions, but there are {regions} in all "
@@ -216,7 +217,7 @@ _ROUNDING = 1e-4
 """Of a credit: thirds add up to a whole."""
 
 
-def _worst_first(loss: Float[Array, "regions"], regions: int) -> Int[Array, "regions"]:
+def worst_first(loss: Float[Array, "regions"], regions: int) -> Int[Array, "regions"]:
     """Each region's place in its stream by what it has lost: 0 for the most."""
     of_stream = loss.reshape(-1, regions)
     return jnp.argsort(jnp.argsort(-of_stream, axis=1, stable=True), axis=1).reshape(-1)
@@ -226,7 +227,7 @@ def _spend(
     credit: Float[Array, "regions"], loss: Float[Array, "regions"], wanted: Bool[Array, "regions"], regions: int
 ) -> tuple[Bool[Array, "regions"], Float[Array, "regions"]]:
     """The worst of each stream's regions that are wanted, as many as there is credit for, and what is left of it."""
-    segment = wanted & (_worst_first(loss, regions) < jnp.floor(credit + _ROUNDING))
+    segment = wanted & (worst_first(loss, regions) < jnp.floor(credit + _ROUNDING))
     segment = segment | jnp.isinf(loss)  # what cannot be warped does not wait for credit
     spent = segment.reshape(-1, regions).sum(1).repeat(regions)
     return segment, jnp.maximum(credit - spent, -regions)

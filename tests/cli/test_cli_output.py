@@ -176,7 +176,7 @@ def test_all_that_failed_in_one_input_is_told(run, inputs, monkeypatch):
         "  street_000.png: cannot be written",
     ]
     assert "street_001.png: cannot be read" in told.splitlines()[1]
-    monkeypatch.setattr(output_folder.VideoWriter, "write", unfilmed)
+    monkeypatch.setattr(output_folder.OverlayVideo, "write", unfilmed)
     status, _, told = run(inputs[0], "--overwrite")
     assert status == 1 and told.splitlines() == [
         "dvsnet: a:",

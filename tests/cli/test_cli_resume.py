@@ -108,6 +108,47 @@ def test_killed_at_twenty_moments(clips, command, tmp_path, quarter):
     assert kills == 5
 
 
+@pytest.fixture
+def drives(tmp_path, monkeypatch) -> list[str]:
+    """Of 33 and 14 frames, in parts of five; an overlay of the first has whole fragments half way."""
+    monkeypatch.setattr(output_folder, "PART", 5)
+    for name, frames in (("long", 33), ("short", 14)):
+        write_images(tmp_path / name, clip(frames))
+    return [str(tmp_path / "long"), str(tmp_path / "short")]
+
+
+def test_a_killed_run_goes_on_within_an_input(drives, command, tmp_path, capsys):
+    """Once of an input alone, once of one of two streams, with the same files, the overlay's times too."""
+    for inputs in (drives[:1], drives):
+        out, expected = tmp_path / f"out{len(inputs)}", tmp_path / f"expected{len(inputs)}"
+        words = command(inputs, out, "--streams", str(len(inputs)))
+        assert main([*words, "--out", str(expected)]) == 0
+        assert killed(words, out, {1: 290, 2: 490}[len(inputs)], part=5)
+        capsys.readouterr()
+        assert main([*words, "--resume"]) == 0
+        assert "long: goes on after" in capsys.readouterr().err
+        assert same(out, expected)
+        assert not list(out.rglob("dvsnet-bookmark*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streams", ["1", "2"])
+def test_killed_within_an_input_at_many_moments(drives, command, tmp_path, capsys, streams):
+    """Again and again, until it comes to its end: each time somewhere else."""
+    expected, gone_on = tmp_path / "expected", 0
+    assert main(command(drives, expected, "--streams", "1")) == 0
+    for index in range(10):
+        out = tmp_path / f"out{index}"
+        words = [*command(drives, out, "--streams", streams), "--resume"]
+        assert killed(words, out, 40 + 60 * index, part=5)
+        killed(words, out, 30 + 17 * index, part=5)
+        capsys.readouterr()
+        assert main(words) == 0
+        gone_on += "goes on after" in capsys.readouterr().err
+        assert same(out, expected)
+    assert gone_on >= 2
+
+
 def test_a_full_disk_and_then_room_again(clips, command, undisturbed, tmp_path, monkeypatch, capsys):
     """In the second of three clips, for labels, then for the log, then for the record."""
     out = tmp_path / "out"

@@ -17,6 +17,7 @@ from dvsnet_jax.inference.segment_source import Segmenter, segment_source
 from dvsnet_jax.media import output_folder
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import ImageSequence, Source, open_source
+from dvsnet_jax.policies import SharedBudget
 from dvsnet_jax.visualize import label_palette
 
 
@@ -63,6 +64,20 @@ def test_the_files_of_one_after_the_other(sources, tmp_path, stepping, audit):
         assert ends[number].error is None and len(check_whole(tmp_path / "many" / f"{number}")) == alone.frames
         for name in ("frames", "regions", "segmented", "untrusted", "audited", "unknown", "interrupted"):
             assert getattr(ends[number].summary, name) == getattr(alone, name)
+
+
+def test_a_budget_for_all_streams_is_the_same_however_they_step(sources, tmp_path):
+    """Streams that begin and end meanwhile; each step is dealt out by what came of the one before."""
+    made = Segmenter(simple_params(), SIMPLE.replace(policy=SharedBudget(0.3, regions=2)))
+    summaries = {}
+    for stepping in ("together", "apart"):
+        ends = many(sources, tmp_path / stepping, made, streams=3, stepping=stepping)
+        assert not any(end.error for end in ends.values())
+        summaries[stepping] = {number: end.summary.segmented for number, end in ends.items()}
+    assert contents(tmp_path / "together") == contents(tmp_path / "apart")
+    assert summaries["together"] == summaries["apart"]
+    # Scores of 80 lose 20 points a frame, so all of it is wanted: 38 regions, of which first frames have 10.
+    assert abs(sum(summaries["apart"].values()) - 0.3 * 38) <= 3 * 2 + 1
 
 
 def test_motion_comes_with_the_frames(sources, tmp_path):

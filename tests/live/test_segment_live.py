@@ -105,6 +105,27 @@ def test_of_four_cameras_one_stalls_and_the_others_lose_nothing(cameras, weights
     assert len(closing) == 1 and "12 segmented" in closing[0] and "connected again 1 times" in closing[0]
 
 
+def test_two_cameras_have_one_budget(cameras, weights, tmp_path, told, monkeypatch):  # noqa: F811
+    """All regions lose much in every frame, so that all of it is spent; the two come as they will."""
+    parts = []
+    monkeypatch.setattr("dvsnet_jax.inference.sharing.Part.close", lambda part: parts.append(part))
+    for camera in cameras[:2]:
+        camera.show(*range(20))
+    urls = [camera.url for camera in cameras[:2]]
+    options = ["--weights", weights, "--drop", "off", "--num-steps", "20", "--budget", "0.3", "--no-overlay"]
+    assert main(["segment", *urls, *options, "--out", str(tmp_path / "out")]) == 0
+    lines = [line for name in ("yard", "yard-2") for line in routes(tmp_path / "out" / name)]
+    spent = sum(region["segmented"] for line in lines for region in line["regions"])
+    assert len(lines) == 40 and abs(spent - 0.3 * 160) <= 12
+    assert len(parts) == 2 and parts[0]._dealer is parts[1]._dealer
+    options += ["--together", "off"]
+    for camera in cameras[2:]:
+        camera.show(*range(20))
+    urls = [camera.url for camera in cameras[2:]]
+    assert main(["segment", *urls, *options, "--out", str(tmp_path / "each")]) == 0
+    assert len(parts) == 2
+
+
 def test_when_too_slow_frames_are_left_out_and_counted(cameras, weights, tmp_path, told):  # noqa: F811
     camera = cameras[0]
 

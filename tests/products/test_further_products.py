@@ -200,5 +200,9 @@ def test_somebody_s_own_files_are_left_alone(tmp_path):
     with pytest.raises(InputError, match=r"regions\.npz: is there"):
         FurtherProducts(tmp_path, {"regions"}, **options)
     FurtherProducts(tmp_path, {"video"}, **options)
-    with pytest.raises(ValueError, match="kinds are video, rle, regions; masks is none of them"):
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "a.npz").write_text("mine")
+    with pytest.raises(InputError, match=r"scores/a\.npz: is there"):
+        FurtherProducts(tmp_path, {"scores"}, **options)
+    with pytest.raises(ValueError, match="kinds are video, rle, regions, panoptic, scores, pixels; masks is none"):
         FurtherProducts(tmp_path, {"masks"}, **options)

@@ -100,6 +100,8 @@ class Segment:
             raise UsageError(
                 "--program holds a step for one device; leave out --devices, or give --weights in its place"
             )
+        if self.program is not None and "scores" in self.outputs.save:
+            raise UsageError("--save scores wants scores, which an exported program (--program) does not give")
         if self.outputs.overwrite and self.outputs.resume:
             raise UsageError("--overwrite removes what --resume would go on with; leave one out")
         part = self.many.part()
@@ -130,13 +132,15 @@ class Segment:
         )
         with closing(written):
             inputs = list(zip(sources, folders, strict=True))[part.index :: part.count]
-            left = left_to_do(inputs, written)
+            group = self.many.group([source for source, _ in inputs if not is_live(source)])
+            left = left_to_do(inputs, written, group)
             for source, folder in left:
                 written.check_kept(source.files)
                 check_products(written, folder, self.outputs.products)
                 check_further(written, folder, self.outputs.save)
             segmenter, weights = self._segmenter()
-            written.settle(decisive(self, segmenter, weights, several=len(sources) > 1))
+            shared = self.many.shared(segmenter, part)
+            written.settle(decisive(self, segmenter, weights, several=len(sources) > 1, together=group))
             if not left:
                 tell(f"nothing is left to do in {self.outputs.out}")
                 return 0
@@ -149,8 +153,10 @@ class Segment:
                 motion=found_by(self.motion),
                 skip_unreadable=self.skip_unreadable,
                 num_frames=self.num_steps,
-                streams=self.many.at_once(segmenter, [source for source, _ in left if not is_live(source)]),
+                streams=group or self.many.at_once(segmenter, [source for source, _ in left if not is_live(source)]),
                 serve=self.live.serve,
+                shared=shared,
+                together=group is not None,
             )
 
     def _segmenter(self) -> tuple[FrameStep, str]:
@@ -176,5 +182,6 @@ class Segment:
         segmenter = Segmenter(
             params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate,
             devices=self.many.chosen_devices(),
+            every_score="scores" in self.outputs.save,
         )  # fmt: skip
         return segmenter, fingerprint(params)

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.errors import InputError
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from dvsnet_jax.media.written_files import WrittenFiles
 
 
-def decisive(command: Segment, segmenter: FrameStep, weights: str, *, several: bool) -> dict[str, Any]:
+T = TypeVar("T")
+
+
+def decisive(
+    command: Segment, segmenter: FrameStep, weights: str, *, several: bool, together: int | None = None
+) -> dict[str, Any]:
     """All that decides what a command writes, as JSON values. `weights` tells them from others; `several` says whether
-    there are several inputs, each with a folder of its own."""
+    there are several inputs, each with a folder of its own, `together` how many files share a budget, if they do."""
     from dvsnet_jax.inference.segmenter import Segmenter
 
     own: dict[str, Any] = {"program": True}
@@ -33,7 +38,7 @@ def decisive(command: Segment, segmenter: FrameStep, weights: str, *, several: b
         "turned": not command.no_rotate, "video stream": command.stream,
         "skip_unreadable": command.skip_unreadable, "several inputs": several,
         "products": sorted({*command.outputs.products, *command.outputs.save}), "palette": command.outputs.palette,
-        "frame_rate": command.outputs.frame_rate,
+        "frame_rate": command.outputs.frame_rate, **({} if together is None else {"together": together}),
     }  # fmt: skip
 
 
@@ -46,10 +51,19 @@ def _fields(config: DVSNetConfig) -> dict[str, str]:
     return {name: re.sub(r" at 0x[0-9a-f]+", "", value) for name, value in values.items()}
 
 
-def left_to_do(inputs: Sequence[tuple[Source, Path]], written: WrittenFiles) -> list[tuple[Source, Path]]:
-    """The inputs that are not done, of an earlier run that is gone on with. Raises InputError for a stream or camera
-    that it had begun: what that showed then cannot be had again."""
+def in_groups(files: Sequence[T], count: int) -> list[Sequence[T]]:
+    """So many at a time: those that have a budget together."""
+    return [files[first : first + count] for first in range(0, len(files), count)]
+
+
+def left_to_do(
+    inputs: Sequence[tuple[Source, Path]], written: WrittenFiles, together: int | None = None
+) -> list[tuple[Source, Path]]:
+    """The inputs that are not done, of an earlier run that is gone on with; of files of which so many are `together`,
+    all of a group where one is not. Raises InputError for a stream or camera that it had begun: what that showed then
+    cannot be had again."""
     from dvsnet_jax.inference.source_identity import identity, is_live
+    from dvsnet_jax.media.durable.bookmarks import remove_bookmarks
 
     left = []
     for source, folder in inputs:
@@ -62,8 +76,14 @@ def left_to_do(inputs: Sequence[tuple[Source, Path]], written: WrittenFiles) -> 
         if before is not None and before != identity(source):
             tell(f"dvsnet: {source.name}: has changed since it was segmented, so it is segmented again")
         elif before is not None:
+            remove_bookmarks(folder)  # of a run that was killed right after the last file
             continue
         left.append((source, folder))
+    if together is not None:
+        wanted = {folder for _, folder in left}
+        groups = in_groups([each for each in inputs if not is_live(each[0])], together)
+        wanted |= {folder for group in groups if any(each[1] in wanted for each in group) for _, folder in group}
+        left = [each for each in inputs if each[1] in wanted]
     if len(left) < len(inputs):
         tell(f"{len(inputs) - len(left)} of {len(inputs)} inputs were done before")
     return left

@@ -6,14 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, OptionalSteps, option
 from dvsnet_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from dvsnet_jax.inference.segmenter import FrameStep
+    from dvsnet_jax.inference.segmenter import FrameStep, Segmenter
     from dvsnet_jax.media.durable.records import Part
     from dvsnet_jax.media.sources import Source
 
@@ -31,6 +31,9 @@ class Many:
     devices: Count = 1
     """Deal the regions of each frame out over so many devices: sooner for one video. Several videos are better at once
     (--streams)."""
+    together: Literal["auto", "on", "off"] = "auto"
+    """Whether --budget or --fps is one for all inputs that are segmented at once, the worst regions of all first: auto
+    for cameras and streams, not for files, whose labels then depend on those beside them."""
     worker: Annotated[str | None, option("I/N")] = None
     """Take every N-th input, from the I-th on (counted from 0): for N processes that are started with the same inputs
     and one --out, on one machine or several."""
@@ -75,13 +78,11 @@ class Many:
     def at_once(self, segmenter: FrameStep, sources: Sequence[Source]) -> int:
         """How many of these files and folders to segment at once. Raises `UsageError` where it was asked for several
         and that cannot be."""
-        import jax
-
         from dvsnet_jax.inference.segmenter import Segmenter
 
         alone = (
-            "--fps is kept for one input at a time"
-            if segmenter.frame_rate is not None
+            "--fps is kept for one input at a time (--together on: for all at once)"
+            if segmenter.frame_rate is not None and self.together != "on"
             else "an exported program (--program) takes one input at a time"
             if not isinstance(segmenter, Segmenter)
             else "--devices works on one input at a time"
@@ -92,10 +93,37 @@ class Many:
             if alone and self.streams > 1:
                 raise UsageError(f"--streams is {self.streams}, but {alone}; leave --streams out")
             return self.streams
-        if alone:
-            return 1
+        return 1 if alone else self._usual(sources)
+
+    def group(self, sources: Sequence[Source]) -> int | None:
+        """How many of these files and folders have one budget together; None where each has its own."""
+        if self.together != "on":
+            return None
+        return self._usual(sources) if self.streams is None else self.streams
+
+    def _usual(self, sources: Sequence[Source]) -> int:
+        import jax
+
         local = jax.local_devices()
         return min(max(len(sources), 1), _ON_A_CPU if local[0].platform == "cpu" else _ON_AN_ACCELERATOR * len(local))
+
+    def shared(self, segmenter: FrameStep, part: Part) -> Segmenter | None:
+        """What inputs are segmented with that have one budget or rate together; None where that cannot be. Raises
+        `UsageError` where it was asked for all the same."""
+        from dvsnet_jax.inference.segmenter import Segmenter
+        from dvsnet_jax.policies import Budget, FrameRate, over_streams
+
+        able = isinstance(segmenter, Segmenter) and isinstance(segmenter.config.policy, Budget | FrameRate)
+        if self.together == "on" and not able:
+            raise UsageError(
+                "--together on shares out --budget or --fps, and there is neither; add one or leave it out"
+            )
+        if self.together == "on" and part.count > 1:
+            raise UsageError("--together on is for the inputs of one process; leave out --worker and --distributed")
+        if self.together == "off" or not able:
+            return None
+        assert isinstance(segmenter, Segmenter) and isinstance(segmenter.config.policy, Budget | FrameRate)
+        return segmenter.with_policy(over_streams(segmenter.config.policy))
 
 
 @contextmanager

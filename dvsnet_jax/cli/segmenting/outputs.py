@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalNumber
+from dvsnet_jax.cli.screen import tell
 
 if TYPE_CHECKING:
+    from dvsnet_jax.inference.bookmarking import Bookmarking
     from dvsnet_jax.inference.further_products import FurtherProducts
     from dvsnet_jax.inference.segmenter import FrameStep
     from dvsnet_jax.media.output_folder import OutputFolder
@@ -36,8 +38,8 @@ class Outputs:
     --resume such a folder is refused."""
     resume: bool = False
     """Go on where an earlier run of this command was: inputs that are done and have not changed are passed over, one
-    that was begun is begun again, with the same files in the end. A folder of other weights or options is refused; a
-    new one is begun."""
+    that was begun goes on from the last 500 frames that are kept, with the same files in the end. A folder of other
+    weights or options is refused; a new one is begun."""
     palette: Literal["cityscapes", "original"] = "cityscapes"
     """Colours: Cityscapes' own, or the original's, of which eleven are one off."""
     no_labels: bool = False
@@ -51,9 +53,12 @@ class Outputs:
     frame_rate: OptionalNumber = None
     """Of the videos; if not given their frames have the input's times, and images 25 a second."""
 
-    save: Annotated[tuple[Literal["video", "rle", "regions"], ...], tyro.conf.arg(metavar="KIND …")] = ()
+    save: Annotated[
+        tuple[Literal["video", "rle", "regions", "panoptic", "scores", "pixels"], ...], tyro.conf.arg(metavar="KIND …")
+    ] = ()
     """Further files: video, labels.mov, all train ids in one video without loss; rle, segments.jsonl, COCO's run
-    lengths; regions, regions.npz, age, expected agreement and route of each region."""
+    lengths; panoptic, COCO's PNGs and JSON; regions, regions.npz, age, expected agreement and route of each region;
+    pixels, pixels/, the first two at every pixel; scores, scores/, of all classes at every pixel."""
 
     @property
     def products(self) -> set[str]:
@@ -98,7 +103,21 @@ class Opening:
         return FurtherProducts(
             place, self._outputs.save, regions=self._segmenter.regions, palette=self._palette,
             frame_rate=self._rate(source), keep_times=self._outputs.frame_rate is None, written=self._written,
+            classes=self._segmenter.class_names or self._segmenter.num_classes,
         )  # fmt: skip
+
+    def bookmarks(self, output: OutputFolder, source: Source, came: Any) -> Bookmarking | None:
+        """Where a run can go on within an input; None of what cannot be read again, and of further files that are
+        written at its end."""
+        from dvsnet_jax.inference.bookmarking import Bookmarking
+        from dvsnet_jax.inference.source_identity import is_live
+
+        if self._outputs.save or is_live(source):
+            return None
+        bookmarks = Bookmarking(output, came, resume=self._outputs.resume)
+        if bookmarks.start:
+            tell(f"dvsnet: {source.name}: goes on after {bookmarks.start.frames} frames")
+        return bookmarks
 
     def view(self, source: Source, board: Board | None) -> View | None:
         """Its place on the page, where there is one."""

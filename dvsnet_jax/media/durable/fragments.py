@@ -37,6 +37,10 @@ class Fragments:
     def seekable(self) -> bool:
         return True
 
+    def moved(self, path: Path) -> None:
+        """The file has another name now."""
+        self._path = path
+
     def __enter__(self) -> Fragments:
         return self
 
