@@ -31,7 +31,7 @@ from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.ops.warp_cues import KeyCells, key_cells
-from dvsnet_jax.policies import Evidence, ExpectedConfidence, Policy, kept_finite, worst_where
+from dvsnet_jax.policies import Evidence, ExpectedConfidence, kept_finite, worst_where
 from dvsnet_jax.protocols import FlowOutput
 from dvsnet_jax.routing import WHOLE, Share, segment_where, where
 
@@ -156,7 +156,7 @@ def _step(
     grid = region_grid(config, height, width)
     _check_state(state, streams, grid, share)
     _check_motion(state, motion, config)
-    _check_policy_state(state.policy, config.policy, streams * grid.num_regions)
+    policies.check_state(state.policy, config.policy, streams * grid.num_regions)
 
     with jax.named_scope("preprocess"):
         if config.input_size:
@@ -331,25 +331,3 @@ def _check_state(state: VideoState, streams: int, grid: RegionGrid, share: Share
             f"the state is for key images {state.key_images.shape} and {state.started.shape[0]} streams, but these "
             f"frames need {expected} and {streams}; call init_state again where size, streams or configuration change"
         )
-
-
-def _check_policy_state(state: Any, policy: Policy, regions: int) -> None:
-    expected = jax.eval_shape(partial(policy.init, regions))
-    if _described(state) != _described(expected):
-        raise ValueError(
-            f"the state is of another policy: it carries {_told(state)}, and {type(policy).__name__} "
-            f"{_told(expected)}. A policy's numbers may change at any frame, its kind not: call init_state again, or "
-            f"keep the key frames with state._replace(policy=config.policy.init({regions}))"
-        )
-
-
-def _described(state: Any) -> Any:
-    return jax.tree.structure(state), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(state)]
-
-
-def _told(state: Any) -> str:
-    leaves = [
-        f"{jax.tree_util.keystr(path, simple=True, separator='.')} {leaf.dtype}{list(leaf.shape)}".strip()
-        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
-    ]
-    return f"{type(state).__name__} of {', '.join(leaves)}" if leaves else "nothing"

@@ -19,8 +19,8 @@ from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.inference.processes import gather, own_part
-from dvsnet_jax.inference.stream_steps import Stepping
-from dvsnet_jax.inference.streams import ClipEnd, SegmentedFrame, stream_clips
+from dvsnet_jax.inference.streaming.steps import Stepping
+from dvsnet_jax.inference.streaming.streams import ClipEnd, SegmentedFrame, stream_clips
 from dvsnet_jax.media.motion.attached import Kind
 
 

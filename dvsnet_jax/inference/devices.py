@@ -8,7 +8,7 @@
 Each device has the whole frame, and the key frames of its own regions. It finds their motion, segments those that need
 it, warps and upsamples; a device whose regions need nothing waits for the others. Twice a frame all tell all: what the
 policy goes by, a few numbers of each region, and the regions' labels with the scores that they are merged by. Policies
-see all regions, wherever those are. Several videos at once are better dealt out whole (`stream_steps`).
+see all regions, wherever those are. Several videos at once are better dealt out whole (`streaming.steps`).
 """
 
 from __future__ import annotations

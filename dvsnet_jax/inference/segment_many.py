@@ -1,4 +1,4 @@
-"""From many sources to their output folders at once, as streams: together or side by side (`inference.streams`).
+"""From many sources to their output folders at once, as streams: together or side by side (`inference.streaming.streams`).
 
 for number, summary, error in segment_many(sources, segmenter, open_output, streams=4):
     ...  # in the order in which they come to their ends
@@ -22,9 +22,9 @@ from dvsnet_jax.inference.segment_source import advice, no_frame, plan_motion, p
 from dvsnet_jax.inference.segmented import Products, Segmented
 from dvsnet_jax.inference.segmenter import Segmenter
 from dvsnet_jax.inference.sharing import Dealer
-from dvsnet_jax.inference.stream_events import Start
-from dvsnet_jax.inference.stream_steps import Stepping
-from dvsnet_jax.inference.streams import ClipEnd, SegmentedFrame, stream_frames
+from dvsnet_jax.inference.streaming.events import Start
+from dvsnet_jax.inference.streaming.steps import Stepping
+from dvsnet_jax.inference.streaming.streams import ClipEnd, SegmentedFrame, stream_frames
 from dvsnet_jax.media.motion.attached import Kind, with_motion
 from dvsnet_jax.media.motion.field import Motion
 from dvsnet_jax.media.output_folder import OutputFolder

@@ -20,6 +20,7 @@ from dvsnet_jax.policies.accumulated import FrameRateState as FrameRateState
 from dvsnet_jax.policies.accumulated import accumulated_loss as accumulated_loss
 from dvsnet_jax.policies.base import Evidence as Evidence
 from dvsnet_jax.policies.base import Policy as Policy
+from dvsnet_jax.policies.base import check_state as check_state
 from dvsnet_jax.policies.base import check_traced as check_traced
 from dvsnet_jax.policies.base import join as join
 from dvsnet_jax.policies.base import kept_finite as kept_finite

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Hashable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -137,3 +138,26 @@ def check_finite(policy: Any, **numbers: float) -> None:
 def no_number(*evidence: Float[Array, "regions"]) -> Bool[Array, "regions"]:
     """Where one of them is NaN or infinite, and so tells nothing: a policy segments there."""
     return ~jnp.isfinite(jnp.stack(evidence)).all(0)
+
+
+def check_state(state: Any, policy: Policy, regions: int) -> None:
+    """Raises ValueError where `state`, a policy's, is none of this policy for so many regions."""
+    expected = jax.eval_shape(partial(policy.init, regions))
+    if _described(state) != _described(expected):
+        raise ValueError(
+            f"the state is of another policy: it carries {_told(state)}, and {type(policy).__name__} "
+            f"{_told(expected)}. A policy's numbers may change at any frame, its kind not: call init_state again, or "
+            f"keep the key frames with state._replace(policy=config.policy.init({regions}))"
+        )
+
+
+def _described(state: Any) -> Any:
+    return jax.tree.structure(state), [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(state)]
+
+
+def _told(state: Any) -> str:
+    leaves = [
+        f"{jax.tree_util.keystr(path, simple=True, separator='.')} {leaf.dtype}{list(leaf.shape)}".strip()
+        for path, leaf in jax.tree_util.tree_leaves_with_path(state)
+    ]
+    return f"{type(state).__name__} of {', '.join(leaves)}" if leaves else "nothing"

@@ -219,7 +219,7 @@ def _clip_log(place: Path) -> Path:
     from dvsnet_jax.datasets.samples import LabelledImage
     from dvsnet_jax.evaluation.clips.log import ClipLog
     from dvsnet_jax.evaluation.clips.scores import ClipScores
-    from dvsnet_jax.inference.streams import SegmentedFrame
+    from dvsnet_jax.inference.streaming.streams import SegmentedFrame
 
     (place / "evaluated").mkdir()
     log = ClipLog(place / "evaluated")

@@ -28,7 +28,7 @@ from dvsnet_jax.evaluation.clips.log import ClipLog
 from dvsnet_jax.evaluation.clips.scores import ClipRecord, pooled
 from dvsnet_jax.evaluation.clips.sources import NamedClip, evaluated_clips
 from dvsnet_jax.evaluation.evaluate import evaluate
-from dvsnet_jax.inference.streams import ClipEnd, stream_clips
+from dvsnet_jax.inference.streaming.streams import ClipEnd, stream_clips
 from dvsnet_jax.media.images import read_labels, write_png
 from dvsnet_jax.metrics.segmentation import confusion_matrix
 

@@ -18,7 +18,7 @@ from dvsnet_jax.evaluation.clips.scores import ClipRecord, pooled
 from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.evaluate import evaluate
 from dvsnet_jax.evaluation.reports.evaluation import results
-from dvsnet_jax.inference.streams import SegmentedFrame, stream_clips
+from dvsnet_jax.inference.streaming.streams import SegmentedFrame, stream_clips
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.metrics import object_size, published_tc, segmentation, tracking, windows
 

@@ -30,7 +30,7 @@ from dvsnet_jax.evaluation.policies.simulation import segmented, simulate
 from dvsnet_jax.export import export_program
 from dvsnet_jax.inference.clip_motion import moving as with_clip_motion
 from dvsnet_jax.inference.segment_source import Segmenter, segment_source
-from dvsnet_jax.inference.streams import ClipEnd, stream_clips
+from dvsnet_jax.inference.streaming.streams import ClipEnd, stream_clips
 from dvsnet_jax.media.images import read_labels
 from dvsnet_jax.media.motion.attached import with_motion
 from dvsnet_jax.media.motion.dis import DisMotion

@@ -25,7 +25,7 @@ from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.flow_colors import flow_to_rgb
 from dvsnet_jax.frame_motion import CELL
 from dvsnet_jax.inference.clip_motion import moving
-from dvsnet_jax.inference.streams import SegmentedFrame
+from dvsnet_jax.inference.streaming.streams import SegmentedFrame
 from dvsnet_jax.media.images import read_labels, resize_image, resize_labels, write_png
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.media.motion.attached import Kind

@@ -26,7 +26,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.label_counts import LabelCounts, LabelledWay, add_label_counts
 from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.segmentation import Counting, counting
-from dvsnet_jax.inference.streams import SegmentedFrame
+from dvsnet_jax.inference.streaming.streams import SegmentedFrame
 from dvsnet_jax.media.images import resize_image, resize_labels
 from dvsnet_jax.ops.regions import RegionGrid
 from dvsnet_jax.video import region_grid

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from dvsnet_jax.inference.stream_steps import Stepped
+from dvsnet_jax.inference.streaming.steps import Stepped
 from dvsnet_jax.media.motion.field import Motion
 
 

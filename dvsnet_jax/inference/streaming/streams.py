@@ -5,7 +5,7 @@
             case SegmentedFrame(): ...
             case ClipEnd(): ...
 
-How they step, together or apart, is `inference.stream_steps`. Frames are read ahead in threads; while the devices work
+How they step, together or apart, is `inference.streaming.steps`. Frames are read ahead in threads; while the devices work
 on a frame, the caller is given the one before it. `stream_frames` is the same for whatever has frames with motion.
 """
 
@@ -28,10 +28,10 @@ from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.inference.clip_motion import moving
 from dvsnet_jax.inference.sharing import Deal, Dealer
-from dvsnet_jax.inference.stream_events import ClipEnd as ClipEnd
-from dvsnet_jax.inference.stream_events import SegmentedFrame as SegmentedFrame
-from dvsnet_jax.inference.stream_events import Slot, Start, UnderWay
-from dvsnet_jax.inference.stream_steps import Apart, Stepping, Together, choose, unknown_motion
+from dvsnet_jax.inference.streaming.events import ClipEnd as ClipEnd
+from dvsnet_jax.inference.streaming.events import SegmentedFrame as SegmentedFrame
+from dvsnet_jax.inference.streaming.events import Slot, Start, UnderWay
+from dvsnet_jax.inference.streaming.steps import Apart, Stepping, Together, choose, unknown_motion
 from dvsnet_jax.media.motion.attached import Kind
 from dvsnet_jax.media.motion.field import Motion
 from dvsnet_jax.media.prefetch import run_ahead
