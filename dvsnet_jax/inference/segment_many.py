@@ -1,4 +1,4 @@
-"""From many sources to their output folders at once, as streams: together or side by side (`inference.streaming.streams`).
+"""From many sources to their output folders at once, as streams: together or side by side (`inference.streaming`).
 
 for number, summary, error in segment_many(sources, segmenter, open_output, streams=4):
     ...  # in the order in which they come to their ends

@@ -5,8 +5,8 @@
             case SegmentedFrame(): ...
             case ClipEnd(): ...
 
-How they step, together or apart, is `inference.streaming.steps`. Frames are read ahead in threads; while the devices work
-on a frame, the caller is given the one before it. `stream_frames` is the same for whatever has frames with motion.
+How they step, together or apart, is `streaming.steps`. Frames are read ahead in threads; while the devices work on a
+frame, the caller is given the one before it. `stream_frames` is the same for whatever has frames with motion.
 """
 
 from __future__ import annotations
