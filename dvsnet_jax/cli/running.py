@@ -64,7 +64,8 @@ def run_command(
         )
         with _short_warnings(name):
             status: int = chosen.run()
-        sys.stdout.flush()  # here, where it is told, and not at the interpreter's end
+        if sys.stdout is not None:  # as where it was closed (`>&-`)
+            sys.stdout.flush()  # here, where it is told, and not at the interpreter's end
         return status
     except SystemExit as stop:  # tyro's: --help, or wrong usage, which it has told
         return stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 2
@@ -96,7 +97,7 @@ def _say_anything() -> None:
 def _let_go_of_output() -> None:
     """Where whoever reads what we print is gone (`| head`): nothing further is printed, nor complained about."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):
             stream.flush()
             continue

@@ -142,6 +142,7 @@ def test_motion_of_a_video_as_the_segmentation_is_carried_along(run, folder):
         (PAIR, 2, "nothing to do with the flow"),
         (("frames/0.png", "frames/1.png", "--out", "y.flo"), 2, "no weights given"),
         (("frames", "--weights", "weights", "--out", "y.flo"), 2, "is written as .mp4"),
+        (("frames", "--weights", "weights"), 2, "--out is missing; the flow of a video is written as .mp4"),
         (("frames", "--weights", "weights", "--truth", "cut.flo", "--out", "y.mp4"), 2, "for a pair of images"),
         ((), 2, "0 inputs"),
         ((*PAIR, "--out", "frames/1.png"), 2, "--out frames/1.png: is an input"),

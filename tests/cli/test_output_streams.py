@@ -42,6 +42,13 @@ def test_whoever_reads_may_go(times):
     assert (done.returncode, done.stderr) == (141, b"")
 
 
+def test_output_that_is_closed():
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    words = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", COMMAND, "--text", "hello", "--times", "1"]
+    done = subprocess.run(words, env=environment, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_characters_that_the_terminal_does_not_have_come_as_escapes():
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONIOENCODING": "latin-1:strict"}
     words = [sys.executable, "-c", COMMAND, "--text", "Straße 道 \udcff", "--times", "1"]

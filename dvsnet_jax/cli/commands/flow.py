@@ -130,8 +130,8 @@ class Flow:
             raise UsageError("--picture and --truth are for a pair of images; name two")
         if not self.out or Path(self.out).suffix.lower() not in _VIDEO_SUFFIXES:
             raise UsageError(
-                f"--out is {self.out}; the flow of a video is written as {', '.join(_VIDEO_SUFFIXES)}, and for the "
-                "flow of a pair two images are needed"
+                f"--out is {self.out or 'missing'}; the flow of a video is written as {', '.join(_VIDEO_SUFFIXES)}, "
+                "and for the flow of a pair two images are needed"
             )
 
         from contextlib import closing
