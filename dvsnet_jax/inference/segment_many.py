@@ -204,7 +204,7 @@ class _Run:
         """Has the files of a frame written."""
         if self._unwritten:  # frames that were on their way
             return
-        assert self._delivery
+        assert self._delivery is not None
         try:
             fields = (event.labels, event.scores, event.targets, event.segmented, event.untrusted)
             further = (event.agreement, event.expected, event.class_scores)
@@ -238,7 +238,7 @@ class _Run:
         """Waits for what is on its way and finishes the files. Raises all that went wrong until now."""
         delivery, output, products = self._delivery, self._output, self._products
         self._delivery = self._output = self._products = None
-        parts = [delivery.drain, delivery.close] if delivery else []
+        parts = [delivery.drain, delivery.close] if delivery is not None else []
         parts += [product.close for product in (products, output) if product]
         do_all(self.source.name, partial(_raise, self._unread), partial(_raise, self._unwritten), *parts)
 

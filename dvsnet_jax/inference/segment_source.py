@@ -72,7 +72,7 @@ def segment_source(
     started = time.perf_counter()
     if (getattr(segmenter, "shared", None) is None) != (part is None):
         raise ValueError("a policy for all streams together and a source's part in it (part=) come together or not")
-    pacer = Pacer(segmenter.frame_rate) if segmenter.frame_rate else part
+    pacer: Pacer | Part | None = Pacer(segmenter.frame_rate) if segmenter.frame_rate else part
     live = source if isinstance(source, LiveVideo) else None
     in_flight = {"in_flight": _LIVE_IN_FLIGHT} if live else {}
     delivery = Delivery(

@@ -123,7 +123,7 @@ def test_a_killed_run_goes_on_within_an_input(drives, command, tmp_path, capsys)
         out, expected = tmp_path / f"out{len(inputs)}", tmp_path / f"expected{len(inputs)}"
         words = command(inputs, out, "--streams", str(len(inputs)))
         assert main([*words, "--out", str(expected)]) == 0
-        assert killed(words, out, {1: 290, 2: 490}[len(inputs)], part=5)
+        assert killed(words, out, {1: 290, 2: 590}[len(inputs)], part=5)
         capsys.readouterr()
         assert main([*words, "--resume"]) == 0
         assert "long: goes on after" in capsys.readouterr().err

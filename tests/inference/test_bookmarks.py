@@ -158,8 +158,8 @@ def _cut(out: Path, which) -> None:
 
 def _said(path: Path) -> dict:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return json.loads(file["about"].tobytes())
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            return json.loads(content["about"].tobytes())
     except zipfile.BadZipFile:  # cut before
         return {"frames": 100}
 

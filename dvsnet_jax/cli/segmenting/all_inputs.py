@@ -81,7 +81,8 @@ def segment_all(
             with beside(cameras, stop):
                 if streams > 1 and files:
                     all_of_them = Summary()
-                    for group in in_groups(files, streams) if together else [files]:
+                    groups: list[Sequence[tuple[Source, Path]]] = in_groups(files, streams) if together else [files]
+                    for group in groups:
                         if not stop.is_set():
                             segment_streams(group, sharing if together else way, board, all_of_them, streams)
                 for source, place in files if streams == 1 else ():

@@ -285,9 +285,8 @@ class _Group:
         for stream, clip, number, sample, known in under_way.who:
             own, whole = done.results[stream], under_way.whole and under_way.whole.results[stream]
             assert own is not None
-            labels, scores, targets, segmented, untrusted, *more = (
-                None if each is None else np.asarray(each) for each in own
-            )
+            labels, scores, targets, segmented, untrusted = (np.asarray(values) for values in own[:5])
+            more = [None if values is None else np.asarray(values) for values in own[5:]]
             every = None if whole is None else np.asarray(whole.labels)
             yield SegmentedFrame(
                 clip, number, sample, known, labels, scores, targets, segmented, untrusted, every, seconds, *more,

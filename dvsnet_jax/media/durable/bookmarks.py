@@ -61,8 +61,8 @@ def remove_bookmarks(folder: Path) -> None:
 def _read(path: Path) -> dict[str, Any] | None:
     """What one says of itself; None where there is none, or one that was not written by this version."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(file["about"].tobytes())
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:  # a damaged one is closed, too
+            about = json.loads(content["about"].tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     whole = isinstance(about, dict) and about.get("form") == _FORM and isinstance(about.get("frames"), int)
@@ -75,9 +75,9 @@ def _load(path: Path) -> Bookmark | None:
         return None
     try:
         arrays = []
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             for at, (kind, shape) in enumerate(about["arrays"]):
-                arrays.append(file[f"array_{at}"].view(np.dtype(kind)).reshape(shape))
+                arrays.append(content[f"array_{at}"].view(np.dtype(kind)).reshape(shape))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
     return Bookmark(about, arrays)

@@ -22,7 +22,7 @@ from dvsnet_jax.media.durable.fragments import Fragments
 from dvsnet_jax.media.video_writer import FRAGMENTED, QUICK, VideoWriter, close_container, settle_codec
 
 _OPTIONS = {**QUICK, "bf": "0"}
-"""Without B frames, with which all fragments but the first of a file that was not ended are read as late by as much as
+"""Without B frames, with which frames of a file that was not ended are read late by as much as
 the encoder holds back."""
 
 
