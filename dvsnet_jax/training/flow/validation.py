@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig, FlowNet2sConfig
-from dvsnet_jax.datasets.clips import Clip, current_frames
+from dvsnet_jax.datasets.clips import Clip, current_frames, unreadable
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
@@ -41,13 +41,16 @@ def endpoint_errors(
     return {"epe": pool_errors(found).endpoint_error, "zero": pool_errors(zero).endpoint_error}
 
 
-def check_regions(clips: Sequence[Clip], config: DVSNetConfig) -> None:
+def check_regions(clips: Sequence[Clip], config: DVSNetConfig, *, called: str = "held-out clip") -> None:
     """Raises InputError where frames cannot be cut into the configuration's regions: before training, not after."""
     for number, clip in enumerate(clips):
+        lost = unreadable(clip)
+        first = next((position for position in range(len(clip)) if position not in lost), None)
         try:
-            region_grid(config, *clip[0].image.shape[:2])
+            if first is not None:
+                region_grid(config, *clip[first].image.shape[:2])
         except ValueError as error:
-            raise InputError(f"held-out clip {number}: {error}") from error
+            raise InputError(f"{called} {number}: {error}") from error
 
 
 def agreement_at_gaps(
