@@ -26,9 +26,8 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
-def kind_and_line(error: BaseException) -> str:
-    """The same with its kind before it, at most 200 characters. Not its repr, which holds the whole of a file that is no
-    text."""
+def in_brief(error: BaseException) -> str:
+    """The same with its kind before it, at most 200 characters. Not its repr, which may hold all of a file."""
     return f"{type(error).__name__}: {first_line(error)[:200]}"
 
 

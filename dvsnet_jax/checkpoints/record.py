@@ -12,7 +12,7 @@ import numpy as np
 
 from dvsnet_jax import config_json
 from dvsnet_jax.config_json import StoredConfig
-from dvsnet_jax.errors import InputError, kind_and_line
+from dvsnet_jax.errors import InputError, in_brief
 
 NAME = "dvsnet.json"
 FORMAT = "dvsnet_jax checkpoint"
@@ -63,5 +63,5 @@ def recorded_shapes(folder: Path, record: dict[str, Any]) -> dict[str, jax.Shape
         }
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
-            f"{folder / 'config' / NAME}: its list of parameters is damaged ({kind_and_line(error)})"
+            f"{folder / 'config' / NAME}: its list of parameters is damaged ({in_brief(error)})"
         ) from error
