@@ -15,7 +15,6 @@ from campaign.small_network import Greys
 
 from dvsnet_jax.errors import InputError
 
-
 _PNG_END = b"IEND\xaeB`\x82"
 
 
