@@ -26,6 +26,11 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
+def in_brief(error: BaseException) -> str:
+    """The same with its kind before it, at most 200 characters. Not its repr, which may hold all of a file."""
+    return f"{type(error).__name__}: {first_line(error)[:200]}"
+
+
 def do_all(what: str, *parts: Callable[[], object]) -> None:
     """Calls each part, whatever is raised by those before it; then raises what went wrong, all of it.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from dvsnet_jax import config_json
 from dvsnet_jax.config_json import StoredConfig
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, in_brief
 
 NAME = "dvsnet.json"
 FORMAT = "dvsnet_jax checkpoint"
@@ -69,4 +69,6 @@ def recorded_shapes(folder: Path, record: dict[str, Any]) -> dict[str, jax.Shape
             for name, entry in record["params"].items()
         }
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{folder / 'config' / NAME}: its list of parameters is damaged ({error!r})") from error
+        raise InputError(
+            f"{folder / 'config' / NAME}: its list of parameters is damaged ({in_brief(error)})"
+        ) from error

@@ -25,7 +25,7 @@ from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.matching import flatten
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.config_json import StoredConfig, from_json, storable, to_json
-from dvsnet_jax.errors import InputError, first_line
+from dvsnet_jax.errors import InputError, first_line, in_brief
 from dvsnet_jax.media.atomic import atomic_path
 
 SUFFIX = ".safetensors"
@@ -92,7 +92,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, jax.Array], StoredConf
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: its configuration cannot be read ({error!r}); export it again") from error
+        raise InputError(f"{path}: its configuration cannot be read ({in_brief(error)}); export it again") from error
     if config is None:
         raise InputError(f"{path}: is damaged, its checksum does not fit; copy it again")
     return {name: jnp.asarray(array) for name, array in arrays.items()}, config

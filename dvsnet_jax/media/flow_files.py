@@ -170,11 +170,11 @@ def _read_png(path: FilePath) -> UInt16[np.ndarray, "h w 3"]:
         if (depth, colour) != (16, 2):
             kind = f"{depth}-bit {_PNG_COLOUR.get(colour, 'unknown')}"
             raise InputError(f"{path}: is a {kind} PNG, expected 16-bit RGB; give flow, not disparity or a drawing")
-        if (wrong := too_large(height, width)) is not None:
-            raise InputError(f"{path}: its header says that it {wrong}")
         # Deflate packs 1032 to 1 at best, so a header that asks for more is refused before memory is taken.
         if height * (6 * width + 1) > 1032 * held:
             raise InputError(f"{path}: {held} bytes cannot hold its header's {width} × {height} pixels; copy it again")
+        if (wrong := too_large(height, width)) is not None:
+            raise InputError(f"{path}: its header says that it {wrong}")
         packed = start + file.read()
     # Not Pillow: it reads 16-bit RGB as 8-bit (version 13).
     decoder = av.CodecContext.create("png", "r")

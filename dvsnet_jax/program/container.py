@@ -23,7 +23,7 @@ from typing import IO, Any
 import jax.numpy as jnp
 import numpy as np
 
-from dvsnet_jax.errors import InputError, first_line
+from dvsnet_jax.errors import InputError, first_line, in_brief
 from dvsnet_jax.media.atomic import atomic_path
 
 FORMAT = "dvsnet_jax program"
@@ -119,7 +119,7 @@ def _read_manifest(archive: zipfile.ZipFile, path: str | Path) -> dict[str, Any]
         manifest = json.loads(text)
         form, version = manifest["format"], manifest["version"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: its {_MANIFEST} is none of a {FORMAT} ({error!r}); {_ADVICE}") from error
+        raise InputError(f"{path}: its {_MANIFEST} is none of a {FORMAT} ({in_brief(error)}); {_ADVICE}") from error
     if form != FORMAT or not isinstance(version, int):
         raise InputError(f"{path}: its {_MANIFEST} is none of a {FORMAT}, but of {form!r}, version {version!r}")
     if version > VERSION:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, UInt8
 
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, in_brief
 from dvsnet_jax.frame_motion import FrameMotion
 from dvsnet_jax.frame_result import FrameResult
 from dvsnet_jax.media.motion.field import for_step
@@ -141,7 +141,7 @@ def load_program(path: str | Path) -> Program:
         exported = _deserialize(parts[PROGRAM], manifest, str(path))
         return Program(manifest, exported, jax.device_put(arrays))
     except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: its manifest lacks something ({error!r}); export it again") from error
+        raise InputError(f"{path}: its manifest lacks something ({in_brief(error)}); export it again") from error
 
 
 def _check_convention(manifest: Mapping[str, Any], path: str) -> None:

@@ -15,6 +15,8 @@ from campaign.small_network import Greys
 
 from dvsnet_jax.errors import InputError
 
+_PNG_END = b"IEND\xaeB`\x82"
+
 
 def read(kind: str, place: Path, out: Path) -> tuple[str, list[str]]:
     """Reads what is at `place`; "whole" or "in part", and what does not hold of what came out. Raises what the command
@@ -81,7 +83,10 @@ def kept(out: Path, *, done: bool = True) -> tuple[list[str], list[str]]:
         for path in found.values():
             try:
                 look(path)
+                ends = path.read_bytes().endswith(_PNG_END)  # Pillow does without
             except InputError:
+                ends = False
+            if not ends:
                 problems.append(f"half-written: {product}/{path.name}")
     overlay = out / "overlay.mp4"
     if overlay.exists() and (done or overlay.stat().st_size > 2048):

@@ -3,6 +3,7 @@ line that names the file, before memory is taken for what they claim."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import warnings
@@ -103,6 +104,17 @@ def test_an_exported_program_whose_directory_is_damaged(tmp_path):
     (tmp_path / "a.dvsnet").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.dvsnet: is no exported program, or is damaged"):
         read_container(tmp_path / "a.dvsnet")
+
+
+def test_what_is_no_text_is_not_in_the_message(tmp_path):
+    """A manifest whose sum fits, of which one byte is none of UTF-8."""
+    manifest = b'{"format": "' + b"x" * 5000 + b'\xe7"}'
+    with zipfile.ZipFile(tmp_path / "a.dvsnet", "w") as archive:
+        archive.writestr("manifest.json", manifest)
+        archive.writestr("manifest.sha256", hashlib.sha256(manifest).hexdigest())
+    with pytest.raises(InputError, match=r"is none of a dvsnet_jax program \(UnicodeDecodeError") as raised:
+        read_container(tmp_path / "a.dvsnet")
+    assert len(str(raised.value)) < 600 and "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

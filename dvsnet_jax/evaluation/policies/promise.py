@@ -25,7 +25,7 @@ from dvsnet_jax.benchmarks.multiply_adds import costs
 from dvsnet_jax.checkpoints.store import KEPT
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.clips import Clip, unreadable
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, in_brief
 from dvsnet_jax.evaluation.policies.simulation import SegmentedFrame, segmented, side_by_side
 from dvsnet_jax.media.motion.attached import estimator
 from dvsnet_jax.media.motion.field import for_step
@@ -159,7 +159,7 @@ def read_table(weights: str | Path) -> KeepTable:
             f"{weights}: has no {KEPT}, which says what each limit keeps; 'dvsnet accelerate --keep' writes it"
         ) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{file}: is damaged ({error!r}); run 'dvsnet accelerate --keep' again") from error
+        raise InputError(f"{file}: is damaged ({in_brief(error)}); run 'dvsnet accelerate --keep' again") from error
 
 
 def _run(
