@@ -63,5 +63,6 @@ AnyResult = FrameResult | AuditedResult | ScoredResult
 
 def with_scores(result: AnyResult, class_scores: Float16[Array, "streams height width classes"]) -> ScoredResult:
     """The result with the scores of all classes."""
-    audited = (result.agreement, result.expected) if isinstance(result, AuditedResult) else (None, None)
-    return ScoredResult(*result[:5], *audited, class_scores)
+    agreement, expected = (result.agreement, result.expected) if isinstance(result, AuditedResult) else (None, None)
+    labels, scores, targets, segmented, untrusted = result[:5]
+    return ScoredResult(labels, scores, targets, segmented, untrusted, agreement, expected, class_scores)

@@ -123,7 +123,8 @@ def segment_source(
                 given = (for_step(moved, *size),) if summary.motion else ()
                 state, result = step(segmenter.params, state, image[None], *given)
                 summary.unknown += bool(given) and moved is None and summary.frames + len(delivery) > 0
-                moment = bookmarks and bookmarks.moment(summary.frames + len(delivery) + 1, taken + 1, state)
+                done = summary.frames + len(delivery) + 1
+                moment = bookmarks.moment(done, taken + 1, state) if bookmarks else None
                 delivery.take(frame, result, dispatched, moved is not None, moment)
                 on_progress("segmenting", taken + 1)
             summary.interrupted |= bool(live and live.stop.is_set())

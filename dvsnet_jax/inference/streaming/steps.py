@@ -161,7 +161,7 @@ class Apart:
                 own = jax.tree.map(partial(_alone, stream=stream), (frames, restart, motion))
                 before = self._last[stream]
                 running[stream] = self._last[stream] = self._pool.submit(
-                    self._run, stream, own, before, deals and deals[stream]
+                    self._run, stream, own, before, deals[stream] if deals else None
                 )
         return self._waiter.submit(self._wait, running, dispatched)
 
@@ -236,7 +236,8 @@ def _alone(values: np.ndarray, stream: int) -> np.ndarray:
 
 
 def _of(result: Result, stream: int) -> Result:
-    return type(result)(*(None if values is None else values[stream] for values in result))
+    kind: Any = type(result)
+    return kind(*(None if values is None else values[stream] for values in result))
 
 
 @cache

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -252,7 +252,7 @@ class _Group:
     def _tell(self, before: UnderWay, dealer: Dealer) -> None:
         """Has the dealer see what became of a step, and who left with it."""
         done = before.stepped.result()
-        seen = {}
+        seen: dict[Hashable, tuple[Any, Any]] = {}
         for stream, clip, *_ in before.who:
             own = done.results[stream]
             assert own is not None
@@ -285,13 +285,13 @@ class _Group:
         for stream, clip, number, sample, known in under_way.who:
             own, whole = done.results[stream], under_way.whole and under_way.whole.results[stream]
             assert own is not None
-            labels, scores, targets, segmented, untrusted = (np.asarray(values) for values in own[:5])
-            more = [None if values is None else np.asarray(values) for values in own[5:]]
+            fields: dict[str, Any] = {
+                name: None if values is None else np.asarray(values) for name, values in own._asdict().items()
+            }
             every = None if whole is None else np.asarray(whole.labels)
             yield SegmentedFrame(
-                clip, number, sample, known, labels, scores, targets, segmented, untrusted, every, seconds, *more,
-                kept=under_way.kept.get(stream),
-            )  # fmt: skip
+                clip, number, sample, known, whole=every, seconds=seconds, kept=under_way.kept.get(stream), **fields
+            )
         yield from under_way.ends
 
 
