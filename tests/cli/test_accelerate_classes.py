@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,7 +62,7 @@ def test_accelerated_around_other_classes_it_goes_through_every_command(ade, tmp
     assert stored.merged == BECAME and stored.classes == CLASSES and stored.num_scores == 20
     params, config = checkpoints.load(weights)
     assert config.num_classes == 19 and config.num_scores == 20
-    assert all(np.isfinite(leaf).all() for leaf in params["decision"]["fully_connected"].values())
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params["decision"]))
 
     segment = ["segment", str(clip), "--no-overlay", "--interval", "3"]
     assert main([*segment, "--weights", weights, "--out", str(tmp_path / "out")]) == 0
