@@ -15,6 +15,7 @@ from dvsnet_jax.config import DVSNetConfig, SegmentationConfig
 from dvsnet_jax.datasets.camvid import CLASSES, to_camvid
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.metrics.segmentation import confusion_matrix, summary
 from dvsnet_jax.ops.regions import split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
@@ -66,7 +67,8 @@ def in_regions(
             state = init_state(params, image[None], config=config)
         except ValueError as error:
             raise InputError(f"a picture of {image.shape[1]} × {image.shape[0]}: {error}") from error
-        return segment_frame(params, state, image[None], config=config)[1].labels[0]
+        motion = for_step(None, *image.shape[:2]) if config.takes_motion else None  # a first frame's is not looked at
+        return segment_frame(params, state, image[None], motion=motion, config=config)[1].labels[0]
 
     return _confusion(labels, source, config.num_classes, classes, on_picture)
 

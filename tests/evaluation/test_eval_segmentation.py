@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,7 +13,15 @@ from recipes import varied_params
 from tiny import TINY, video
 from tiny_files import write_images
 
-from dvsnet_jax import SegmentationFunction, checkpoints, init_state, segment_frame
+from dvsnet_jax import (
+    CarriedMotionConfig,
+    LocalDecisionConfig,
+    SegmentationFunction,
+    checkpoints,
+    init_state,
+    networks,
+    segment_frame,
+)
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.segmentation import disagreement, in_regions, label, whole
@@ -53,6 +62,12 @@ def test_whole_pictures_and_regions_are_counted(params, pictures):
         shown = np.asarray(segment_frame(params, state, image[None], config=TINY)[1].labels)[0]
         right += int(((shown == truth) & (truth != 255)).sum())
     assert np.trace(cut) == right and (cut != matrix).any()
+
+
+def test_weights_that_carry_motion_are_measured_without_it(params, pictures):
+    carried = TINY.replace(flow=CarriedMotionConfig(), decision=LocalDecisionConfig())
+    same = {**networks.init_params(jax.random.key(0), carried), "segmentation": params["segmentation"]}
+    assert (in_regions(same, pictures, carried) == in_regions(params, pictures, TINY)).all()
 
 
 def by_brightness(params, images):
