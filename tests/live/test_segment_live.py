@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 import time
+import traceback
 import urllib.request
 from itertools import pairwise
 
@@ -49,7 +52,8 @@ def wait_for(condition):
 
 
 def meanwhile(action):
-    """Runs beside the command; what it raises is raised by the function that is returned."""
+    """Runs beside the command; what it raises is raised by the function that is returned. Then the command is
+    interrupted, since it waits for what the action was to bring."""
     failed = []
 
     def run():
@@ -57,6 +61,8 @@ def meanwhile(action):
             action()
         except BaseException as error:
             failed.append(error)
+            traceback.print_exc()
+            os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -150,7 +156,7 @@ def test_the_page_shows_a_run(cameras, weights, tmp_path, told):  # noqa: F811
 
     def look():
         wait_for(lambda: [line for line in told if "shown at" in line])
-        url = told[0].split(" at ")[1]
+        url = next(line for line in told if "shown at" in line).split(" at ")[1]
         camera.show(0)
         wait_for(lambda: seen.update(json.load(urllib.request.urlopen(url + "state"))) or seen["sources"][0]["number"])
         with urllib.request.urlopen(url + "picture/0?wait=5") as answer:
