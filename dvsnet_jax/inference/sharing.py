@@ -129,7 +129,9 @@ class Dealer:
                 if stream not in self._streams:
                     continue  # it has left meanwhile
                 each, segmented = self._streams[stream], np.asarray(segmented, bool)
-                self._credit += each.out.popleft() - segmented.sum()
+                self._credit += each.out.popleft()
+                if not (each.fresh and self._pacer):  # a rate does not look at first frames, which no share was for
+                    self._credit -= segmented.sum()
                 shares.append(segmented.mean())
                 scores = np.asarray(scores, np.float32)
                 finite = np.isfinite(scores)

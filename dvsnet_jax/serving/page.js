@@ -71,7 +71,8 @@ class Card {
           this.shown = Number(answer.headers.get("X-Frame"));
           this.root.dataset.shown = this.shown;
         } else {
-          await pause(150); // the server waits for no frame of a source that has ended
+          // The server waits for no frame of a source that has ended.
+          await pause(150);
         }
       } catch {
         await pause(1000);

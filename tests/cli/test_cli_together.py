@@ -28,7 +28,7 @@ def test_a_killed_run_goes_on_with_all_that_share_a_budget(clips, command, tmp_p
     expected, out = tmp_path / "expected", tmp_path / "out"
     words = [*command([clips[0], clips[1], clips[4]], out, *TOGETHER), "--budget", "0.3"]
     assert main([*words, "--out", str(expected)]) == 0
-    assert killed(words, out, 75)
+    assert killed(words, out, 140)
     record = (out / RECORD).read_text()
     assert '"done": "a"' in record and '"done": "b"' not in record
     assert main([*words, "--resume", "--streams", "3"]) == 1  # of other company

@@ -134,7 +134,7 @@ def test_a_kill_and_a_full_disk(tmp_path, monkeypatch):
     here, book = scene.Scene(tmp_path / "scene", frames=(3, 2)), Book(tmp_path / "book")
     here.kill_all(book, 1, 0, print)
     rooms.full(book, here, 1, 0, print)
-    assert book.faults() == 0, book.lines
+    assert book.faults() == 0, "; ".join(map(str, book.lines))
     assert [line["part"] for line in book.lines] == ["kills", "full disk"]
     whole, _ = here.undisturbed("segment")
     label = next((whole / "a" / "labels").iterdir())
@@ -149,7 +149,7 @@ def test_no_rights_a_silent_camera_and_a_worker_that_dies(tmp_path):
     rooms.without_rights(book, here, print)
     streams.stalling(book, here, print)
     streams.dying_worker(book, here, 0, print)
-    assert book.faults() == 0, book.lines
+    assert book.faults() == 0, "; ".join(map(str, book.lines))
 
 
 def sample(seconds, mib=400.0, handles=20, threads=30):

@@ -26,7 +26,7 @@ _VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """Estimate the optical flow of two images or of a video, or measure it on a set.
+    """Estimate optical flow of two images, a video or a labelled set.
 
     Of a pair it is written as .flo, KITTI PNG or picture, of a video or folder as a flow video.
     """

@@ -75,7 +75,8 @@ class OverlayVideo(VideoWriter):
     def _open(self, height: int, width: int) -> None:
         if self._from is None:
             super()._open(height, width)
-            self._container.start_encoding()
+            with self._given_up_on_failure():  # the muxer takes no packet where its header could not be written
+                self._container.start_encoding()
             return
         with ExitStack() as stack:
             path = Path(self.path).with_name(f".partial-{secrets.token_hex(6)}.mp4")
