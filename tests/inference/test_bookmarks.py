@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import threading
@@ -20,6 +21,7 @@ from dvsnet_jax.inference.segment_source import Segmenter, segment_source
 from dvsnet_jax.inference.source_identity import identity
 from dvsnet_jax.media import output_folder
 from dvsnet_jax.media.durable.bookmarks import read_bookmarks, remove_bookmarks, write_bookmark
+from dvsnet_jax.media.durable.fragments import Fragments
 from dvsnet_jax.media.durable.overlay_video import OverlayVideo, playable_frames
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import open_source
@@ -211,3 +213,16 @@ def test_an_overlay_goes_on_after_a_kill_with_the_same_times(tmp_path):
     for one, other in zip(ours, theirs, strict=True):
         assert np.abs(one.image.astype(int) - other.image).mean() < 5
     assert playable_frames(tmp_path / "none.mp4") == 0 and not list(tmp_path.glob(".partial*"))
+
+
+def test_an_overlay_whose_header_cannot_be_written_is_given_up(tmp_path, monkeypatch):
+    def full(file, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Fragments, "write", full)
+    video, frame = OverlayVideo(tmp_path / "overlay.mp4", frame_rate=25, part=10), np.zeros((32, 48, 3), np.uint8)
+    with pytest.raises(InputError, match=r"overlay\.mp4: cannot be written"):
+        video.write(frame)
+    with pytest.raises(InputError, match="was given up"):
+        video.write(frame)  # the muxer would take it for begun
+    video.close()
