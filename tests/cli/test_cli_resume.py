@@ -134,19 +134,20 @@ def test_a_killed_run_goes_on_within_an_input(drives, command, tmp_path, capsys)
 @pytest.mark.slow
 @pytest.mark.parametrize("streams", ["1", "2"])
 def test_killed_within_an_input_at_many_moments(drives, command, tmp_path, capsys, streams):
-    """Again and again, until it comes to its end: each time somewhere else."""
+    """Each time somewhere else, every other time again while it goes on, which may take it back to the beginning."""
     expected, gone_on = tmp_path / "expected", 0
     assert main(command(drives, expected, "--streams", "1")) == 0
     for index in range(10):
         out = tmp_path / f"out{index}"
         words = [*command(drives, out, "--streams", streams), "--resume"]
         assert killed(words, out, 40 + 60 * index, part=5)
-        killed(words, out, 30 + 17 * index, part=5)
+        if index % 2:
+            killed(words, out, 30 + 17 * index, part=5)
         capsys.readouterr()
         assert main(words) == 0
         gone_on += "goes on after" in capsys.readouterr().err
         assert same(out, expected)
-    assert gone_on >= 2
+    assert gone_on >= 1
 
 
 def test_a_full_disk_and_then_room_again(clips, command, undisturbed, tmp_path, monkeypatch, capsys):

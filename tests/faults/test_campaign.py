@@ -145,7 +145,7 @@ def test_a_kill_and_a_full_disk(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_no_rights_a_silent_camera_and_a_worker_that_dies(tmp_path):
-    here, book = scene.Scene(tmp_path / "scene", frames=(3, 2, 2)), Book(tmp_path / "book")
+    here, book = scene.Scene(tmp_path / "scene", frames=(3, 4, 2)), Book(tmp_path / "book")
     rooms.without_rights(book, here, print)
     streams.stalling(book, here, print)
     streams.dying_worker(book, here, 0, print)
