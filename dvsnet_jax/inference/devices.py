@@ -103,12 +103,19 @@ def step_over(mesh: Mesh, *, audit: bool = False) -> Any:
         share = Share(frames.shape[0] * config.num_regions, mesh.size, _AXIS)
         return segment_frame(params, state, frames, restart, motion, config=config, audit=audit, share=share)
 
+    return dealt_out(step, mesh, state=_STATE, frames=_WHOLE)
+
+
+def dealt_out(step: Any, mesh: Mesh, *, state: Any, frames: Any) -> Any:
+    """`step(params, state, frames, restart, motion, config)` run by each device of the mesh, as one jitted program.
+    `state` and `frames` are PartitionSpecs: of the state, and of the frames with what comes with them and of them.
+    Parameters are everywhere. The state is donated."""
     return jax.jit(
         jax.shard_map(
             step,
             mesh=mesh,
-            in_specs=(_WHOLE, _STATE, _WHOLE, _WHOLE, _WHOLE, _WHOLE),
-            out_specs=(_STATE, _WHOLE),
+            in_specs=(_WHOLE, state, frames, frames, frames, _WHOLE),
+            out_specs=(state, frames),
             check_vma=False,
         ),
         donate_argnums=1,

@@ -26,13 +26,26 @@ from jaxtyping import Bool, UInt8
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import FrameMotion
-from dvsnet_jax.frame_result import AnyResult
+from dvsnet_jax.inference.devices import dealt_out
 from dvsnet_jax.inference.sharing import Deal, dealt
 from dvsnet_jax.media.motion.field import for_step
-from dvsnet_jax.video import VideoState, init_state, segment_frame
+from dvsnet_jax.video import Result, VideoState, init_state, segment_frame
 
 Stepping = Literal["auto", "together", "apart"]
-Result = AnyResult
+
+
+class Asked(NamedTuple):
+    """What a step is to give besides."""
+
+    audit: bool = False
+    """As of `segment_frame`."""
+    every_score: bool = False
+    """The same."""
+    recalibrate: bool = False
+    """As of `init_state`."""
+
+
+_NOTHING = Asked()
 
 
 class Stepped(NamedTuple):
@@ -54,9 +67,7 @@ class Together:
         streams: int,
         size: tuple[int, ...],
         devices: Sequence[Any],
-        audit: bool = False,
-        recalibrate: bool = False,
-        every_score: bool = False,
+        asked: Asked = _NOTHING,
     ) -> None:
         self._streams = streams
         mesh = Mesh(np.asarray(devices), ("streams",))
@@ -66,11 +77,11 @@ class Together:
         restart = jax.ShapeDtypeStruct((streams,), bool, sharding=self._dealt)
         motion = unknown_motion(config, streams, size)
         self._blank = lambda: jax.device_put(
-            init_state(params, frames, config=config, recalibrate=recalibrate), self._dealt
+            init_state(params, frames, config=config, recalibrate=asked.recalibrate), self._dealt
         )
         self._state = self._blank()
         self._config = config
-        lowered = _sharded(mesh, audit, every_score).lower(self._params, self._state, frames, restart, motion, config)
+        lowered = _sharded(mesh, asked).lower(self._params, self._state, frames, restart, motion, config)
         self._program = lowered.compile()
         self._waiter = ThreadPoolExecutor(1, "dvsnet-wait")
         self._ready = 0.0
@@ -124,17 +135,15 @@ class Apart:
         streams: int,
         size: tuple[int, ...],
         devices: Sequence[Any],
-        audit: bool = False,
-        recalibrate: bool = False,
-        every_score: bool = False,
+        asked: Asked = _NOTHING,
     ) -> None:
-        self._config, self._asked = config, {"audit": audit, "every_score": every_score}
+        self._config, self._asked = config, asked
         self._devices = [devices[stream % len(devices)] for stream in range(streams)]
         self._params = {device: jax.device_put(params, device) for device in set(self._devices)}
         frames = jax.ShapeDtypeStruct((1, *size), np.uint8)
         # One for each: they are donated.
         self._states = [
-            jax.device_put(init_state(params, frames, config=config, recalibrate=recalibrate), device)
+            jax.device_put(init_state(params, frames, config=config, recalibrate=asked.recalibrate), device)
             for device in self._devices
         ]
         for device in self._params:  # compiled before anything is timed
@@ -192,8 +201,9 @@ class Apart:
         device = self._devices[stream]
         arguments = jax.device_put(given, device)
         self._states[stream], result = segment_frame(
-            self._params[device], self._states[stream], *arguments, config=self._config, **self._asked
-        )
+            self._params[device], self._states[stream], *arguments, config=self._config,
+            audit=self._asked.audit, every_score=self._asked.every_score,
+        )  # fmt: skip
         return _of(jax.device_get(result), 0)
 
     def _wait(self, running: list[Future[Result] | None], dispatched: float) -> Stepped:
@@ -241,25 +251,17 @@ def _of(result: Result, stream: int) -> Result:
 
 
 @cache
-def _sharded(mesh: Mesh, audit: bool, every_score: bool) -> Any:
+def _sharded(mesh: Mesh, asked: Asked) -> Any:
     """`segment_frame` with its streams dealt out over the mesh, jitted: `(params, state, frames, restart, motion,
     config)`."""
-    whole, dealt = PartitionSpec(), PartitionSpec("streams")
 
     def step(
         params: Any, state: VideoState, frames: Any, restart: Any, motion: Any, config: DVSNetConfig
     ) -> tuple[VideoState, Result]:
         return segment_frame(
-            params, state, frames, restart, motion, config=config, audit=audit, every_score=every_score
-        )
+            params, state, frames, restart, motion, config=config,
+            audit=asked.audit, every_score=asked.every_score,
+        )  # fmt: skip
 
-    return jax.jit(
-        jax.shard_map(
-            step,
-            mesh=mesh,
-            in_specs=(whole, dealt, dealt, dealt, dealt, whole),
-            out_specs=(dealt, dealt),
-            check_vma=False,
-        ),
-        donate_argnums=1,
-    )
+    by_stream = PartitionSpec("streams")
+    return dealt_out(step, mesh, state=by_stream, frames=by_stream)

@@ -31,7 +31,7 @@ from dvsnet_jax.inference.sharing import Deal, Dealer
 from dvsnet_jax.inference.streaming.events import ClipEnd as ClipEnd
 from dvsnet_jax.inference.streaming.events import SegmentedFrame as SegmentedFrame
 from dvsnet_jax.inference.streaming.events import Slot, Start, UnderWay
-from dvsnet_jax.inference.streaming.steps import Apart, Stepping, Together, choose, unknown_motion
+from dvsnet_jax.inference.streaming.steps import Apart, Asked, Stepping, Together, choose, unknown_motion
 from dvsnet_jax.media.motion.attached import Kind
 from dvsnet_jax.media.motion.field import Motion
 from dvsnet_jax.media.prefetch import run_ahead
@@ -60,7 +60,7 @@ def stream_clips(
       streams: how many step together; rounded up to a multiple of the devices, and down to what the clips need.
       devices: of this process; default all of them.
       every_frame: segment every frame whole besides, for comparison.
-      stepping: together on accelerators, apart on CPUs, if not told; see `stream_steps`.
+      stepping: together on accelerators, apart on CPUs, if not told; see `streaming.steps`.
       first_counts: whether steps in which a clip begins have `seconds`; by the paper's protocol they have none.
       motion: what finds it where `config.takes_motion`.
 
@@ -111,8 +111,8 @@ def stream_frames(
         rounded = -(-count // len(local)) * len(local)
         steps = choose(stepping, local)
         group = _Group(
-            params, openings, config, rounded, local, every_frame, first_counts, steps, audit, recalibrate,
-            every_score, on_compiled, dealer, start_of, keeps,
+            params, openings, config, rounded, local, every_frame, first_counts, steps,
+            Asked(audit, every_score, recalibrate), on_compiled, dealer, start_of, keeps,
         )  # fmt: skip
         yield from group.run(waiting)
         waiting = group.later
@@ -130,9 +130,7 @@ class _Group:
     every_frame: bool
     first_counts: bool
     steps: type[Together] | type[Apart]
-    audit: bool
-    recalibrate: bool
-    every_score: bool
+    asked: Asked
     on_compiled: Callable[[float], None]
     dealer: Dealer | None
     start_of: Callable[[int], Start | None]
@@ -204,10 +202,7 @@ class _Group:
             raise InputError(str(error)) from error
         self.size = image.shape
         started = time.perf_counter()
-        self._steps = self.steps(
-            self.params, self.config, self.streams, self.size, self.devices, self.audit, self.recalibrate,
-            self.every_score,
-        )  # fmt: skip
+        self._steps = self.steps(self.params, self.config, self.streams, self.size, self.devices, self.asked)
         if self.every_frame:
             self._whole = self.steps(self.params, self.config, self.streams, self.size, self.devices)
         self.on_compiled(time.perf_counter() - started)
