@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
@@ -29,14 +30,11 @@ def _run(arguments: list[str], out: str, touches: int, part: int | None) -> None
     from dvsnet_jax.media import output_folder
 
     output_folder.PART = part or output_folder.PART
-    count = 0
+    count = itertools.count(1)  # one thread's number is no other's
 
     def touched(event: str, given: tuple) -> None:
-        nonlocal count
-        if event in _TOUCHES and str(given[0]).startswith(out):
-            count += 1
-            if count == touches:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if event in _TOUCHES and str(given[0]).startswith(out) and next(count) == touches:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(touched)
     sys.exit(main(arguments))
