@@ -53,8 +53,11 @@ def resize_align_corners(images: Float[Array, "n h w c"], size: tuple[int, int])
     return _interpolate(images, 1, positions(images.shape[1], size[0]))
 
 
-def resize_half_pixel(images: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Array, "n h2 w2 c"]:
+def resize_half_pixel(
+    images: Float[Array, "n h w c"], size: tuple[int, int], *, steps: tuple[float | None, float | None] = (None, None)
+) -> Float[Array, "n h2 w2 c"]:
     """Bilinear with half-pixel centres: output pixel i samples (i + ½) · in / out − ½, the border repeated.
+    `steps` down and across take the place of in / out, but a size that stays leaves all as it is.
 
     Nothing is smoothed: it is for enlarging, and for shrinking a little. Equal to torch's `interpolate` with mode
     "bilinear" and `align_corners=False`, and to Caffe's Resample layer where that enlarges.
@@ -62,13 +65,13 @@ def resize_half_pixel(images: Float[Array, "n h w c"], size: tuple[int, int]) ->
     if images.shape[1:3] == tuple(size):
         return images
 
-    def positions(length: int, out: int) -> np.ndarray:
-        step = np.float32(length) / np.float32(out)
+    def positions(length: int, out: int, step: float | None) -> np.ndarray:
+        step = np.float32(step or np.float32(length) / np.float32(out))
         centres = (np.arange(out, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5)
         return np.clip(centres, 0, np.float32(length - 1))
 
-    images = _interpolate(images, 2, positions(images.shape[2], size[1]))
-    return _interpolate(images, 1, positions(images.shape[1], size[0]))
+    images = _interpolate(images, 2, positions(images.shape[2], size[1], steps[1]))
+    return _interpolate(images, 1, positions(images.shape[1], size[0], steps[0]))
 
 
 def upsample_nearest(images: Float[Array, "n h w c"], factor: int) -> Float[Array, "n h*{factor} w*{factor} c"]:

@@ -270,7 +270,8 @@ def test_convolutions_have_their_channels_last_and_are_torchs(torch):
     layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=4, bias=False),
               nn.Conv2d(8, 8, 5, padding=2, groups=8), nn.Conv2d(8, 8, 3, padding=(1, 0), groups=8),
               nn.ConvTranspose2d(8, 6, (3, 2), (2, 3), (1, 0), (1, 2)), nn.ConvTranspose2d(6, 6, 2, 2, groups=3),
-              nn.Conv2d(6, 4, (1, 3), padding="same")]  # fmt: skip
+              nn.Conv2d(6, 4, (1, 3), padding="same"), nn.Conv2d(4, 7, 1, 2), nn.Conv2d(7, 4, 1, padding=1),
+              nn.Conv2d(4, 4, 1, groups=2)]  # fmt: skip
     network, params = networks.from_torch(nn.Sequential(*layers), WANTS)
     with torch.no_grad():
         image = torch.randn(2, 3, 32, 48)
@@ -282,7 +283,30 @@ def test_convolutions_have_their_channels_last_and_are_torchs(torch):
         for equation in jaxpr.eqns
         if equation.primitive.name == "conv_general_dilated"
     ]
-    assert specs == [(0, 3, 1, 2)] * 6  # in the router's loop XLA:CPU takes others on its slowest path
-    # The seventh is depthwise, and shifted multiply-adds on a CPU.
+    assert specs == [(0, 3, 1, 2)] * 8  # in the router's loop XLA:CPU takes others on its slowest path
+    # One more is depthwise, and shifted multiply-adds on a CPU; one is 1×1, and a product of matrices.
+    assert sum(equation.primitive.name == "dot_general" for equation in jaxpr.eqns) == 1
     compiled = jax.jit(network.function.function).lower(params, jnp.asarray(image.numpy())).compile().as_text()
     assert compiled.count("feature_group_count=8") == (jax.default_backend() == "cpu")  # the uneven one's alone
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"size": (37, 50)}, {"size": (9, 11)}, {"size": (37, 50), "align_corners": True}, {"scale_factor": 2.0},
+        {"scale_factor": (1.7, 2.3)}, {"scale_factor": (1.7, 2.3), "recompute_scale_factor": True},
+        {"scale_factor": 1.01},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_bilinear_enlarging_is_torchs_and_has_its_channels_last(torch, how):
+    class Enlarged(torch.nn.Module):
+        def forward(self, images):
+            return torch.nn.functional.interpolate(images, mode="bilinear", **how)
+
+    images = torch.randn(2, 3, 16, 24, generator=torch.Generator().manual_seed(2))
+    network, params = networks.from_torch(Enlarged(), WANTS)
+    array = jnp.asarray(images.numpy())
+    np.testing.assert_allclose(network.function.function(params, array), Enlarged()(images).numpy(), atol=1e-5)
+    jaxpr = jax.make_jaxpr(network.function.function)(params, array)
+    assert {eqn.params["permutation"] for eqn in jaxpr.eqns if eqn.primitive.name == "transpose"} >= {(0, 2, 3, 1)}

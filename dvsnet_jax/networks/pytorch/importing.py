@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.networks.pytorch.convolutions import turn_convolutions
+from dvsnet_jax.networks.pytorch.channels_last import put_channels_last
 
 _INSTALL = "pip install 'dvsnet-jax[torch]'"
 
@@ -49,7 +49,7 @@ def environment() -> Any:
             import torchax
 
             env = torchax.tensor.Environment()  # which reads the rest of its tables; not the one that others use
-            turn_convolutions(env)
+            put_channels_last(env)
             return env
     except ModuleNotFoundError as error:
         raise InputError(f"a PyTorch network needs torchax ({error}); {_INSTALL}") from error

@@ -1,8 +1,10 @@
-"""Two-dimensional convolutions of PyTorch with channels last.
+"""Convolutions and enlarging of PyTorch with channels last.
 
-XLA:CPU runs one whose channels come first on its slowest path where it stands inside a loop or a conditional, as all
-do in the router: a 1×1 convolution of 1024 channels took 4,167 ms there and 47 outside. With channels last it does not.
-Depthwise ones are slow on its grouped path too (`ops.depthwise`): 3×3 took 6 times as long as shifted, 7×7 13 times.
+XLA:CPU runs a convolution whose channels come first on its slowest path where it stands inside a loop or a conditional,
+as all do in the router: a 1×1 convolution of 1024 channels took 4,167 ms there and 47 outside. With channels last it
+does not, and a 1×1 one is faster still as the product of matrices that it is: of 3072 channels 465 ms in place of
+1,167. Depthwise ones are slow on its grouped path too (`ops.depthwise`): 3×3 took 6 times as long as shifted, 7×7 13
+times. Enlarging between them must not turn the channels back: 120 MB took 360 ms to turn.
 """
 
 from __future__ import annotations
@@ -16,16 +18,37 @@ from jax import lax
 from jaxtyping import Array
 
 from dvsnet_jax.ops.depthwise import depthwise_convolution
+from dvsnet_jax.ops.resize import resize_align_corners, resize_half_pixel
 
 
-def turn_convolutions(env: Any) -> None:
-    """Has a torchax environment convolve with channels last."""
+def put_channels_last(env: Any) -> None:
+    """Has a torchax environment convolve, and enlarge bilinearly, with channels last."""
     import torch
 
-    for name in (torch.ops.aten.convolution, torch.ops.aten.convolution.default):
+    aten = torch.ops.aten
+    for name in (aten.convolution, aten.convolution.default):
         if name in env._ops:
             found = env._ops[name]
             env._ops[name] = dataclasses.replace(found, func=_turned(found.func))
+    for name, enlarge in ((aten.upsample_bilinear2d.vec, _bilinear_vec), (aten.upsample_bilinear2d.default, _bilinear)):
+        env._ops[name] = dataclasses.replace(env._ops[aten.convolution], torch_op=name, func=enlarge)
+
+
+def _bilinear_vec(images: Array, size: Sequence[int] | None, align_corners: bool, scales: Any) -> Array:
+    """`aten.upsample_bilinear2d.vec`, what `interpolate` calls: one of `size` and `scales`."""
+    if size is None:
+        size = [int(length * scale) for length, scale in zip(images.shape[2:], scales, strict=True)]
+    return _bilinear(images, size, align_corners, *(scales or ()))
+
+
+def _bilinear(images: Array, size: Sequence[int], align_corners: bool, *scales: float | None) -> Array:
+    """`aten.upsample_bilinear2d.default`. Of a scale that was given torch takes its inverse for the step, also where
+    the size is rounded."""
+    turned, (height, width) = images.transpose(0, 2, 3, 1), size
+    if align_corners:
+        return resize_align_corners(turned, (height, width)).transpose(0, 3, 1, 2)
+    steps = [1 / scale if scale else None for scale in (*scales, None, None)[:2]]
+    return resize_half_pixel(turned, (height, width), steps=(steps[0], steps[1])).transpose(0, 3, 1, 2)
 
 
 def _turned(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,6 +66,10 @@ def _turned(original: Callable[..., Any]) -> Callable[..., Any]:
                 images.transpose(0, 2, 3, 1), weight[:, 0].transpose(1, 2, 0), stride=stride[0], dilation=dilation[0],
                 padding=padding[0],
             )  # fmt: skip
+            return (result if bias is None else result + bias).transpose(0, 3, 1, 2)
+        if weight.shape[2:] == (1, 1) and groups == 1 and not transposed and not any(padding):
+            pixels = images[:, :, :: stride[0], :: stride[1]].transpose(0, 2, 3, 1)
+            result = lax.dot_general(pixels, weight[:, :, 0, 0], (((3,), (1,)), ((), ())))
             return (result if bias is None else result + bias).transpose(0, 3, 1, 2)
         borders = [(each, each) for each in padding]
         enlarged = [1, 1]
