@@ -66,8 +66,8 @@ def resize_half_pixel(
         return images
 
     def positions(length: int, out: int, step: float | None) -> np.ndarray:
-        step = np.float32(step or np.float32(length) / np.float32(out))
-        centres = (np.arange(out, dtype=np.float32) + np.float32(0.5)) * step - np.float32(0.5)
+        apart = np.float32(step or np.float32(length) / np.float32(out))
+        centres = (np.arange(out, dtype=np.float32) + np.float32(0.5)) * apart - np.float32(0.5)
         return np.clip(centres, 0, np.float32(length - 1))
 
     images = _interpolate(images, 2, positions(images.shape[2], size[1], steps[1]))

@@ -1,12 +1,16 @@
 """DeepLab-Fast in PyTorch, as somebody would write it, to hold ours against: `python eval/speed.py region`.
 
 The same network with the same parameters (`dvsnet_jax.networks.deeplab_fast`), so that scores can be compared too:
-eager, with channels last in memory, and through torch.compile. `pip install 'dvsnet-jax[import]'` brings torch.
+eager, with channels last in memory, and through torch.compile; and in ONNX Runtime and OpenVINO, in float32, where they
+are installed. `pip install 'dvsnet-jax[import]' onnx onnxscript onnxruntime openvino` brings them.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,4 +113,29 @@ def forms(
         with torch.inference_mode():
             return module(x).permute(0, 2, 3, 1).numpy()
 
-    return {name: lambda module=module, x=x: scores(module, x) for name, (module, x) in calls.items()}
+    in_torch = {name: lambda module=module, x=x: scores(module, x) for name, (module, x) in calls.items()}
+    return in_torch | in_runtimes(network, given)
+
+
+def in_runtimes(network: nn.Module, images: torch.Tensor) -> dict[str, Callable[[], np.ndarray]]:
+    """The same in those of ONNX Runtime and OpenVINO that are installed, float32 throughout, as ours is."""
+    calls: dict[str, Callable[[], np.ndarray]] = {}
+    given = images.numpy()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "network.onnx"
+        if find_spec("onnxscript") and (find_spec("onnxruntime") or find_spec("openvino")):
+            torch.onnx.export(network, (images,), file, input_names=["images"], dynamo=True, verbose=False)
+        if file.exists() and find_spec("onnxruntime"):
+            import onnxruntime
+
+            session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+            name = f"ONNX Runtime {onnxruntime.__version__}"
+            calls[name] = lambda: session.run(None, {"images": given})[0].transpose(0, 2, 3, 1)
+        if file.exists() and find_spec("openvino"):
+            import openvino
+
+            settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+            compiled = openvino.Core().compile_model(file, "CPU", settings)
+            name = f"OpenVINO {openvino.__version__.split('-')[0]}"
+            calls[name] = lambda: compiled([given])[0].transpose(0, 2, 3, 1)
+    return calls
