@@ -10,6 +10,7 @@ import jax
 from jaxtyping import Array, Float
 
 from dvsnet_jax.networks.layers import BatchNorm, Convolution
+from dvsnet_jax.ops.materialized import materialized
 
 
 class Unit(NamedTuple):
@@ -65,5 +66,6 @@ def resnet_trunk(
         y = normed(y, f"{unit.name}_branch2c", 4 * unit.width, 1)
         if unit.project:
             x = normed(x, f"{unit.name}_branch1", 4 * unit.width, 1, stride=unit.stride)
-        x = seen[f"res{unit.name}_relu"] = jax.nn.relu(x + y)
+        # Stored: left to itself XLA:CPU sums up each unit from the stage's first one again, a fifth of the whole network.
+        x = seen[f"res{unit.name}_relu"] = materialized(jax.nn.relu(x + y))
     return x, seen
