@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import tracemalloc
+import weakref
 from collections.abc import Iterator
 
 import jax
@@ -16,6 +17,8 @@ from dvsnet_jax.evaluation.clips import kept_labels
 from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.evaluate import evaluate
 from dvsnet_jax.evaluation.reports import evaluation as reports
+from dvsnet_jax.evaluation.reports.page import Clip, Frame, Report, write_report
+from dvsnet_jax.visualize import label_palette
 
 CONFIG = TINY.replace(policy=ExpectedConfidence(50.0))
 LABELS = (512, 768)
@@ -69,3 +72,28 @@ def test_the_player_is_given_the_beginning_of_a_long_clip(tmp_path, monkeypatch)
     )
     assert [clip.name for clip in page.clips] == ["clip_4", "clip_7, 4 of 7 frames"]
     assert [[frame.name for frame in clip.frames][-1] for clip in page.clips] == ["clip_4 + 3", "clip_7 + 3"]
+
+
+def test_a_report_lets_go_of_a_frame_before_the_next(tmp_path):
+    path, held, images = tmp_path / "report.html", [], []
+
+    def frames() -> Iterator[Frame]:
+        noise = np.random.default_rng(0)
+        for number in range(30):
+            gc.collect()
+            held.append((tracemalloc.get_traced_memory()[0], sum(image() is not None for image in images)))
+            image = noise.integers(0, 256, (64, 96, 3), np.uint8)
+            images.append(weakref.ref(image))
+            yield Frame(f"frame {number}", image, image[..., 0] % 5, [True] * 4, truth=image[..., 1] % 5)
+            del image
+
+    clip = Clip("long", (2, 2), frames(), label_palette(), tuple("abcde"))
+    tracemalloc.start()
+    try:
+        write_report(path, Report("a long clip", clips=(clip,)))
+    finally:
+        tracemalloc.stop()
+    (before, _), (after, _) = held[10], held[-1]
+    one = path.stat().st_size / 30
+    assert after - before < 2 * one, "20 frames on, it holds on to what is written"
+    assert max(alive for _, alive in held) <= 1

@@ -266,16 +266,15 @@ def test_a_killed_write_leaves_the_old_page(tmp_path):
     old, _ = written(tmp_path, Report("the old page"))
     program = textwrap.dedent("""
         import os, signal, sys
-        from pathlib import Path
-        from dvsnet_jax.evaluation.reports.page import Report, write_report
+        from dvsnet_jax.evaluation.reports.page import Clip, Report, write_report
+        from dvsnet_jax.visualize import label_palette
 
-        def half(path, content):
-            with path.open("wb") as file:
-                file.write(content[: len(content) // 2])
+        def frames():
             os.kill(os.getpid(), signal.SIGKILL)
+            yield
 
-        Path.write_bytes = half
-        write_report(sys.argv[1], Report("the new page"))
+        clip = Clip("half", (2, 2), frames(), label_palette())
+        write_report(sys.argv[1], Report("the new page", clips=(clip,)))
     """)
     path = tmp_path / "report.html"
     assert subprocess.run([sys.executable, "-c", program, path], timeout=900).returncode == -signal.SIGKILL
@@ -286,6 +285,17 @@ def test_a_killed_write_leaves_the_old_page(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="cannot be written"):
         write_report(tmp_path / "nowhere" / "report.html", Report("t"))
+
+
+def test_a_clip_that_cannot_be_read_is_told_by_its_own_name(tmp_path):
+    def frames():
+        yield full().clips[0].frames[0]
+        (tmp_path / "gone" / "routes.jsonl").open()
+
+    clip = replace(full().clips[0], frames=frames())
+    with pytest.raises(InputError, match=r"routes\.jsonl: cannot be read for the report"):
+        write_report(tmp_path / "report.html", Report("t", clips=(clip,)))
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_page_is_in_the_package():

@@ -9,16 +9,16 @@ page fetches nothing, and works from a file, in light and dark, on a telephone a
 from __future__ import annotations
 
 import html
-import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from itertools import chain
 from typing import Any
 
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.reports.player import Clip, Frame, check_part, clip_content, number
+from dvsnet_jax.evaluation.reports.player import Clip, Frame, check_part, clip_json, number, page_json
 from dvsnet_jax.markdown import Table, numeric_columns
 from dvsnet_jax.media.atomic import atomic_path
 from dvsnet_jax.metrics.calibration import Bin
@@ -104,14 +104,22 @@ def write_report(path: str | os.PathLike[str], report: Report, *, quality: int =
         "classes": report.classes,
         "class_ious": _class_ious(report),
         "calibration": [_bin(group) for group in report.calibration],
-        "clips": [clip_content(clip, quality=quality, longest_side=longest_side) for clip in report.clips],
     }
-    # Inside a script element only "<" can end it. The rest is ASCII: a name with half a surrogate pair, as file names
-    # may have, cannot fail to be written.
-    data = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    whole = f"{head}{html.escape(report.title)}{between}{data}{foot}".encode("utf-8", "xmlcharrefreplace")
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(whole)
+    start = f"{head}{html.escape(report.title)}{between}{page_json(content)[:-1]}"
+    clips = _clips(report.clips, quality, longest_side)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        for piece in chain((start, ',"clips":['), clips, ("]}", foot)):
+            file.write(piece.encode("utf-8", "xmlcharrefreplace"))
+
+
+def _clips(clips: Sequence[Clip], quality: int, longest_side: int) -> Iterator[str]:
+    """Their JSON. InputError for one that cannot be read, lest it be told of the page that is being written."""
+    try:
+        for index, clip in enumerate(clips):
+            yield "," if index else ""
+            yield from clip_json(clip, quality=quality, longest_side=longest_side)
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read for the report ({error.strerror or error})") from error
 
 
 def _headline(table: Table | None) -> dict[str, Any] | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +61,9 @@ class Clip:
     """Names of the labels 0, 1, …, for the legend."""
 
 
-def clip_content(clip: Clip, *, quality: int, longest_side: int) -> dict[str, Any]:
-    """What the page is given of a clip. Raises InputError for frames that do not fit each other or the grid."""
+def clip_json(clip: Clip, *, quality: int, longest_side: int) -> Iterator[str]:
+    """What the page is given of a clip, as JSON in pieces: a frame is let go of before the next is asked for. Raises
+    InputError for frames that do not fit each other or the grid."""
     rows, columns = clip.grid
     if rows < 1 or columns < 1:
         raise InputError(f"clip {clip.name!r}: its grid is {rows}×{columns}, expected at least one row and one column")
@@ -71,23 +73,31 @@ def clip_content(clip: Clip, *, quality: int, longest_side: int) -> dict[str, An
             "dvsnet_jax.visualize.label_palette makes one"
         )
     size: tuple[int, ...] = ()
-    frames, found = [], np.zeros(256, bool)
+    found = np.zeros(256, bool)
+    separator = '{"frames":['
     for frame in clip.frames:
         size = size or frame.image.shape
         _check_frame(f"clip {clip.name!r}, frame {frame.name!r}", frame, size, rows * columns)
-        frames.append(_frame(frame, clip.palette, quality, longest_side))
         for ids in (frame.labels, frame.truth):
             if ids is not None:
                 found |= np.bincount(ids.ravel(), minlength=256) > 0
-    return {
+        yield separator + page_json(_frame(frame, clip.palette, quality, longest_side))
+        separator = ","
+    rest = {
         "name": clip.name,
         "rows": rows,
         "columns": columns,
         "size": size[:2],
         "legend": [[name, "#" + bytes(clip.palette[label]).hex()]
                    for label, name in enumerate(clip.classes[:256]) if found[label]],
-        "frames": frames,
     }  # fmt: skip
+    yield ("]," if size else separator + "],") + page_json(rest)[1:]
+
+
+def page_json(content: Any) -> str:
+    """As a script element may hold it, which only "<" can end. The rest is ASCII: a name with half a surrogate pair, as
+    file names may have, cannot fail to be written."""
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _check_frame(what: str, frame: Frame, size: tuple[int, ...], regions: int) -> None:
