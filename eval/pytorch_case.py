@@ -49,11 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     less = ["--steps", steps, "--pairs", 8, "--epochs", steps, "--distances", 1, 3, "--look-every", 1] if steps else []
     run(weights, "accelerate", "--data", drives, "--data", f"video:{data}/video/highway_960x540.mp4@0.6",
         "--hold-out", *held, "--validate", drives, "--only", *held, *around[2:], "--save-dir", case / "run",
-        "--in-memory", "--steps", 600, "--learning-rate", 1e-3, "--crop", 224, 320, "--scale", 0.7, 1.6, "--pairs", 800,
-        "--distances", 1, 28, "--epochs", 40, "--keep", 0.95, *less)  # fmt: skip
-    run(case / "policies.jsonl", "policies", "--data", val, *around, "--shares", *SHARES,
-        "--policies", "loss", "learned", "interval", "--no-consistency", "--no-time", written="--json")  # fmt: skip
-    run(None, "evaluate", val, *around, "--budget", SHARES[0], "--every-frame", "--out", case / "evaluated")
+        "--in-memory", "--steps", 120, "--learning-rate", 1e-3, "--crop", 224, 320, "--scale", 0.7, 1.6, "--pairs", 320,
+        "--distances", 1, 16, "--epochs", 25, "--save-every", 20, *less)  # fmt: skip
+    run(case / "policies.jsonl", "policies", "--data", val, *around, "--shares", *SHARES, "--policies", "learned",
+        "interval", "--runs", 4, "--no-consistency", "--no-time", written="--json")  # fmt: skip
+    run(None, "evaluate", val, *around, "--budget", SHARES[0], "--every-frame", "--no-consistency", "--show", 0,
+        "--out", case / "evaluated")  # fmt: skip
     programs = {share: case / f"{100 * share:.0f}.dvsnet" for share in SHARES}
     for share, file in programs.items():
         run(file, "export", file, *around, "--size", "360x480", "--budget", share, "--motion", "network")

@@ -53,7 +53,7 @@ def save_safetensors(path: str | Path, params: networks.Params, config: StoredCo
         raise InputError(_INSTALL) from error
     if isinstance(config, DVSNetConfig) and config is not (stored := storable(config)):
         config, params = stored, {name: part for name, part in params.items() if name != "segmentation"}
-    arrays = {name: np.ascontiguousarray(array) for name, array in flatten(jax.device_get(params)).items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in flatten(jax.device_get(params)).items()}
     text = json.dumps(to_json(config))
     said = json.dumps({"config": text, "sha256": _sum(text, arrays)})
     with atomic_path(path) as temporary:

@@ -26,7 +26,7 @@ import torch
 from dvsnet_jax import ImageInput
 def make():
     torch.manual_seed(SEED)
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3, stride=4, padding=1))
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3, stride=4, padding=1), torch.nn.BatchNorm2d(3))
     return network, ImageInput.imagenet(), ("road", "car", "sky")
 """
 

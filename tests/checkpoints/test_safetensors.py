@@ -11,6 +11,7 @@ from tiny import CARRIED, SIMPLE, TINY, carried_params
 
 from dvsnet_jax import DVSNetConfig, checkpoints
 from dvsnet_jax.checkpoints.matching import flatten
+from dvsnet_jax.checkpoints.own.weight_files import read_weights, write_weights
 from dvsnet_jax.cli import main
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.policies import DynamicTarget
@@ -47,6 +48,19 @@ def test_there_and_back_under_names_that_stay(file, params):
         arrays
     )
     assert json.loads(metadata(file)["config"])["version"] == 1
+
+
+def test_a_number_alone_keeps_its_shape(tmp_path):
+    """Batch norms of PyTorch count their batches in one."""
+    arrays = {
+        "counted": np.int32(7),
+        "one": np.ones(1, np.float32),
+        "turned": np.arange(6.0, dtype=np.float32).reshape(2, 3).T,
+    }
+    write_weights(tmp_path / "own.safetensors", arrays)
+    again = read_weights(tmp_path / "own.safetensors")
+    assert {name: array.shape for name, array in again.items()} == {"counted": (), "one": (1,), "turned": (3, 2)}
+    jax.tree.map(np.testing.assert_array_equal, again, arrays)
 
 
 def test_the_commands_write_read_and_use_it(file, params, tmp_path, capsys):

@@ -36,7 +36,7 @@ def write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
     """Arrays by name as a `.safetensors` file. Raises OSError."""
     from safetensors.numpy import save_file
 
-    save_file({name: np.ascontiguousarray(np.asarray(array)) for name, array in arrays.items()}, path)
+    save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, path)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Any]:
