@@ -17,9 +17,11 @@ _PRELOADED = [
     "av", "cv2", "numpy", "PIL.Image", "jax", "orbax.checkpoint", "dvsnet_jax.cli", "dvsnet_jax.checkpoints",
     "dvsnet_jax.inference.segment_source", "dvsnet_jax.inference.segment_many", "dvsnet_jax.evaluation.evaluate",
     "dvsnet_jax.evaluation.reports.evaluation", "dvsnet_jax.datasets.flow.dis", "dvsnet_jax.training.accelerate",
-    "dvsnet_jax.training.segmentation_run", "dvsnet_jax.program", "dvsnet_jax.export",
+    "dvsnet_jax.training.segmentation_run", "dvsnet_jax.program", "dvsnet_jax.export", "dvsnet_jax.media.products",
+    "dvsnet_jax.training.own_network", "dvsnet_jax.training.warm_start", "grain.python", "scipy.stats",
 ]  # fmt: skip
-_LONGEST = 600.0  # seconds of work: past them a command hangs, and so it does past an hour by the clock
+_LONGEST = 60.0  # seconds of work: past them a command hangs, and so it does where it does nothing for as long
+_IDLE, _LOOK = 0.05, 0.01
 _DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2  # by which root reads and writes what it has no rights to
 
 
@@ -60,6 +62,9 @@ class Ended:
     told: str
     """What it wrote to stderr."""
     seconds: float
+    """By the clock."""
+    work: float
+    """Seconds of processor time."""
     hangs: bool = False
 
     @property
@@ -78,30 +83,43 @@ class Command:
     ) -> None:
         """`most_bytes` is the length that its files may have, as of a disk that is full; `without_rights` takes from
         root what it may do more than others."""
-        self._log, self._began = log, time.monotonic()
+        self._log, self._began, self._worked = log, time.monotonic(), 0.0
         log.parent.mkdir(parents=True, exist_ok=True)
         self.process = server().Process(target=_run, args=(words, str(log), most_bytes, without_rights), daemon=True)
         self.process.start()
 
     def join(self) -> Ended:
         """Waits for its end, as long as it does not hang."""
-        hangs, began, before = False, time.monotonic(), worked(self.process.pid)
+        began = before = self._work()
+        hangs, idle = False, 0.0
         while self.process.is_alive() and not hangs:
-            self.process.join(20)
-            waited = time.monotonic() - began
-            work = worked(self.process.pid) - before
-            hangs = self.process.is_alive() and (work > _LONGEST or waited > 6 * _LONGEST)
+            self.process.join(5 * _LOOK)
+            idle += 5 * _LOOK  # not by the clock, which goes on where a machine is halted
+            if (work := self._work()) - before > _IDLE:
+                before, idle = work, 0.0
+            hangs = work - began > _LONGEST or idle > _LONGEST
+        hangs &= self.process.is_alive()
         took = time.monotonic() - self._began
         self.process.kill()
         self.process.join()
         told = self._log.read_text() if self._log.exists() else ""
-        return Ended(self.process.exitcode or 0, told, took, hangs)
+        return Ended(self.process.exitcode or 0, told, took, self._worked, hangs)
 
-    def kill(self, after: float) -> Ended:
-        """SIGKILL after so many seconds, if it is still there."""
-        self.process.join(after)
+    def reach(self, work: float) -> None:
+        """Waits until it has had so many seconds of processor time, or has ended: on a machine whose speed drifts the
+        same moment of its work."""
+        while self.process.is_alive() and self._work() < work:
+            self.process.join(_LOOK)
+
+    def kill(self, work: float) -> Ended:
+        """SIGKILL after so many seconds of processor time, if it is still there."""
+        self.reach(work)
         self.process.kill()
         return self.join()
+
+    def _work(self) -> float:
+        self._worked = max(self._worked, worked(self.process.pid))  # of a process that is no more, what was seen last
+        return self._worked
 
 
 def _run(words: list[str], log: str, most_bytes: int | None, without_rights: bool) -> None:

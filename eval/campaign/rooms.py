@@ -99,12 +99,12 @@ def _closed(scene: Scene, command: str) -> dict[str, Any]:
 
 
 def _lost(scene: Scene, share: float) -> dict[str, Any]:
-    expected, seconds = scene.undisturbed("segment")
+    expected, work = scene.undisturbed("segment")
     out = scene.folder / "lost"
     shutil.rmtree(out, ignore_errors=True)
     words = scene.words("segment", out)
     command = Command(words, scene.folder / "log.txt", without_rights=True)
-    command.process.join(share * seconds)
+    command.reach(share * work)
     folders = [out, *(path for path in out.rglob("*") if path.is_dir())] if out.exists() else []
     for folder in folders:
         folder.chmod(0o555)

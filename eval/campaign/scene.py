@@ -26,7 +26,7 @@ class Scene:
     def __init__(self, folder: Path, frames: tuple[int, ...] = (4, 6, 3, 5, 4)) -> None:
         """`frames` are those of each clip."""
         self.folder, self._frames = folder.absolute(), frames
-        self._seconds: dict[str, float] = {}
+        self._work: dict[str, float] = {}
 
     def clips(self) -> list[str]:
         """Folders of frames, labels beside them."""
@@ -62,16 +62,17 @@ class Scene:
         }[command]  # fmt: skip
 
     def undisturbed(self, command: str) -> tuple[Path, float]:
-        """The folder that it makes when nothing is in its way, and the seconds that this takes once all is compiled."""
+        """The folder that it makes when nothing is in its way, and the seconds of processor time that this takes once
+        all is compiled."""
         out = self.folder / "undisturbed" / command.replace(" ", "-")
-        if command not in self._seconds:
+        if command not in self._work:
             for _ in range(1 if out.exists() else 2):  # the second time programs are there
                 shutil.rmtree(out, ignore_errors=True)
                 ended = Command(self.words(command, out), self.folder / "log.txt").join()
                 if ended.status:
                     raise RuntimeError(f"{command}, undisturbed: status {ended.status}: {ended.told}")
-            self._seconds[command] = ended.seconds
-        return out, self._seconds[command]
+            self._work[command] = ended.work
+        return out, self._work[command]
 
     def kill_all(self, book: Book, each: int, seed: int, tell: Tell) -> None:
         """Kills every command at so many random moments, and has it go on."""
@@ -83,15 +84,17 @@ class Scene:
             tell(f"killed each for the {number + 1}. time")
 
     def _killed(self, command: str, draw: random.Random) -> dict[str, Any]:
-        expected, seconds = self.undisturbed(command)
+        expected, work = self.undisturbed(command)
         out = self.folder / "killed"
         shutil.rmtree(out, ignore_errors=True)
-        words, moment = self.words(command, out), draw.uniform(0.02, 1.0) * seconds
-        first = Command(words, self.folder / "log.txt").kill(moment)
+        words, moment = self.words(command, out), draw.uniform(0.02, 1.0)
+        first = Command(words, self.folder / "log.txt").kill(moment * work)
+        written = sum(path.is_file() for path in out.rglob("*"))
         problems = first.problems + self.half(command, out)
         came = self.gone_on(command, words, out, expected)
         outcome = "killed" if first.status < 0 else "ended first"
-        return came | {"outcome": outcome, "problems": problems + came["problems"], "moment": round(moment, 3)}
+        return came | {"outcome": outcome, "problems": problems + came["problems"], "moment": round(moment, 3),
+                       "files": written}  # fmt: skip
 
     def gone_on(self, command: str, words: list[str], out: Path, expected: Path) -> dict[str, Any]:
         """Has it go on in `out`, and holds what it made against the undisturbed folder."""

@@ -129,7 +129,7 @@ def dying_worker(book: Book, scene: Scene, seed: int, tell: Tell) -> None:
 
 
 def _dying(scene: Scene, draw: random.Random) -> dict[str, Any]:
-    expected, seconds = scene.undisturbed("segment")
+    expected, work = scene.undisturbed("segment")
     out = scene.folder / "workers"
     shutil.rmtree(out, ignore_errors=True)
     whole = scene.words("segment", out)
@@ -137,7 +137,7 @@ def _dying(scene: Scene, draw: random.Random) -> dict[str, Any]:
     logs = [scene.folder / f"log-{index}.txt" for index in range(3)]
     commands = [Command(each, log) for each, log in zip(words, logs, strict=True)]
     victim = draw.randrange(3)
-    killed = commands[victim].kill(draw.uniform(0.1, 1.5) * seconds)
+    killed = commands[victim].kill(draw.uniform(0.1, 1.0) * work)
     problems = scene.half("segment", out)
     for index, command in enumerate(commands):
         ended = command.join() if index != victim else killed
