@@ -66,6 +66,6 @@ def resnet_trunk(
         y = normed(y, f"{unit.name}_branch2c", 4 * unit.width, 1)
         if unit.project:
             x = normed(x, f"{unit.name}_branch1", 4 * unit.width, 1, stride=unit.stride)
-        # Stored: left to itself XLA:CPU sums up each unit from the stage's first one again, a fifth of the whole network.
+        # Stored: XLA:CPU sums each unit up from the stage's first one again, a fifth of the whole network's time.
         x = seen[f"res{unit.name}_relu"] = materialized(jax.nn.relu(x + y))
     return x, seen

