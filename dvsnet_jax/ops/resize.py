@@ -57,7 +57,7 @@ def resize_half_pixel(
     images: Float[Array, "n h w c"], size: tuple[int, int], *, steps: tuple[float | None, float | None] = (None, None)
 ) -> Float[Array, "n h2 w2 c"]:
     """Bilinear with half-pixel centres: output pixel i samples (i + ½) · in / out − ½, the border repeated.
-    `steps` down and across take the place of in / out, but a size that stays leaves all as it is.
+    `steps` down and across take the place of in / out, but not along an axis whose size stays.
 
     Nothing is smoothed: it is for enlarging, and for shrinking a little. Equal to torch's `interpolate` with mode
     "bilinear" and `align_corners=False`, and to Caffe's Resample layer where that enlarges.
@@ -66,7 +66,7 @@ def resize_half_pixel(
         return images
 
     def positions(length: int, out: int, step: float | None) -> np.ndarray:
-        apart = np.float32(step or np.float32(length) / np.float32(out))
+        apart = np.float32(1 if length == out else step or np.float32(length) / np.float32(out))
         centres = (np.arange(out, dtype=np.float32) + np.float32(0.5)) * apart - np.float32(0.5)
         return np.clip(centres, 0, np.float32(length - 1))
 

@@ -295,7 +295,7 @@ def test_convolutions_have_their_channels_last_and_are_torchs(torch):
     [
         {"size": (37, 50)}, {"size": (9, 11)}, {"size": (37, 50), "align_corners": True}, {"scale_factor": 2.0},
         {"scale_factor": (1.7, 2.3)}, {"scale_factor": (1.7, 2.3), "recompute_scale_factor": True},
-        {"scale_factor": 1.01},
+        {"scale_factor": 1.01}, {"scale_factor": (1.01, 1.3)},  # torch.compile's, and torchax's, is another
     ],
     ids=str,
 )  # fmt: skip
