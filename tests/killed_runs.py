@@ -9,7 +9,11 @@ import signal
 import sys
 from pathlib import Path
 
-_PRELOADED = ["dvsnet_jax.cli", "dvsnet_jax.inference.segment_many", "dvsnet_jax.checkpoints", "killed_runs"]
+_PRELOADED = [
+    "av", "cv2", "PIL.Image", "orbax.checkpoint", "dvsnet_jax.cli", "dvsnet_jax.inference.segment_many",
+    "dvsnet_jax.inference.segment_source", "dvsnet_jax.media.products", "dvsnet_jax.checkpoints", "killed_runs",
+    "traced_tiny",
+]  # fmt: skip
 _TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
 
 

@@ -47,9 +47,9 @@ def is_partial(path: Path) -> bool:
     return re.fullmatch(r"\.partial-[0-9a-f]{12}(\..*)?", path.name) is not None
 
 
-def remove_partial(folder: Path) -> None:
-    """Removes the temporary files in a folder that nobody is writing to."""
-    for path in filter(is_partial, folder.glob(".partial-*")):
+def remove_partial(folder: Path, *, below: bool = False) -> None:
+    """Removes the temporary files in a folder that nobody is writing to, and in those `below` it."""
+    for path in filter(is_partial, (folder.rglob if below else folder.glob)(".partial-*")):
         path.unlink(missing_ok=True)
 
 

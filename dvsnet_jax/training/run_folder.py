@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.atomic import atomic_path, remove_partial
 from dvsnet_jax.media.durable.run_settings import as_read_back, first_difference
 from dvsnet_jax.training.parallel import by_first, told_by_all
 
@@ -60,7 +60,12 @@ def claim_together(folder: str | Path, settings: Mapping[str, Any]) -> None:
                 f"{differs.name} is {differs.first} in process {process} and {differs.second} in process 0: all "
                 "processes are of one run; start them with the same command, data and weights"
             )
-    by_first(lambda: claim(folder, settings))
+    by_first(lambda: claim_alone(folder, settings))
+
+
+def claim_alone(folder: str | Path, settings: Mapping[str, Any]) -> None:
+    """`claim` by the one process that writes there: what a killed one left of temporary files goes."""
+    remove_partial(Path(folder), below=claim(folder, settings))
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -19,6 +19,7 @@ _PRELOADED = [
     "dvsnet_jax.evaluation.reports.evaluation", "dvsnet_jax.datasets.flow.dis", "dvsnet_jax.training.accelerate",
     "dvsnet_jax.training.segmentation_run", "dvsnet_jax.program", "dvsnet_jax.export", "dvsnet_jax.media.products",
     "dvsnet_jax.training.own_network", "dvsnet_jax.training.warm_start", "grain.python", "scipy.stats",
+    "campaign.traced",
 ]  # fmt: skip
 _LONGEST = 60.0  # seconds of work: past them a command hangs, and so it does where it does nothing for as long
 _IDLE, _LOOK = 0.05, 0.01

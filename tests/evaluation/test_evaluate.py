@@ -194,6 +194,18 @@ def test_interrupted_it_does_only_what_is_left(tmp_path):
         run(tmp_path / "cut", clips(), 2)
 
 
+def test_what_a_killed_run_left_of_a_clips_labels_goes(tmp_path):
+    run(tmp_path / "whole", clips(), 2, keep={"clip_3"})
+    left = tmp_path / "cut" / "labels" / "clip_3"
+    left.mkdir(parents=True)
+    for name in (".partial-0123456789ab.jsonl", ".partial-0123456789ab.png", "000099.png", "routes.jsonl", "mine.png"):
+        (left / name).write_text("{")
+    run(tmp_path / "cut", clips(), 2, keep={"clip_3"})
+    (left / "mine.png").unlink()  # another's file stays
+    made = {path.name: path.read_bytes() for path in left.iterdir()}
+    assert made == {path.name: path.read_bytes() for path in (tmp_path / "whole/labels/clip_3").iterdir()}
+
+
 def test_a_policy_that_goes_by_the_clock_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"goes by this machine's clock.*--budget"):
         evaluate(tiny_params(), clips(), config=TINY.replace(policy=FrameRate(25)), folder=tmp_path / "out")

@@ -33,6 +33,10 @@ def test_labels_of_an_evaluation_count_as_they_did_there(weights, tmp_path, caps
     spec, out = kitti(tmp_path / "set"), tmp_path / "out"
     call = ["evaluate", spec, "--weights", weights, "--target", "50", "--protocol", "vspw", "--out", str(out)]
     assert main([*call, "--keep-labels", "--show", "0"]) == 0
+    for folder in (out, out / "labels"):  # as killed runs leave them
+        (folder / ".partial-0123456789ab.png").write_bytes(b"")
+    assert main([*call, "--keep-labels", "--show", "0"]) == 0
+    assert not list(out.rglob(".partial-*"))
     there = json.loads((out / "results.json").read_text())["dvsnet"]
     capsys.readouterr()
     assert main(["measure", "labels", "--data", spec, "--predicted", str(out / "labels"), "--num-classes", "5"]) == 0

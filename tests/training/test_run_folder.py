@@ -50,3 +50,13 @@ def test_processes_of_other_settings_make_no_folder(second, says, tmp_path, monk
     monkeypatch.setattr(run_folder, "told_by_all", lambda settings: [settings, settings])
     claim_together(tmp_path / "run", RUN)
     assert claim(tmp_path / "run", RUN)
+
+
+def test_temporary_files_of_a_killed_run_go_where_it_goes_on(tmp_path):
+    left = [tmp_path / ".partial-0123456789ab.json", tmp_path / "best" / ".partial-0123456789ab.npy"]
+    (tmp_path / "best").mkdir()
+    for there in ([left[1]], []):  # a folder that was nobody's so far is left alone below
+        for path in left:
+            path.write_bytes(b"")
+        claim_together(tmp_path, RUN)
+        assert [path for path in left if path.exists()] == there

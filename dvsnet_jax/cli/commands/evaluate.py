@@ -163,7 +163,7 @@ class Evaluate:
         from dvsnet_jax.evaluation.reports import evaluation as reports
         from dvsnet_jax.evaluation.reports.page import write_report
         from dvsnet_jax.markdown import markdown_table
-        from dvsnet_jax.media.atomic import atomic_path
+        from dvsnet_jax.media.atomic import atomic_path, remove_partial
         from dvsnet_jax.training.run_folder import write_json
 
         numbers = reports.results(found, params, config)
@@ -193,6 +193,7 @@ class Evaluate:
             facts=facts,
             motion=motion if config.takes_motion else None,
         )
+        remove_partial(folder, below=True)  # of a run that was killed; the other processes of this one are through
         write_json(folder / "results.json", numbers)
         with atomic_path(folder / "table.md") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")

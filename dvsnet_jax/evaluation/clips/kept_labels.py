@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from jaxtyping import UInt8
 
 from dvsnet_jax.datasets import camvid
 from dvsnet_jax.datasets.samples import VOID
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.reports.player import Frame
 from dvsnet_jax.evaluation.segmentation import Counting
@@ -26,6 +28,7 @@ from dvsnet_jax.flow_colors import flow_to_rgb
 from dvsnet_jax.frame_motion import CELL
 from dvsnet_jax.inference.clip_motion import moving
 from dvsnet_jax.inference.streaming.streams import SegmentedFrame
+from dvsnet_jax.media.atomic import remove_partial
 from dvsnet_jax.media.images import read_labels, resize_image, resize_labels, write_png
 from dvsnet_jax.media.json_lines import JsonLinesWriter
 from dvsnet_jax.media.motion.attached import Kind
@@ -43,6 +46,7 @@ class LabelKeeper:
 
     def __init__(self, folder: Path, clip: str) -> None:
         self.folder = make_folder(folder / "labels" / clip)
+        _remove_earlier(self.folder)
         self._routes = JsonLinesWriter(self.folder / _ROUTES)
 
     def add(self, frame: SegmentedFrame) -> None:
@@ -63,6 +67,18 @@ class LabelKeeper:
         """Removes what was written of a clip that does not count."""
         self._routes.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _remove_earlier(folder: Path) -> None:
+    """What a killed run left of the clip: it may have come further, and the clip may have changed since."""
+    try:
+        (folder / _ROUTES).unlink(missing_ok=True)  # first: without it the others count for nothing
+        for path in folder.glob("*.png"):
+            if re.fullmatch(r"\d{6,}", path.stem):
+                path.unlink(missing_ok=True)
+        remove_partial(folder)
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be removed ({error.strerror}); remove it by hand") from error
 
 
 def kept(folder: Path, clip: str) -> bool:

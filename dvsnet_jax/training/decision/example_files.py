@@ -31,7 +31,7 @@ from dvsnet_jax.media.atomic import atomic_path
 from dvsnet_jax.media.prefetch import map_ahead
 from dvsnet_jax.training.decision.clip_pairs import PairFrames, Read, read_files
 from dvsnet_jax.training.decision.examples import carried_along, pair_samples
-from dvsnet_jax.training.run_folder import SETTINGS, claim, fingerprint, fingerprint_lines, write_lines
+from dvsnet_jax.training.run_folder import SETTINGS, claim_alone, fingerprint, fingerprint_lines, write_lines
 
 PAIRS_PER_PART = 16
 _FIELDS = ("X", "Y", "flow_magnitude", "pair", "region")
@@ -77,7 +77,7 @@ def make_set(
     folder = Path(save_dir)
     if (folder / "X.npy").exists() and not (folder / SETTINGS).exists():
         raise InputError(f"{folder}: has an X.npy that was not made here (no {SETTINGS}); choose another save folder")
-    claim(folder, _settings(params, pairs, config, clip, motion))
+    claim_alone(folder, _settings(params, pairs, config, clip, motion))
     parts = [folder / "parts" / f"part-{index:06d}.npz" for index in range(-(-len(pairs) // PAIRS_PER_PART))]
     if not (folder / "X.npy").exists():
         (folder / "parts").mkdir(exist_ok=True)
