@@ -193,7 +193,8 @@ class Evaluate:
             facts=facts,
             motion=motion if config.takes_motion else None,
         )
-        remove_partial(folder, below=True)  # of a run that was killed; the other processes of this one are through
+        remove_partial(folder)  # of a run that was killed; the other processes of this one are through
+        remove_partial(folder / "labels", below=True)
         write_json(folder / "results.json", numbers)
         with atomic_path(folder / "table.md") as temporary:
             temporary.write_text(text + "\n", encoding="utf-8")
