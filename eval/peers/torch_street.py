@@ -178,7 +178,7 @@ class Measured(NamedTuple):
     """The same of all cores together, which other programs on the machine change less."""
 
 
-def beside(data: str, weights: Path, programs: dict[float, Path], *, rounds: int = 3) -> str:
+def beside(data: str, weights: Path, programs: dict[float, Path], *, rounds: int = 2) -> str:
     """CamVid's drive through PyTorch, every frame whole, and through exported programs, by the share of regions they
     keep to, in turn. A markdown table: mIoU of 11 classes, share, frames a second in the best round of each."""
     network = make(weights)[0].eval().to(memory_format=torch.channels_last)
