@@ -18,24 +18,17 @@ first folder camvid, cityscapes, cityscapes256 and video. Killed at any moment, 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from peers.stages import run, run_without_torch
 from peers.torch_street import beside, trained
 
-from dvsnet_jax.cli import main as dvsnet
 from dvsnet_jax.media.atomic import atomic_path
 
 NETWORK = f"{Path(__file__).parent / 'peers' / 'torch_street.py'}:make"
 SHARES = (0.1, 0.2, 0.3)
-WITHOUT_TORCH = """
-import sys
-from dvsnet_jax.cli import main
-status = main(sys.argv[1:])
-sys.exit("torch was imported" if "torch" in sys.modules else status)
-"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,24 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(table.read_text(encoding="utf-8"))
     words = ["segment", f"{data}/camvid/val", "--program", programs[SHARES[0]], "--out", case / "exported",
              "--no-overlay", "--resume"]  # fmt: skip
-    subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *map(str, words)], check=True)
+    run_without_torch(*words)
     run(case / "evaluated" / "report.html", "evaluate", val, *around, "--budget", SHARES[0], "--every-frame",
         "--no-consistency", "--show", 0, "--out", case / "evaluated")  # fmt: skip
     run(case / "policies.jsonl", "policies", "--data", val, *around, "--shares", *SHARES, "--policies", "learned",
         "interval", "--runs", 4, "--no-consistency", "--no-time", written="--json")  # fmt: skip
     return 0
-
-
-def run(made: Path, *words: object, written: str | None = None) -> None:
-    """A command of dvsnet that makes a file or folder, unless it is there; `written` is the option that names it."""
-    if made.exists():
-        return
-    part = made.with_suffix(".part") if written else None
-    print("dvsnet", *words, flush=True)
-    if status := dvsnet([str(word) for word in (*words, *([written, part] if part else []))]):
-        sys.exit(status)
-    if part:
-        part.replace(made)
 
 
 if __name__ == "__main__":
