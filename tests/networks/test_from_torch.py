@@ -285,7 +285,7 @@ def test_convolutions_have_their_channels_last_and_are_torchs(torch):
     ]
     assert specs == [(0, 3, 1, 2)] * 8  # in the router's loop XLA:CPU takes others on its slowest path
     # One more is depthwise, and shifted multiply-adds on a CPU; one is 1×1, and a product of matrices.
-    assert sum(equation.primitive.name == "dot_general" for equation in jaxpr.eqns) == 1
+    assert str(jaxpr).count("dot_general[") == 1
     compiled = jax.jit(network.function.function).lower(params, jnp.asarray(image.numpy())).compile().as_text()
     assert compiled.count("feature_group_count=8") == (jax.default_backend() == "cpu")  # the uneven one's alone
 

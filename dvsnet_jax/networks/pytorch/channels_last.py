@@ -18,6 +18,7 @@ from jax import lax
 from jaxtyping import Array
 
 from dvsnet_jax.ops.depthwise import depthwise_convolution
+from dvsnet_jax.ops.pointwise import pointwise_convolution
 from dvsnet_jax.ops.resize import resize_align_corners, resize_half_pixel
 
 
@@ -41,14 +42,17 @@ def _bilinear_vec(images: Array, size: Sequence[int] | None, align_corners: bool
     return _bilinear(images, size, align_corners, *(scales or ()))
 
 
-def _bilinear(images: Array, size: Sequence[int], align_corners: bool, *scales: float | None) -> Array:
-    """`aten.upsample_bilinear2d.default`. Of a scale that was given torch takes its inverse for the step, also where
+def _bilinear(
+    images: Array, size: Sequence[int], align_corners: bool, down: float | None = None, across: float | None = None
+) -> Array:
+    """`aten.upsample_bilinear2d.default`. Of scales that were given torch takes the inverse for the step, also where
     the size is rounded."""
-    turned, (height, width) = images.transpose(0, 2, 3, 1), size
+    turned, height, width = images.transpose(0, 2, 3, 1), size[0], size[1]
     if align_corners:
-        return resize_align_corners(turned, (height, width)).transpose(0, 3, 1, 2)
-    steps = [1 / scale if scale else None for scale in (*scales, None, None)[:2]]
-    return resize_half_pixel(turned, (height, width), steps=(steps[0], steps[1])).transpose(0, 3, 1, 2)
+        result = resize_align_corners(turned, (height, width))
+    else:
+        result = resize_half_pixel(turned, (height, width), steps=(down and 1 / down, across and 1 / across))
+    return result.transpose(0, 3, 1, 2)
 
 
 def _turned(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,7 +73,7 @@ def _turned(original: Callable[..., Any]) -> Callable[..., Any]:
             return (result if bias is None else result + bias).transpose(0, 3, 1, 2)
         if weight.shape[2:] == (1, 1) and groups == 1 and not transposed and not any(padding):
             pixels = images[:, :, :: stride[0], :: stride[1]].transpose(0, 2, 3, 1)
-            result = lax.dot_general(pixels, weight[:, :, 0, 0], (((3,), (1,)), ((), ())))
+            result = pointwise_convolution(pixels, weight[:, :, 0, 0].T)
             return (result if bias is None else result + bias).transpose(0, 3, 1, 2)
         borders = [(each, each) for each in padding]
         enlarged = [1, 1]
