@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 
 from dvsnet_jax.ops.channel_sums import channel_affine, channel_moments
 from dvsnet_jax.ops.depthwise import depthwise_convolution
-from dvsnet_jax.ops.pointwise import pointwise_convolution
+from dvsnet_jax.ops.pointwise import convolution, pointwise_convolution
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, sum_of_taps, transposed_convolution
 
@@ -80,14 +80,8 @@ class Convolution(nn.Module):
         return y
 
     def _plain(self, x: Array, weights: Array) -> Array:
-        return lax.conv_general_dilated(
-            x,
-            weights,
-            window_strides=(self.stride, self.stride),
-            padding=self.padding if isinstance(self.padding, str) else [(self.padding, self.padding)] * 2,
-            rhs_dilation=(self.dilation, self.dilation),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        pads = self.padding if isinstance(self.padding, str) else ((self.padding, self.padding),) * 2
+        return convolution(x, weights, self.stride, self.dilation, pads)
 
     def _first(self, x: Array) -> bool:
         """Whether this looks like a network's first convolution: stride 2, over images."""

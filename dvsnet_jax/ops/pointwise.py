@@ -1,10 +1,19 @@
-"""1×1 convolution as a product of matrices, with a gradient whose large side stays as it lies in memory."""
+"""Convolutions whose gradient by the weights is made of products of matrices, as XLA:CPU does not make it."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
+
+Residuals = tuple[Array, Array]
+Pads = tuple[tuple[int, int], ...]
+"""Pixels before and after, above each other and side by side."""
+_LARGEST_KERNEL = 3
+_OVER_PIXELS = (((0,), (0,)), ((), ()))
 
 
 @jax.custom_vjp
@@ -23,12 +32,70 @@ def _backward(saved: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, weights = saved
     # The product over all pixels transposes its first operand in memory: let that be the one with fewer channels.
     rows, columns = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    over_pixels = (((0,), (0,)), ((), ()))
     if x.shape[-1] <= dy.shape[-1]:
-        by_weights = lax.dot_general(rows, columns, over_pixels)
+        by_weights = lax.dot_general(rows, columns, _OVER_PIXELS)
     else:
-        by_weights = lax.dot_general(columns, rows, over_pixels).T
+        by_weights = lax.dot_general(columns, rows, _OVER_PIXELS).T
     return dy @ weights.T, by_weights
 
 
 pointwise_convolution.defvjp(_forward, _backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def convolution(
+    x: Float[Array, "n h w cin"], weights: Float[Array, "k k cin cout"], stride: int, dilation: int, pads: Pads | str
+) -> Float[Array, "n h2 w2 cout"]:
+    """`lax.conv_general_dilated`; on a CPU the gradient by kernels of up to 3×3 is one product of matrices for each tap.
+
+    XLA:CPU makes it a convolution whose kernel is the whole picture. For 3×3 of 96 channels at 64×88 pixels, a batch of 8,
+    that took 199 ms on two cores, and takes 62 so; of 192 channels at 32×44 it took 147, and takes 44.
+    """
+    return _plain(x, weights, stride, dilation, pads)
+
+
+def _plain(x: Array, weights: Array, stride: int, dilation: int, pads: Pads | str) -> Array:
+    return lax.conv_general_dilated(
+        x, weights, (stride, stride), pads, rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )  # fmt: skip
+
+
+def _convolved(x: Array, weights: Array, stride: int, dilation: int, pads: Pads | str) -> tuple[Array, Residuals]:
+    return convolution(x, weights, stride, dilation, pads), (x, weights)
+
+
+def _convolution_backward(
+    stride: int, dilation: int, pads: Pads | str, saved: Residuals, dy: Array
+) -> tuple[Array, Array]:
+    x, weights = saved
+    (dx,) = jax.vjp(lambda x: _plain(x, weights, stride, dilation, pads), x)[1](dy)
+
+    def as_convolution(x: Array, dy: Array) -> Array:
+        return jax.vjp(lambda weights: _plain(x, weights, stride, dilation, pads), weights)[1](dy)[0]
+
+    if weights.shape[0] > _LARGEST_KERNEL:
+        return dx, as_convolution(x, dy)
+    return dx, lax.platform_dependent(
+        x, dy, cpu=partial(_by_taps, weights.shape, stride, dilation, pads), default=as_convolution
+    )
+
+
+def _by_taps(shape: tuple[int, ...], stride: int, dilation: int, pads: Pads | str, x: Array, dy: Array) -> Array:
+    k, _, channels, features = shape
+    _, height, width, _ = dy.shape
+    if isinstance(pads, str):
+        strides, reach = (stride, stride), dilation * (k - 1) + 1
+        pads = tuple(lax.padtype_to_pads(x.shape[1:3], (reach, reach), strides, pads))
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    columns = dy.reshape(-1, features)
+    products = []
+    down, right = (height - 1) * stride + 1, (width - 1) * stride + 1
+    for row in range(0, k * dilation, dilation):
+        for column in range(0, k * dilation, dilation):
+            seen = padded[:, row : row + down : stride, column : column + right : stride]
+            products.append(lax.dot_general(seen.reshape(-1, channels), columns, _OVER_PIXELS))
+    return jnp.stack(products).reshape(shape)
+
+
+convolution.defvjp(_convolved, _convolution_backward)

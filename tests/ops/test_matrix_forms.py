@@ -11,6 +11,7 @@ from jax import lax
 from dvsnet_jax.benchmarks.multiply_adds import multiply_adds
 from dvsnet_jax.networks.layers import Convolution
 from dvsnet_jax.ops import upsample_argmax
+from dvsnet_jax.ops.pointwise import convolution
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, transposed_convolution
 from dvsnet_jax.ops.warp import LARGEST
@@ -36,6 +37,36 @@ def test_transposed_convolution(size):
         x, weights, (2, 2), [(2, 2), (2, 2)], dimension_numbers=NHWC, transpose_kernel=True
     )  # fmt: skip
     np.testing.assert_allclose(transposed_convolution(x, weights), plain, atol=2e-5)
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize(("stride", "dilation", "padding"), [(1, 1, "SAME"), (2, 1, "SAME"), (1, 3, "SAME"), (2, 2, 1)])
+def test_the_gradient_of_a_convolution_is_the_plain_ones(kernel, stride, dilation, padding):
+    sides = padding if padding == "SAME" else ((padding * 3, padding * 2),) * 2
+
+    def plain(x, weights):
+        return lax.conv_general_dilated(
+            x, weights, (stride, stride), sides, rhs_dilation=(dilation, dilation), dimension_numbers=NHWC
+        )
+
+    x, weights = normal(2, 9, 12, 5), normal(kernel, kernel, 5, 4)
+    expected, back = jax.vjp(plain, x, weights)
+    actual, ours = jax.vjp(lambda x, weights: convolution(x, weights, stride, dilation, sides), x, weights)
+    np.testing.assert_array_equal(actual, expected)
+    dy = normal(*expected.shape)
+    for found, right in zip(ours(dy), back(dy), strict=True):
+        np.testing.assert_allclose(found, right, atol=1e-4)
+
+
+def test_the_gradient_by_a_small_kernel_is_a_product_for_each_tap():
+    x, weights = normal(1, 6, 7, 4), normal(3, 3, 4, 8)
+
+    def loss(weights):
+        return convolution(x, weights, 1, 1, "SAME").sum()
+
+    traced = jax.jit(jax.grad(loss)).trace(weights)
+    assert traced.lower(lowering_platforms=("cpu",)).as_text().count("stablehlo.dot_general") == 9
+    assert "dot_general" not in traced.lower(lowering_platforms=("cuda",)).as_text()
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(7, "SAME"), (7, 3), (5, "SAME"), (5, 2), (3, "SAME"), (3, 1)])
