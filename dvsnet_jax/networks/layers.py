@@ -15,8 +15,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from dvsnet_jax.ops.channel_sums import channel_affine, channel_moments
+from dvsnet_jax.ops.convolution import convolution, pointwise_convolution
 from dvsnet_jax.ops.depthwise import depthwise_convolution
-from dvsnet_jax.ops.pointwise import convolution, pointwise_convolution
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, sum_of_taps, transposed_convolution
 

@@ -9,8 +9,8 @@ import pytest
 from jax import lax
 
 from dvsnet_jax.ops.channel_sums import channel_affine, channel_moments
+from dvsnet_jax.ops.convolution import pointwise_convolution
 from dvsnet_jax.ops.depthwise import depthwise_convolution
-from dvsnet_jax.ops.pointwise import pointwise_convolution
 from dvsnet_jax.ops.resize import enlarge, resize_half_pixel, resize_legacy
 
 QUICK = {"xla_backend_optimization_level": 0}  # to compile, which is all the time these tests take

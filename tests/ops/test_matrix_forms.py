@@ -11,7 +11,7 @@ from jax import lax
 from dvsnet_jax.benchmarks.multiply_adds import multiply_adds
 from dvsnet_jax.networks.layers import Convolution
 from dvsnet_jax.ops import upsample_argmax
-from dvsnet_jax.ops.pointwise import convolution
+from dvsnet_jax.ops.convolution import convolution
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, transposed_convolution
 from dvsnet_jax.ops.warp import LARGEST

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
+from dvsnet_jax.ops.convolution import pointwise_convolution
 from dvsnet_jax.ops.depthwise import depthwise_convolution
-from dvsnet_jax.ops.pointwise import pointwise_convolution
 from dvsnet_jax.ops.resize import resize_align_corners, resize_half_pixel
 
 
