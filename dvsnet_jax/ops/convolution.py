@@ -46,10 +46,10 @@ pointwise_convolution.defvjp(_forward, _backward)
 def convolution(
     x: Float[Array, "n h w cin"], weights: Float[Array, "k k cin cout"], stride: int, dilation: int, pads: Pads | str
 ) -> Float[Array, "n h2 w2 cout"]:
-    """`lax.conv_general_dilated`; on a CPU the gradient by kernels of up to 3×3 is one product of matrices for each tap.
+    """`lax.conv_general_dilated`; on a CPU its gradient by a kernel of up to 3×3 is a product of matrices for each tap.
 
-    XLA:CPU makes it a convolution whose kernel is the whole picture. For 3×3 of 96 channels at 64×88 pixels, a batch of 8,
-    that took 199 ms on two cores, and takes 62 so; of 192 channels at 32×44 it took 147, and takes 44.
+    XLA:CPU makes it a convolution whose kernel is the whole picture. For 3×3 of 96 channels at 64×88 pixels, a batch
+    of 8, that took 199 ms on two cores, and takes 62 so; of 192 channels at 32×44 it took 147, and takes 44.
     """
     return _plain(x, weights, stride, dilation, pads)
 
