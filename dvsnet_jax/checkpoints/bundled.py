@@ -1,8 +1,9 @@
-"""The weights that come with the package: `DVSNetConfig.street()`'s, in one file of half-precision numbers.
+"""The weights that come with the package: `DVSNetConfig.street()`'s and `street_large()`'s, as half-precision numbers.
 
     params, config = load_bundled()
+    params, config = load_bundled("carried", "street-large")
 
-The file is an npz: `config.json` (UTF-8 bytes) and one float16 array for each parameter. `docs/model_card.md` says
+A file is an npz: `config.json` (UTF-8 bytes) and one float16 array for each parameter. `docs/model_card.md` says
 what they were trained on, how good they are, and under which licence they may be used.
 """
 
@@ -13,7 +14,7 @@ import io
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -30,22 +31,47 @@ BUNDLE = "street.npz"
 """Its name, in the package's folder `weights`: all networks, the flow network among them."""
 CARRIED = "street_carried.npz"
 """Scale field, decision network and configuration for carried motion, around the same segmentation network."""
+LARGE = "street_large.npz"
+"""The heavier segmentation network, and around it the networks of carried motion."""
+Name = Literal["street", "street-large"]
+NAMES: tuple[Name, ...] = get_args(Name)
 _CONFIG = "config.json"
 _SUM = "sha256"
 
 
-def load_bundled(motion: Literal["paper", "carried"] = "paper") -> tuple[networks.Params, DVSNetConfig]:
+def load_bundled(
+    motion: Literal["paper", "carried"] = "paper", name: Name = "street"
+) -> tuple[networks.Params, DVSNetConfig]:
     """Parameters, float32 on the default device, and configuration of the package's own weights.
 
     `paper` finds motion by a flow network, from the frames alone. `carried`, which the commands use, is given it with
-    each frame (`CarriedMotionConfig`) and is better and faster. Raises InputError where a file is missing (an
+    each frame (`CarriedMotionConfig`) and is better and faster. `street-large` has the heavier segmentation network,
+    and comes with carried motion alone. Raises InputError where there is none such, and where a file is missing (an
     incomplete installation) or damaged.
     """
+    if name not in NAMES:
+        raise InputError(f"{name}: is none of the package's own weights, which are {' and '.join(NAMES)}")
+    if name == "street-large":
+        if motion == "paper":
+            raise InputError(
+                "street-large comes without a flow network, for motion that is given with the frames: take "
+                "load_bundled('carried', 'street-large'), on the command line any --motion but paper; or street"
+            )
+        return read_bundle(_content(LARGE), source=LARGE)
     if motion == "paper":
         return read_bundle(_content(BUNDLE), source=BUNDLE)
     whole, _ = _parts(_content(BUNDLE), source=BUNDLE)
     carried, config = _parts(_content(CARRIED), source=CARRIED)
     return _checked({"segmentation": whole["segmentation"], **carried}, config, source=f"{BUNDLE} and {CARRIED}")
+
+
+def bundled_name(path: str | Path | None) -> Name | None:
+    """Which of the package's own weights `path` names, if nothing else is there by that name: None for no path, and for
+    a path of one's own."""
+    for name in NAMES:
+        if str(path) == name and not Path(name).exists():
+            return name
+    return None
 
 
 def _content(name: str) -> bytes:

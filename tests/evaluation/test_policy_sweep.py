@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import SIMPLE, TINY, marked, simple_params, video
+from tiny import CARRIED, SIMPLE, TINY, carried_params, marked, simple_params, video
 from tiny import tiny_params as any_params
 from tiny_files import weights, write_labelled  # noqa: F401
 
@@ -369,6 +369,13 @@ def test_step_time_is_a_line():
     assert time.nothing > 0 and time.at(0) == time.nothing
     assert time.at(0.5) == pytest.approx(time.nothing + 2 * time.each_region)
     assert time.as_json()["residual"] >= 0
+
+
+def test_step_time_has_the_hosts_motion_where_the_step_is_given_it():
+    frames = list(video(4, height=64, width=96)[:, 0])
+    time = step_time(carried_params(), CARRIED, height=64, width=96, video=frames, repeats=1)
+    assert time.motion > 0 and time.at(0) == time.motion + time.nothing and "for its motion on the host" in str(time)
+    assert step_time(tiny_params(), TINY, height=64, width=96, video=frames, repeats=1).motion == 0
 
 
 # --- clips ------------------------------------------------------------------------------------------------------------

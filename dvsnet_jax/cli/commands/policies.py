@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -49,7 +50,7 @@ class ComparePolicies:
     only: Names = ()
     """Beginnings of frames' names that are taken."""
     weights: Annotated[str | None, option("PATH")] = None
-    """A checkpoint's folder; the bundled weights if not given."""
+    """A checkpoint's folder, or street-large; street, the lighter of the package's own, if not given."""
     segmentation: OwnSegmentation = None
     classes: Classes = None
     motion: Motion = "auto"
@@ -139,8 +140,10 @@ class ComparePolicies:
             params, clips, config=config, seed=self.seed, find_flow=consistency, motion=kind, progress=tell
         )
         height, width = clips[0].frames[0].image.shape[:2]
-        time = None if self.no_time else step_time(params, config, height=height, width=width, progress=tell)
-        if time:
+        time = None
+        if not self.no_time:
+            images = [frame.image for frame in islice(clips[0].frames, 20)]
+            time = step_time(params, config, height=height, width=width, video=images, motion=kind, progress=tell)
             write({"what": "step time", **time.as_json()})
         result = sweep(
             params, video, config=config, shares=self.shares, policies=self.policies,

@@ -7,6 +7,7 @@ print(markdown_table(ablation_table("overlap", found)))
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from math import isfinite
 
 from dvsnet_jax import networks
@@ -67,7 +68,10 @@ def sweep_variant(
     """Segments all frames with this configuration and sweeps the policy. Raises InputError as `segment_clips` does."""
     video = segment_clips(params, clips, config=config, seed=seed, progress=progress)
     height, width = clips[0].frames[0].image.shape[:2]
-    time = step_time(params, config, height=height, width=width, progress=progress) if timed else None
+    time = None
+    if timed:
+        images = [frame.image for frame in islice(clips[0].frames, 20)]
+        time = step_time(params, config, height=height, width=width, video=images, progress=progress)
     return sweep(
         params, video, config=config, shares=shares, policies=(policy,), classes=classes, first_counts=first_counts,
         tolerance=tolerance, most_runs=most_runs, time=time, on_run=on_run,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dvsnet_jax.cli.commands.measure.ablations import Ablations
 from dvsnet_jax.cli.commands.measure.device_check import DeviceCheck
+from dvsnet_jax.cli.commands.measure.equal_speed import EqualSpeed
 from dvsnet_jax.cli.commands.measure.feature_ablation import FeatureAblation
 from dvsnet_jax.cli.commands.measure.flow import MeasureFlow
 from dvsnet_jax.cli.commands.measure.labels import MeasureLabels
@@ -22,6 +23,7 @@ MEASURE = Family(
         "flow": MeasureFlow,
         "motion": MeasureMotion,
         "speed": Speed,
+        "equal-speed": EqualSpeed,
         "portability": Portability,
         "device-check": DeviceCheck,
         "step-trace": StepTrace,

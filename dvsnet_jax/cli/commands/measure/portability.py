@@ -103,9 +103,7 @@ class Portability:
         if self.seeded:
             config = DVSNetConfig.cityscapes()
             return checkpoints.seeded_params(config), config
-        if self.weights is None and self.motion == "auto":
-            return checkpoints.load_bundled("carried")
-        return load_weights(self.weights, None)
+        return load_weights(self.weights, None, self.motion)
 
     def _compile(self, names: str, size: tuple[int, int]) -> int:
         from dvsnet_jax.benchmarks.targets import parse_targets, prepare_for
