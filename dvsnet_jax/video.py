@@ -198,10 +198,13 @@ def _step(
         untrusted = ~(fresh | lost | sound & jnp.isfinite(evidence.score))
         shaken = jnp.repeat((lost | untrusted).reshape(streams, -1).any(1), grid.num_regions)
         policy = where(fresh, config.policy.init(fresh.shape[0]), state.policy)
-        targets = jnp.asarray(config.policy.targets(policy), jnp.float32)
+        targets = jnp.broadcast_to(jnp.asarray(config.policy.targets(policy), jnp.float32), fresh.shape)
         segment, decided = config.policy.decide(policy, worst_where(fresh | lost | untrusted, evidence))
         segment = segment | fresh | lost | untrusted
         policy = where(fresh, policy, kept_finite(policy, decided, shaken))
+        # A GPU's compiler would work them out again where they are read, from scores that segmenting then has to spare.
+        shown = jnp.where(fresh | lost, jnp.nan, evidence.score)
+        segment, untrusted, shown, targets = lax.optimization_barrier((segment, untrusted, shown, targets))
         here = share.own(segment)
 
     with jax.named_scope("segmentation"):
@@ -233,8 +236,8 @@ def _step(
     per_stream = (streams, grid.num_regions)
     result = FrameResult(
         labels=labels,
-        scores=jnp.where(fresh | lost, jnp.nan, evidence.score).reshape(per_stream),
-        targets=jnp.broadcast_to(targets, segment.shape).reshape(per_stream),
+        scores=shown.reshape(per_stream),
+        targets=targets.reshape(per_stream),
         segmented=segment.reshape(per_stream),
         untrusted=(untrusted | ~share.all(have_scores(key_scores))).reshape(per_stream),
     )
@@ -268,10 +271,11 @@ def evidence_of(
     config: DVSNetConfig,
 ) -> Evidence:
     """What a policy may look at, of half-size images (RGB, 0..255) against the key frame's."""
+    x, y = flow.flow[..., 0], flow.flow[..., 1]
     return Evidence(
         score=networks.expected_confidence(params, current, key, flow, config),
         frame_difference=jnp.abs(current.astype(jnp.float32) - key_images).mean((1, 2, 3)),
-        flow_magnitude=CELL * jnp.sqrt(jnp.square(flow.flow).sum(-1)).mean((1, 2)),
+        flow_magnitude=CELL * jnp.sqrt(x * x + y * y).mean((1, 2)),
     )
 
 

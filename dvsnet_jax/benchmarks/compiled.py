@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import jax
+from jax.experimental.layout import Format, Layout
 from jax.sharding import SingleDeviceSharding
 
 from dvsnet_jax import networks
@@ -24,6 +25,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.export.lowering import first_line
 from dvsnet_jax.export.step_by_name import named_step
 from dvsnet_jax.inference.devices import region_mesh, shapes_over, step_over
+from dvsnet_jax.networks.layers import gpu_order
 from dvsnet_jax.routing import default_chunk
 
 STAGES = ("preprocess", "flow", "decision", "segmentation", "warp", "upsample", "merge")
@@ -125,8 +127,18 @@ def _traced(
     """The step for one device."""
     step = named_step(prepared, config, height, width, platforms=[target.platform], streams=streams)
     only = SingleDeviceSharding(place[0])
-    arguments = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=only), step.arguments)
-    return step.jitted.trace(*arguments)
+
+    def placed(leaf: Any) -> Any:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=only)
+
+    def prepared_there(leaf: Any) -> Any:
+        """As `networks.prepare` lays it on such a device."""
+        order = gpu_order(leaf.shape) if target.kind == "gpu" else None
+        form = only if order is None else Format(Layout(order), only)
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=form)
+
+    weights, *others = step.arguments
+    return step.jitted.trace(jax.tree.map(prepared_there, weights), *jax.tree.map(placed, others))
 
 
 def _traced_over(

@@ -43,8 +43,8 @@ class StepTime:
     def __str__(self) -> str:
         host = f"{self.motion:,.1f} ms for its motion on the host, " if self.motion else ""
         return (
-            f"{host}{self.nothing:,.1f} ms and {self.each_region:,.1f} ms for each region segmented of {self.regions}, at "
-            f"{self.height}×{self.width}; the line's largest residual is {self.residual:,.1f} ms"
+            f"{host}{self.nothing:,.1f} ms and {self.each_region:,.1f} ms for each region segmented of {self.regions} "
+            f"at {self.height}×{self.width}; the line's largest residual is {self.residual:,.1f} ms"
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped
 
@@ -18,7 +17,7 @@ from dvsnet_jax.networks.flownet.in_video import flow_of_regions
 from dvsnet_jax.networks.local_decision import LocalDecisionNetwork
 from dvsnet_jax.networks.preparation import Params
 from dvsnet_jax.ops.materialized import materialized
-from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.ops.resize import resize_legacy, resize_smoothed
 from dvsnet_jax.ops.warp_cues import KeyCells, key_cells, warp_cues, warped_key
 from dvsnet_jax.protocols import FlowFunction, FlowOutput
 
@@ -117,8 +116,7 @@ def decision_input(
     cues = warp_cues(current, key, out.flow, out.scale, grid, out.warped)
     if not config.carries_motion:
         return cues
-    shape = (*cues.shape[:-1], len(CARRIED_CUES))
-    return jnp.concatenate([cues, jax.image.resize(out.feature, shape, "linear", antialias=True)], axis=-1)
+    return jnp.concatenate([cues, resize_smoothed(out.feature, grid)], axis=-1)
 
 
 def decision_network(config: AnyDecisionConfig, *, dropout: float = 0.0) -> nn.Module:

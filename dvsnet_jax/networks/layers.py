@@ -23,6 +23,27 @@ from dvsnet_jax.ops.tap_sums import narrow_convolution, sum_of_taps, transposed_
 _NARROW, _TAPS = 32, 3
 """A 3×3 convolution is a `narrow_convolution` if it has fewer features than the first number, and at least as many
 input channels for each feature as the second says: with more features the columns cost more than they save."""
+_IMAGES = 8
+"""Channels, at most, of what a network's first convolution reads."""
+
+
+def gpu_order(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """A kernel's axes from the slowest to the fastest in memory, as what these layers make of it on an NVIDIA GPU reads
+    it; None where that is the usual order. Lain otherwise, a kernel is transposed in every step, used or not.
+
+    It is what XLA itself chooses for an H100 where it may (`Layout.AUTO`, jax 0.10.2), for all networks of this
+    package's presets: outputs first for cuDNN, whose depthwise kernels lie so too; but products of matrices (1×1, and
+    the taps of `narrow_convolution`) and first convolutions, whose kernels are taken apart, want none of it.
+    """
+    if len(shape) == 3 and shape[0] == shape[1] > 1:
+        return 2, 0, 1
+    if len(shape) != 4 or shape[0] == 1 or (shape[0] % 2 == 1 and shape[2] <= _IMAGES):
+        return None
+    return (2, 0, 1, 3) if shape[0] == 3 and _few(shape[3], shape[2]) else (3, 0, 1, 2)
+
+
+def _few(features: int, channels: int) -> bool:
+    return features < _NARROW and _TAPS * features <= channels
 
 
 def he_normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, *, fan_in: float | None = None) -> Array:
@@ -87,12 +108,11 @@ class Convolution(nn.Module):
         """Whether this looks like a network's first convolution: stride 2, over images."""
         even = x.shape[1] % 2 == x.shape[2] % 2 == 0
         same = self.padding in ("SAME", self.kernel // 2)
-        return even and same and self.kernel % 2 == 1 and self.stride == 2 and x.shape[-1] <= 8
+        return even and same and self.kernel % 2 == 1 and self.stride == 2 and x.shape[-1] <= _IMAGES
 
     def _narrow(self, channels: int) -> bool:
         same = self.padding in ("SAME", self.kernel // 2)
-        few = self.features < _NARROW and _TAPS * self.features <= channels
-        return few and same and self.kernel == 3 and self.stride == self.dilation == 1
+        return _few(self.features, channels) and same and self.kernel == 3 and self.stride == self.dilation == 1
 
 
 class TransposedConvolution(nn.Module):

@@ -27,7 +27,7 @@ from dvsnet_jax.config import (
     FlowNet2sConfig,
 )
 from dvsnet_jax.flownet_config import FlowNet2Config
-from dvsnet_jax.networks.layers import BatchNorm
+from dvsnet_jax.networks.layers import BatchNorm, gpu_order
 from dvsnet_jax.protocols import SegmentationFunction
 
 Layers = Mapping[str, Mapping[str, Any]]
@@ -54,8 +54,8 @@ def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "flo
       On a CPU bfloat16 is slower; on GPU and TPU it halves what is moved and doubles what matrix units do, at labels
       that differ in a few pixels of a thousand.
 
-    - On an NVIDIA GPU convolution kernels of these networks lie in memory with their outputs first, as cuDNN reads
-      them: otherwise each step would begin by transposing sixty of them.
+    - On an NVIDIA GPU convolution kernels of these networks lie in memory as they are read there (`layers.gpu_order`):
+      otherwise each step would begin by transposing sixty of them.
 
     A network of the user's own is placed, and its arrays are left as they are, with either precision; where it says
     that it takes any (`SegmentationFunction.any_precision`, as `from_torch`'s do), they become bfloat16 with that.
@@ -88,9 +88,10 @@ def is_prepared(layers: Any) -> bool:
 def _placed(leaf: Any) -> Any:
     """On the default device, a kernel (of one of our networks) in the layout that its convolutions want there."""
     array = jnp.asarray(leaf)
-    if jax.default_backend() != "gpu" or array.ndim != 4 or isinstance(array, jax.core.Tracer):
+    order = gpu_order(array.shape)
+    if jax.default_backend() != "gpu" or order is None or isinstance(array, jax.core.Tracer):
         return array
-    return jax.device_put(array, Format(Layout((3, 0, 1, 2)), array.sharding))
+    return jax.device_put(array, Format(Layout(order), array.sharding))
 
 
 def _halved(leaf: Any) -> Any:

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+_FEW = 4
+
 
 def sum_of_taps(
     columns: Float[Array, "n h w columns"], taps: Iterable[tuple[int, int]], features: int
@@ -42,8 +44,10 @@ def transposed_convolution(
 ) -> Float[Array, "n 2*h 2*w cout"]:
     """4×4 transposed convolution of stride 2, without the outermost pixel on each side: out[2y + r − 1] takes tap r of
     x[y], so that each output row meets two taps, 1 and 3 or 2 and 0; columns alike."""
-    n, height, width, _ = x.shape
-    columns = lax.dot_general(x, weights, (((3,), (3,)), ((), ())))  # [n, h, w, 4, 4, cout]
+    n, height, width, channels = x.shape
+    columns = _columns(x, weights)  # [n, h, w, 4, 4, cout]
+    if channels <= _FEW:  # what reads them can add these up itself, for one kernel less of a GPU
+        columns = lax.platform_dependent(x, weights, cpu=_columns, default=_channel_by_channel)
     rows = jnp.stack(
         [
             columns[:, :, :, 1] + _moved(columns[:, :, :, 3], 1, axis=1),
@@ -59,6 +63,14 @@ def transposed_convolution(
         axis=4,
     )  # [n, h, 2, w, 2, cout]
     return out.reshape(n, 2 * height, 2 * width, weights.shape[2])
+
+
+def _columns(x: Array, weights: Array) -> Array:
+    return lax.dot_general(x, weights, (((3,), (3,)), ((), ())))
+
+
+def _channel_by_channel(x: Array, weights: Array) -> Array:
+    return sum(x[..., index, None, None, None] * weights[..., index] for index in range(x.shape[-1]))
 
 
 def _shifted(x: Array, down: int, right: int) -> Array:

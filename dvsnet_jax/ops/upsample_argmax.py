@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -50,8 +51,7 @@ def _pixel_by_pixel(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]
     planes = jnp.moveaxis(scores, -1, 0)
     planes = jnp.concatenate([planes, planes[..., -1:]], -1)
     planes = lax.optimization_barrier(jnp.concatenate([planes, planes[:, :, -1:]], 2))
-    down = (jnp.arange(rows, dtype=scores.dtype) / rows)[:, None, None]
-    right = jnp.arange(columns, dtype=scores.dtype) / columns
+    down, right = _fractions(rows, scores.dtype)[:, None, None], _fractions(columns, scores.dtype)
     best, labels = jnp.full((n, height, rows, width, columns), -jnp.inf, scores.dtype), jnp.uint8(0)
     for label in range(classes):
         plane = planes[label, :, :, None, :, None]
@@ -101,7 +101,7 @@ def _row_by_row(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     # Stored, with the row past the last: the loop over the pixels then reads two neighbouring rows of every class, each
     # with one stride, and XLA:CPU vectorises it (17 times as fast as one class after the other; a third without this).
     planes = materialized(planes)
-    fraction = (jnp.arange(rows, dtype=scores.dtype) / rows)[:, None]
+    fraction = _fractions(rows, scores.dtype)[:, None]
     best, labels = None, jnp.zeros((n, height, rows, size[1]), jnp.int32)  # int32 vectorises with the scores
     for label in range(classes):
         upper, lower = planes[label, :, :-1, None], planes[label, :, 1:, None]
@@ -124,8 +124,13 @@ def _or_void(labels: Array, best: Array) -> Array:
 
 def _between(x: Array, after: Array, count: int) -> Array:
     """Along the last axis each value and, evenly between it and its neighbour `after`, `count` - 1 more."""
-    fraction = jnp.arange(count, dtype=x.dtype) / count
+    fraction = _fractions(count, x.dtype)
     return (x[..., None] + (after - x)[..., None] * fraction).reshape(*x.shape[:-1], -1)
+
+
+def _fractions(count: int, dtype: Any) -> Array:
+    """0, 1 / count, …, as a constant of the program: computed in it, it would be one more kernel of a GPU."""
+    return jnp.asarray(np.arange(count, dtype=np.float32) / np.float32(count), dtype)
 
 
 def _class_by_class(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Shaped
 
 from dvsnet_jax.ops.materialized import materialized
-from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.ops.resize import resize_legacy, resize_smoothed
 from dvsnet_jax.ops.warp import warp
 
 CUES = (
@@ -65,7 +64,7 @@ def warp_cues(
 
     `flow` is current → key in pixels of its grid. `warped` is `warped_key`, where that is there already.
     """
-    n, height, width, _ = flow.shape
+    _, height, width, _ = flow.shape
     now, before = block_means(current, (height, width)), key.values[..., :3]
     warped = warped_key(key, flow) if warped is None else warped
     labels, best, second = _winners(warped[..., 3:] * scale)
@@ -87,7 +86,7 @@ def warp_cues(
         ],
         axis=-1,
     )
-    return jax.image.resize(cues, (n, *grid, len(CUES)), "linear", antialias=True)
+    return resize_smoothed(cues, grid)
 
 
 def _winners(scores: Float[Array, "n h w classes"]) -> tuple[Array, Array, Array]:

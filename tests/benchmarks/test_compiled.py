@@ -201,3 +201,28 @@ def test_compiled_for_a_tpu_twice(tmp_path):
         [*command, "--against", str(earlier)], capture_output=True, text=True, env=environment, timeout=900
     )
     assert second.returncode == 1 and "upsample has" in second.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax_cuda12_plugin") is None, reason="wants the extra gpu-compiler")
+def test_a_gpu_turns_no_weights_in_a_step():
+    """Kernels lie as they are read: nothing is left to do that depends on the weights alone."""
+    code = """
+import re
+from tiny import CARRIED, carried_params
+from dvsnet_jax import networks
+from dvsnet_jax.benchmarks import compiled
+from dvsnet_jax.benchmarks.targets import devices_of, parse_targets, prepare_for
+targets = parse_targets("gpu:h100")
+prepare_for(targets)
+place = devices_of(targets[0])
+params = networks.prepare(carried_params(), CARRIED)
+step = compiled._traced(params, CARRIED, 64, 96, 1, targets[0], place)
+text = step.lower(lowering_platforms=("cuda",)).compile().as_text()
+print(len(re.findall(r"wrapped_transpose[.\\d]* = .*fusion\\(", text)))
+"""
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["0"]

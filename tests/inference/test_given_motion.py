@@ -244,7 +244,7 @@ def test_the_command_says_where_motion_comes_from(tmp_path, capsys, carried_weig
 def test_evaluate_and_policies_take_motion(tmp_path, capsys, monkeypatch):
     config = TINY.replace(flow=CARRIED.flow, decision=CARRIED.decision, policy=FixedInterval(4))
     made = {"segmentation": tiny_params()["segmentation"], "decision": carried_params()["decision"]}
-    monkeypatch.setattr(checkpoints, "load_bundled", lambda motion: (made, config))
+    monkeypatch.setattr(checkpoints, "load_bundled", lambda *_: (made, config))
     labels = np.zeros((8, *SIZE), np.uint8)
     labels[:, 40:] = 1
     data = write_labelled(tmp_path / "set", with_a_cut(), labels)

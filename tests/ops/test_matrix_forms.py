@@ -10,8 +10,9 @@ from jax import lax
 
 from dvsnet_jax.benchmarks.multiply_adds import multiply_adds
 from dvsnet_jax.networks.layers import Convolution
-from dvsnet_jax.ops import upsample_argmax
+from dvsnet_jax.ops import tap_sums, upsample_argmax
 from dvsnet_jax.ops.convolution import convolution
+from dvsnet_jax.ops.resize import resize_smoothed
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, transposed_convolution
 from dvsnet_jax.ops.warp import LARGEST
@@ -37,6 +38,22 @@ def test_transposed_convolution(size):
         x, weights, (2, 2), [(2, 2), (2, 2)], dimension_numbers=NHWC, transpose_kernel=True
     )  # fmt: skip
     np.testing.assert_allclose(transposed_convolution(x, weights), plain, atol=2e-5)
+
+
+def test_a_narrow_transposed_convolution_is_added_up_by_what_reads_it_on_a_gpu():
+    x, weights = normal(2, 3, 5, 2), normal(4, 4, 2, 2)
+    np.testing.assert_allclose(tap_sums._channel_by_channel(x, weights), tap_sums._columns(x, weights), atol=1e-6)
+    lowered = jax.jit(transposed_convolution).trace(x, weights).lower(lowering_platforms=("cuda",))
+    assert "dot_general" not in lowered.as_text()
+    wide = jax.jit(transposed_convolution).trace(normal(2, 3, 5, 6), normal(4, 4, 3, 6))
+    assert "dot_general" in wide.lower(lowering_platforms=("cuda",)).as_text()
+
+
+@pytest.mark.parametrize("size", [(4, 5), (14, 10), (7, 30)])
+def test_smoothed_resizing_is_jaxs(size):
+    x = normal(2, 7, 10, 3)
+    expected = jax.image.resize(x, (2, *size, 3), "linear", antialias=True)
+    np.testing.assert_allclose(resize_smoothed(x, size), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])

@@ -111,7 +111,7 @@ def test_given_motion_is_refused_and_so_is_a_state_of_the_other_kind():
 def test_the_command_takes_it(tmp_path, capsys, monkeypatch):
     write_images(tmp_path / "drive", moving(3, *SIZE))
     given = SEARCHED.replace(flow=CarriedMotionConfig())
-    monkeypatch.setattr(checkpoints, "load_bundled", lambda motion: (carried_params(), given))
+    monkeypatch.setattr(checkpoints, "load_bundled", lambda *_: (carried_params(), given))
     run = ["segment", str(tmp_path / "drive"), "--no-overlay", "--no-color", "--out", str(tmp_path / "out")]
     assert main([*run, "--motion", "network"]) == 0
     assert "motion by" not in capsys.readouterr().err and '"motion"' not in (tmp_path / "out/routes.jsonl").read_text()
