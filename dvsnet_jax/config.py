@@ -278,10 +278,7 @@ class DVSNetConfig:
     @classmethod
     def street_large(cls, *, num_classes: int = 19, **overrides: Any) -> DVSNetConfig:
         """`street` around a heavier segmentation network, for those who have it segment less: DeepLab-Lite on
-        EfficientNet-Lite2 with a decoder of twice the width.
-
-        The package has its weights for 19 classes, for carried motion (`load_bundled("carried", "street-large")`).
-        """
+        EfficientNet-Lite2 with a decoder of twice the width. No weights come with the package."""
         segmentation = DeepLabLiteConfig(num_classes=num_classes, trunk="lite2", decoder_widths=(256, 192, 96))
         return cls.street(num_classes=num_classes, **{"segmentation": segmentation, **overrides})
 

@@ -2,8 +2,8 @@ r"""Networks side by side at equal frames per second: mIoU at each share of regi
 Also `dvsnet measure equal-speed`.
 
     python eval/policies.py --data camvid:CAMVID:val --policies learned --json street.jsonl
-    python eval/policies.py --data camvid:CAMVID:val --policies learned --weights street-large --json large.jsonl
-    python eval/equal_speed.py street.jsonl large.jsonl --plot equal_speed.svg
+    python eval/policies.py --data camvid:CAMVID:val --policies learned --weights HEAVY --json heavy.jsonl
+    python eval/equal_speed.py street.jsonl heavy.jsonl --plot equal_speed.svg
 
 Frames per second are those of the frame step with the host's motion, as `policies` measured them: make all runs on one
 machine, one after another. Below the table: what each network has where it is as fast as the first one is with every

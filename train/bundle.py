@@ -2,10 +2,9 @@ r"""The last step of a release: weights in the form that comes with the package.
 
     python train/bundle.py WEIGHTS [OUT.npz] [--limit 30 | --target 90]
 
-Rounds them to float16 and writes dvsnet_jax/weights/street.npz (or OUT); those of the preset street-large to
-street_large.npz. Of street's that carry motion the segmentation network is left out, being street.npz's, and the rest
-is written to street_carried.npz. What is measured afterwards is measured with the rounded ones: they are what users
-get.
+Rounds them to float16 and writes dvsnet_jax/weights/street.npz (or OUT). Of weights that carry motion the
+segmentation network is left out, being street.npz's, and the rest is written to street_carried.npz. What is measured
+afterwards is measured with the rounded ones: they are what users get.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dvsnet_jax
-from dvsnet_jax import AccumulatedLoss, DVSNetConfig, ExpectedConfidence, checkpoints
+from dvsnet_jax import AccumulatedLoss, ExpectedConfidence, checkpoints
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalPositive, Positional
 from dvsnet_jax.cli.running import run_recipe
@@ -45,13 +44,10 @@ class Bundle:
             config = config.replace(policy=AccumulatedLoss(self.limit))
         if self.target:
             config = config.replace(policy=ExpectedConfidence(self.target))
-        large = config.segmentation == DVSNetConfig.street_large().segmentation
-        if large and not config.carries_motion:
-            raise UsageError(f"{self.weights}: street-large is bundled for carried motion; make it with --motion dis")
-        if config.carries_motion and not large:  # the segmentation network is in the other file
+        carries = config.carries_motion
+        if carries:  # the segmentation network is in the other file
             params = {name: params[name] for name in ("flow", "decision") if name in params}
-        name = checkpoints.LARGE if large else checkpoints.CARRIED if config.carries_motion else checkpoints.BUNDLE
-        out = self.out or PLACE / name
+        out = self.out or PLACE / (checkpoints.CARRIED if carries else checkpoints.BUNDLE)
         size = checkpoints.write_bundle(out, params, config)
         print(f"{out}: {size / 1e6:.2f} MB")
         return 0

@@ -1,7 +1,6 @@
-"""The weights that come with the package: `DVSNetConfig.street()`'s and `street_large()`'s, as half-precision numbers.
+"""The weights that come with the package: `DVSNetConfig.street()`'s, as half-precision numbers.
 
     params, config = load_bundled()
-    params, config = load_bundled("carried", "street-large")
 
 A file is an npz: `config.json` (UTF-8 bytes) and one float16 array for each parameter. `docs/model_card.md` says
 what they were trained on, how good they are, and under which licence they may be used.
@@ -14,7 +13,7 @@ import io
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -31,33 +30,19 @@ BUNDLE = "street.npz"
 """Its name, in the package's folder `weights`: all networks, the flow network among them."""
 CARRIED = "street_carried.npz"
 """Scale field, decision network and configuration for carried motion, around the same segmentation network."""
-LARGE = "street_large.npz"
-"""The heavier segmentation network, and around it the networks of carried motion."""
-Name = Literal["street", "street-large"]
-NAMES: tuple[Name, ...] = get_args(Name)
+NAME = "street"
+"""What stands for them where a checkpoint's path may."""
 _CONFIG = "config.json"
 _SUM = "sha256"
 
 
-def load_bundled(
-    motion: Literal["paper", "carried"] = "paper", name: Name = "street"
-) -> tuple[networks.Params, DVSNetConfig]:
+def load_bundled(motion: Literal["paper", "carried"] = "paper") -> tuple[networks.Params, DVSNetConfig]:
     """Parameters, float32 on the default device, and configuration of the package's own weights.
 
     `paper` finds motion by a flow network, from the frames alone. `carried`, which the commands use, is given it with
-    each frame (`CarriedMotionConfig`) and is better and faster. `street-large` has the heavier segmentation network,
-    and comes with carried motion alone. Raises InputError where there is none such, and where a file is missing (an
+    each frame (`CarriedMotionConfig`) and is better and faster. Raises InputError where a file is missing (an
     incomplete installation) or damaged.
     """
-    if name not in NAMES:
-        raise InputError(f"{name}: is none of the package's own weights, which are {' and '.join(NAMES)}")
-    if name == "street-large":
-        if motion == "paper":
-            raise InputError(
-                "street-large comes without a flow network, for motion that is given with the frames: take "
-                "load_bundled('carried', 'street-large'), on the command line any --motion but paper; or street"
-            )
-        return read_bundle(_content(LARGE), source=LARGE)
     if motion == "paper":
         return read_bundle(_content(BUNDLE), source=BUNDLE)
     whole, _ = _parts(_content(BUNDLE), source=BUNDLE)
@@ -65,13 +50,9 @@ def load_bundled(
     return _checked({"segmentation": whole["segmentation"], **carried}, config, source=f"{BUNDLE} and {CARRIED}")
 
 
-def bundled_name(path: str | Path | None) -> Name | None:
-    """Which of the package's own weights `path` names, if nothing else is there by that name: None for no path, and for
-    a path of one's own."""
-    for name in NAMES:
-        if str(path) == name and not Path(name).exists():
-            return name
-    return None
+def names_bundled(path: str | Path | None) -> bool:
+    """Whether `path` stands for the package's own weights: their name, and nothing is there by it."""
+    return str(path) == NAME and not Path(NAME).exists()
 
 
 def _content(name: str) -> bytes:

@@ -42,7 +42,7 @@ def load_weights(
     classes: str | None = None,
 ) -> tuple[Any, DVSNetConfig]:
     """Parameters and their configuration from one of our checkpoints or a TensorFlow checkpoint, on the fly;
-    without `weights`, or by one of their names, those that come with the package for this source of motion.
+    without `weights`, or by the name `street`, those that come with the package for this source of motion.
 
     `segmentation` names the network that the weights were trained around, `classes` the set of classes that its own are
     to be merged into. Raises `InputError` for what is missing, damaged or does not fit.
@@ -65,11 +65,10 @@ def _loaded(
         params, config = checkpoints.load_around(weights, segmentation)
         tell_resized(config)
         return params, config
-    name = checkpoints.bundled_name(weights)
-    if weights is None or name:
+    if weights is None or checkpoints.names_bundled(weights):
         if decision_from is not None:
             raise UsageError("--decision-from goes with --weights, a TensorFlow checkpoint without a decision network")
-        return checkpoints.load_bundled("paper" if motion == "paper" else "carried", name or "street")
+        return checkpoints.load_bundled("paper" if motion == "paper" else "carried")
     if checkpoints.is_tensorflow(weights):
         return checkpoints.import_tensorflow(weights, decision_from=decision_from)
     if decision_from is not None:

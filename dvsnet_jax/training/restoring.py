@@ -15,13 +15,13 @@ from dvsnet_jax.errors import InputError
 
 
 def restore(path: str | Path, *, decision_from: str | Path | None = None) -> tuple[networks.Params, DVSNetConfig]:
-    """Parameters and configuration from a checkpoint of ours, from `street` (the package's own, with a flow network) or
-    `street-large`, or from one of the original's in TensorFlow's files.
+    """Parameters and configuration from a checkpoint of ours, of the original's in TensorFlow's files, or with `street`
+    the package's own, with a flow network.
 
     The original keeps the decision network in a checkpoint of its own (`decision_from`). Before stage 3 there is none:
     it may be left out, and the decision network is then a fresh one. Raises InputError as the loading does.
     """
-    if checkpoints.bundled_name(path) == "street" and decision_from is None:
+    if checkpoints.names_bundled(path) and decision_from is None:
         return checkpoints.load_bundled()
     if not checkpoints.is_tensorflow(path):
         if decision_from is not None:

@@ -57,7 +57,7 @@ class Accelerate:
     save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder of the run."""
     restore_from: Annotated[str | None, option("PATH")] = None
-    """A checkpoint of DVSNet, or street-large; street, the lighter of the package's own, if not given."""
+    """A checkpoint of DVSNet, or street, the package's own, which is taken if not given."""
     segmentation: NewSegmentation = None
     classes: Classes = None
     motion: Motion = "auto"
@@ -192,9 +192,8 @@ class Accelerate:
         from dvsnet_jax.training.restoring import restore
         from dvsnet_jax.training.warm_start import carrying, restore_with_flow
 
-        name = checkpoints.bundled_name(self.restore_from)
-        if self.restore_from is None or name:
-            return checkpoints.load_bundled("paper" if self.motion == "paper" else "carried", name or "street")
+        if self.restore_from is None or checkpoints.names_bundled(self.restore_from):
+            return checkpoints.load_bundled("paper" if self.motion == "paper" else "carried")
         if self.motion == "paper":
             return restore_with_flow(self.restore_from)
         params, config = restore(self.restore_from)

@@ -52,8 +52,7 @@ class Evaluate:
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
     """Beginnings of clips' names; the others are left out."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
-    """Checkpoint folder, or street-large, the heavier of the package's own, or a TensorFlow checkpoint of the original;
-    street, the lighter, if not given."""
+    """Checkpoint folder, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
     segmentation: OwnSegmentation = None
     classes: Classes = None
     decision_from: OptionalPath = None

@@ -36,8 +36,7 @@ class Export:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the segmentation network; bfloat16 is for GPU and TPU."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
-    """Checkpoint folder, or street-large, the heavier of the package's own, or a TensorFlow checkpoint of the original;
-    street, the lighter, if not given."""
+    """Checkpoint folder, or a TensorFlow checkpoint of the original; those that come with the package if not given."""
     segmentation: OwnSegmentation = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""

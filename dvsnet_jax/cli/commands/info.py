@@ -23,7 +23,7 @@ class Info:
     """
 
     weights: Annotated[str | None, option("DIR")] = None
-    """A checkpoint whose networks to list, or street or street-large; else the Cityscapes preset's."""
+    """A checkpoint whose networks to list, or street, the package's own; else the Cityscapes preset's."""
     segmentation: OwnSegmentation = None
     size: Annotated[str, tyro.conf.arg(metavar="HEIGHTxWIDTH")] = "1024x2048"
     """Of the frames."""

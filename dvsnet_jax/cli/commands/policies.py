@@ -50,7 +50,7 @@ class ComparePolicies:
     only: Names = ()
     """Beginnings of frames' names that are taken."""
     weights: Annotated[str | None, option("PATH")] = None
-    """A checkpoint's folder, or street-large; street, the lighter of the package's own, if not given."""
+    """A checkpoint's folder, or street, the package's own, which is taken if not given."""
     segmentation: OwnSegmentation = None
     classes: Classes = None
     motion: Motion = "auto"

@@ -38,8 +38,7 @@ class Segment:
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], option("INPUT …")] = ()
     """A video file, a folder of images, a list of images (.txt), images, a stream (rtsp://…) or a camera."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
-    """Checkpoint folder, or street-large, the heavier of the package's own, or a TensorFlow checkpoint of the original;
-    street, the lighter, if not given."""
+    """Checkpoint folder, street (the package's own), or a TensorFlow checkpoint of the original."""
     segmentation: OwnSegmentation = None
     classes: Classes = None
     decision_from: OptionalPath = None

@@ -60,8 +60,7 @@ class MeasureMotion:
         from dvsnet_jax.media.sources import open_source
         from dvsnet_jax.media.video_writer import VideoWriter
 
-        # The package's own with a flow network, where they have one: it is a row of the table.
-        params, config = load_weights(self.weights, None, "auto" if self.weights == "street-large" else "paper")
+        params, config = load_weights(self.weights, None)
         for place in self.inputs:
             images = read_images(open_source(place), self.most, self.only, scale=self.scale)
             if len(images) <= max(self.gaps):

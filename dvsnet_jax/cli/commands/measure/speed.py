@@ -44,7 +44,7 @@ class Speed:
     overlap: OptionalCount = None
     """Of the regions; the weights' if not given."""
     weights: Annotated[str | None, option("PATH")] = None
-    """A checkpoint's folder, or bundled, street-large; seeded ones of the paper's networks if not given."""
+    """A checkpoint's folder, or bundled; seeded ones of the paper's networks if not given."""
     segmentation: OwnSegmentation = None
     motion: Literal["auto", "paper"] = "paper"
     """Without --weights or with bundled ones: with the paper's flow network, or (auto) with carried motion in its
