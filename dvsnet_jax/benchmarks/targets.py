@@ -12,6 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.export.lowering import first_line
 
@@ -108,8 +110,11 @@ def parse_targets(names: str) -> list[Target]:
 
 
 def prepare_for(targets: list[Target]) -> None:
-    """Sets what the compilers read from the environment when they are first loaded, unless it is set: no question to a
-    metadata server, no trying out on a GPU. Call it before jax has looked at a device."""
+    """Sets what jax and the compilers read when they first look for devices, unless it is set: this machine's CPU does
+    the rest (jax gives up a GPU's plugin that finds no driver, its compiler too), no question to a metadata server, no
+    trying out on a GPU. Call it before jax has looked at a device."""
+    if jax.config.jax_platforms is None:
+        jax.config.update("jax_platforms", "cpu")
     if any(target.kind == "tpu" for target in targets):
         os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
         os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # else one process alone may compile
