@@ -12,7 +12,7 @@ import tyro
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, OptionalPath, option, pair
 from dvsnet_jax.cli.screen import tell
-from dvsnet_jax.cli.weights import load_weights
+from dvsnet_jax.cli.weights import load_seeded, load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax import DVSNetConfig
@@ -34,7 +34,7 @@ class Portability:
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint; the bundled weights if not given."""
     seeded: bool = False
-    """DeepLab-Fast and FlowNet2-s, with weights made by a rule."""
+    """DeepLab-Fast and FlowNet2-s (or carried motion), with weights made by a rule."""
     size: Annotated[str, tyro.conf.arg(metavar="HEIGHTxWIDTH")] = "360x480"
     """Of the frames."""
     streams: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 1
@@ -51,8 +51,7 @@ class Portability:
     """Compile for these instead: tpu:v5e, tpu:v6e, tpu:v5p, gpu:h100, gpu:l4 …, with commas between them; all of the
     TPUs are tpu, all of the GPUs gpu."""
     motion: Literal["auto", "paper"] = "paper"
-    """With --compile, which of the bundled weights: those of the paper's flow network, or auto for those that are given
-    motion from the host."""
+    """With --compile, which networks: with the paper's flow network, or auto with motion that the host gives."""
     devices: Count = 1
     """With --compile, deal a frame's regions out over so many devices; the table says what they exchange."""
     against: OptionalPath = None
@@ -98,11 +97,8 @@ class Portability:
                     file.write(row.as_json())
 
     def _network(self) -> tuple[Params, DVSNetConfig]:
-        from dvsnet_jax import DVSNetConfig, checkpoints
-
         if self.seeded:
-            config = DVSNetConfig.cityscapes()
-            return checkpoints.seeded_params(config), config
+            return load_seeded(None, self.motion)
         return load_weights(self.weights, None, self.motion)
 
     def _compile(self, names: str, size: tuple[int, int]) -> int:
