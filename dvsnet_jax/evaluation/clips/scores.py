@@ -213,7 +213,7 @@ def _at_size(labels: UInt8[np.ndarray, "h w"], size: tuple[int, ...], index: int
     height, width = labels.shape
     if abs(size[0] / size[1] * width / height - 1) > 0.02:
         raise InputError(
-            f"frame {index}: its labels are {size[0]}×{size[1]}, which is no larger or smaller {height}×{width}; "
-            "labels of the frame's own proportions are needed"
+            f"frame {index}: its labels are {size[0]}×{size[1]}, but the frame is {height}×{width}; they may be "
+            "larger or smaller, but of the frame's own proportions"
         )
     return resize_labels(labels, (size[0], size[1]))
