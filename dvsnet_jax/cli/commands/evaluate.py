@@ -202,6 +202,10 @@ class Evaluate:
         print(text)
         if found.resumed:
             tell(f"{found.resumed} of the clips were there before")
+        if found.changed:
+            tell(f"dvsnet: files of {found.changed} clips have changed since the earlier run: these are evaluated anew")
+        if not numbers["labelled"]:
+            tell("dvsnet: no frame has a label that counts, so there is no mIoU; labels are clips:CLIPS:LABELS")
         tell_untrusted("all clips", numbers["untrusted_frames"], numbers["frames"], "mIoU leaves void labels out")
         for name, error in found.failures.items():
             tell(f"dvsnet: {name} does not count: {error}")

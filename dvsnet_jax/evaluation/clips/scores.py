@@ -71,6 +71,8 @@ class ClipRecord:
     """Frames of which a region could not be trusted (`FrameResult.untrusted`)."""
     worst: list[tuple[str, int, float]] = field(default_factory=list)
     """The frames of lowest mean IoU, worst first: clip, number from 0, mean IoU 0..1."""
+    files: dict[str, int] | None = None
+    """What tells the files that it was counted from (`inference.source_identity.state_of`)."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
