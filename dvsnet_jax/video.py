@@ -321,11 +321,17 @@ def _check_motion(state: VideoState, motion: Any, config: DVSNetConfig) -> None:
 
 
 def _check_frames(shape: tuple[int, ...], dtype: Any) -> None:
-    if len(shape) != 4 or shape[-1] != 3 or dtype != jnp.uint8:
-        raise ValueError(
-            f"frames are {dtype}{list(shape)}, expected uint8[streams, height, width, 3] in RGB order; "
-            "add the leading axis to a single frame with frame[None]"
-        )
+    if len(shape) == 4 and shape[-1] == 3 and dtype == jnp.uint8:
+        return
+    if dtype != jnp.uint8:
+        advice = "scale their values to 0..255 and convert them with astype(np.uint8)"
+    elif len(shape) == 3 and shape[-1] == 3:
+        advice = "add the leading axis to a single frame with frame[None]"
+    else:
+        advice = "the last axis is red, green and blue: leave out alpha, repeat grey three times"
+    raise ValueError(
+        f"frames are {dtype}{list(shape)}, expected uint8[streams, height, width, 3] in RGB order; {advice}"
+    )
 
 
 def _check_state(state: VideoState, streams: int, grid: RegionGrid, share: Share) -> None:

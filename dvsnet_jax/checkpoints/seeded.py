@@ -1,7 +1,7 @@
 """Deterministic weights made from variable names alone: the same on every machine, so nothing has to be stored.
 
-The parity tests use them (the golden outputs of the original programs were made with them), and `dvsnet demo` does
-until trained weights exist. They mean nothing, but are scaled so that scores, flows and confidences vary.
+The parity tests use them (the golden outputs of the original programs were made with them), and so do measurements of
+time. They mean nothing, but are scaled so that scores, flows and confidences vary.
 """
 
 from __future__ import annotations

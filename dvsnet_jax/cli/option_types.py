@@ -21,7 +21,8 @@ def pair(option: str, text: str | None) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d+)[xX×](\d+)", text.strip())
     if match is None:
-        raise UsageError(f"{option} is {text!r}; expected two whole numbers with an x between them, such as 2x4")
+        example = "2x4" if option == "--regions" else "720x1280"
+        raise UsageError(f"{option} is {text!r}; expected two whole numbers with an x between them, such as {example}")
     return int(match[1]), int(match[2])
 
 

@@ -52,11 +52,15 @@ def run_command(
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("DVSNET_DEBUG", "") not in ("", "0")
     words = [word for word in words if word != "--debug"]
-    chosen = None
+    chosen, called = None, name
+    while isinstance(command, Family) and words and words[0] in command.commands:  # so that errors are of it alone
+        word, *words = words
+        command, called = command.commands[word], f"{called} {word}"
+        description = command.summary if isinstance(command, Family) else None
     try:
         chosen = tyro.cli(
-            _union(command, words) if isinstance(command, Family) else command,
-            prog=name,
+            _union(command) if isinstance(command, Family) else command,
+            prog=called,
             description=description,
             args=words,
             config=(tyro.conf.FlagCreatePairsOff,),
@@ -136,17 +140,14 @@ def run_recipe(
     return run_command(command, argv, name=Path(file).name, description=description, default=default)
 
 
-def _union(family: Family, words: Sequence[str]) -> Any:
-    """The type that tyro reads subcommands from. Those that `words` do not ask for are described by one sentence."""
+def _union(family: Family) -> Any:
+    """The type that tyro lists a family's commands from, each described by one sentence."""
     kinds: list[Any] = []
     for name, command in family.commands.items():
-        asked = words[:1] == [name]
-        if isinstance(command, Family):
-            family_below = _union(command, words[1:] if asked else ())
-            kinds.append(Annotated[family_below, tyro.conf.subcommand(name, description=command.summary)])
-        else:
-            summary = None if asked else _first_sentence(command.__doc__)
-            kinds.append(Annotated[command, tyro.conf.subcommand(name, description=summary)])
+        below = isinstance(command, Family)
+        summary = command.summary if below else _first_sentence(command.__doc__)
+        kind = _union(command) if below else command
+        kinds.append(Annotated[kind, tyro.conf.subcommand(name, description=summary)])
     return Union[tuple(kinds)]  # noqa: UP007
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -48,7 +49,7 @@ class Settings:
 
     policy: _Policy = None
     target: OptionalNumber = None
-    """Percent, for the policies confidence and dynamic."""
+    """Percent, such as 85, for the policies confidence and dynamic; alone it implies --policy confidence."""
     limit: OptionalNumber = None
     """Points of percent, summed over frames; implies --policy loss."""
     budget: OptionalNumber = None
@@ -103,6 +104,8 @@ class Settings:
                 raise UsageError(f"--{other} does not go with --policy {kind}, whose number is --{option}")
         if number is None and option not in ("target", "limit"):
             raise UsageError(f"--policy {kind} needs a number; add --{option}")
+        if self.target is not None and math.isfinite(self.target) and not 1 <= self.target <= 100:
+            raise UsageError(f"--target is {self.target:g}, but it is percent: 1 to 100, such as 85")
         if number is None:
             number = getattr(stored, option, {"target": 90.0, "limit": policies.AccumulatedLoss.limit}[option])
         if kind == "dynamic" and isinstance(stored, policies.DynamicTarget):

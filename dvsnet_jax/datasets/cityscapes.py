@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from itertools import groupby
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -166,23 +166,3 @@ def list_labelled(
             f"{lost[0]}_leftImg8bit.png or .jpg in leftImg8bit or leftImg8bit_sequence; complete the data set"
         )
     return [labelled_file(root, frames[name], labels) for name in names]
-
-
-def split_snippets(snippets: Iterable[Snippet], held_out: Collection[str]) -> tuple[list[Snippet], list[Snippet]]:
-    """Snippets to train on and those held out. `held_out` names cities (`aachen`), sequences (`aachen_000004`) or
-    snippets (`frankfurt_000000_000275`).
-
-    Raises `InputError` for a name that no snippet has, and where nothing is left to train on.
-    """
-    train: list[Snippet] = []
-    held: list[Snippet] = []
-    used: set[str] = set()
-    for snippet in snippets:
-        names = {snippet.frames[0].city, snippet.sequence, snippet.name} & set(held_out)
-        used |= names
-        (held if names else train).append(snippet)
-    if unknown := sorted(set(held_out) - used):
-        raise InputError(f"{', '.join(unknown)}: to be held out, but nothing is called so; name cities or sequences")
-    if not train:
-        raise InputError(f"{', '.join(sorted(held_out))}: held out, no snippet is left to train on; hold out less")
-    return train, held

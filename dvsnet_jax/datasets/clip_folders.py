@@ -54,6 +54,11 @@ class FolderClip:
         """
         return self._read("codec")
 
+    def paths(self) -> list[Path]:
+        """Of its frames and labels."""
+        frames = self.frames.iterdir() if self.frames.is_dir() else (self.frames,)
+        return [*frames, *(self.labels.iterdir() if self.labels else ())]
+
     def _read(self, kind: Kind | None) -> Iterator[tuple[LabelledImage, Motion | None]]:
         maps = {path.stem: path for path in sorted(self.labels.iterdir()) if is_image_name(path)} if self.labels else {}
         ids = tuple(range(self.num_classes))

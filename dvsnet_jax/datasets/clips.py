@@ -23,7 +23,7 @@ import numpy as np
 from dvsnet_jax.datasets import camvid, cityscapes, folders
 from dvsnet_jax.datasets.labelled_sets import Scaled
 from dvsnet_jax.datasets.readers import named
-from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage
+from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage, paths_of
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.datasets.street.scene import StreetScene
 from dvsnet_jax.datasets.unlabelled import UnlabelledClip
@@ -207,6 +207,9 @@ class Part(Sequence[LabelledImage]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self.clip[self.first + index]
+
+    def paths(self) -> list[Path]:
+        return paths_of(self.clip)
 
 
 Named = list[tuple[str, Clip]]

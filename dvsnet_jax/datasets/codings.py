@@ -28,9 +28,11 @@ _MUCH = 0.3  # of a picture; of a true one's labels without any id above 18, har
 def read_ids(path: Path, channel: int | None = None) -> UInt8[np.ndarray, "h w"]:
     """The ids that a label file stores: of a single-channel image, or of one `channel` of a colour image (0 is red).
 
-    Raises `InputError`, which says what the file holds instead, for every other kind of image, and as
+    Raises `InputError`, which says what the file holds instead, for every other kind of image, for a JPEG, and as
     `media.images.read_stored` does.
     """
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        raise InputError(f"{path}: is a JPEG, in which ids change at every outline; labels are PNGs: give those")
     return ids_in(read_stored(path), path, channel)
 
 

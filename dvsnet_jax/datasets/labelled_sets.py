@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -26,7 +27,7 @@ from jaxtyping import Int
 from dvsnet_jax.datasets import camvid, cityscapes, cityscapes256, folders
 from dvsnet_jax.datasets.combined import Concatenated, Mixed, Remembered
 from dvsnet_jax.datasets.readers import named
-from dvsnet_jax.datasets.samples import LabelledFile, LabelledFiles, LabelledImage
+from dvsnet_jax.datasets.samples import LabelledFile, LabelledFiles, LabelledImage, paths_of
 from dvsnet_jax.datasets.specs import parse, split_share
 from dvsnet_jax.datasets.street.sources import StreetFrames
 from dvsnet_jax.errors import InputError
@@ -54,6 +55,9 @@ class Scaled(Sequence[LabelledImage]):
         image, labels = self.source[index]
         height, width = (max(1, round(side * self.scale)) for side in labels.shape)
         return LabelledImage(resize_image(image, (height, width)), resize_labels(labels, (height, width)))
+
+    def paths(self) -> list[Path]:
+        return paths_of(self.source)
 
 
 def labelled_set(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -75,6 +75,15 @@ class LabelledFiles(Sequence[LabelledImage]):
 
     def __iter__(self) -> Iterator[LabelledImage]:
         return (self[index] for index in range(len(self)))  # as subclasses read
+
+    def paths(self) -> list[Path]:
+        return [path for file in self.files for path in (file.image, file.labels)]
+
+
+def paths_of(frames: Any) -> list[Path]:
+    """The files that pictures are read from, by their `paths`; none of what is drawn or held in memory. Some may not
+    exist, where labels are missing."""
+    return frames.paths() if hasattr(frames, "paths") else []
 
 
 def read_train_ids(

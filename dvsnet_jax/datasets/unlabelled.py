@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -75,6 +76,7 @@ class UnlabelledClip(Sequence[LabelledImage]):
             )
         source = open_source(location)
         self.name = source.name
+        self._files = [Path(file) for file in source.files]
         self._scale, self._kept, self._number = scale, kept, next(_clips)
         self._frames: NumberedFrames
         self._frames = NumberedImages(source) if isinstance(source, ImageSequence) else NumberedVideo(location)
@@ -99,6 +101,9 @@ class UnlabelledClip(Sequence[LabelledImage]):
                 self._kept.put(self._number, number, frame)
             image = found[index]
         return LabelledImage(image, np.full(image.shape[:2], VOID, np.uint8))
+
+    def paths(self) -> list[Path]:
+        return self._files
 
     def _keep(self, number: int, frame: np.ndarray) -> bool:
         frame = self._scaled(frame)

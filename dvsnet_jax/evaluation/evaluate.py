@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import jax
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.datasets.samples import paths_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.kept_labels import LabelKeeper
 from dvsnet_jax.evaluation.clips.log import ClipLog
@@ -19,6 +20,7 @@ from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.segmentation import Counting
 from dvsnet_jax.inference.processes import gather, own_part
+from dvsnet_jax.inference.source_identity import state_of
 from dvsnet_jax.inference.streaming.steps import Stepping
 from dvsnet_jax.inference.streaming.streams import ClipEnd, SegmentedFrame, stream_clips
 from dvsnet_jax.media.motion.attached import Kind
@@ -34,6 +36,8 @@ class Evaluation:
     """What was wrong with the others, by name. They do not count, and are tried again the next time."""
     resumed: int
     """How many of the records were there before."""
+    changed: int = 0
+    """How many other clips had been there, but their files have changed since."""
 
 
 def check_policy(config: DVSNetConfig) -> None:
@@ -64,7 +68,7 @@ def evaluate(
     on_frame: Callable[[str], None] = lambda clip: None,
     on_clip: Callable[[str, str | None], None] = lambda clip, error: None,
 ) -> Evaluation:
-    """Evaluates the clips that the log in `folder` does not have yet.
+    """Evaluates the clips that the log in `folder` does not have yet, and those whose files have changed since.
 
     `keep` names the clips whose labels and routes are written to `folder/labels`, for the report. `on_frame` is called
     with the clip's name, `on_clip` besides with what was wrong with it or None, both for this process's own clips. The
@@ -76,9 +80,11 @@ def evaluate(
     """
     check_policy(config)
     log = ClipLog(folder, process=jax.process_index())
+    now = {clip.name: state_of(paths_of(clip.frames)) for clip in clips}
+    changed = log.forget_changed(now)
     before = {name for names in gather(sorted(log.records)) for name in names}
     left = own_part([clip for clip in clips if clip.name not in before])
-    run = _Run(left, log, folder, config, classes, first_counts, find_flow, dense_flow, keep, on_frame, on_clip)
+    run = _Run(left, now, log, folder, config, classes, first_counts, find_flow, dense_flow, keep, on_frame, on_clip)
     events = stream_clips(
         params, [clip.frames for clip in left], config=config, streams=streams, devices=devices,
         every_frame=every_frame, first_counts=first_counts, stepping=stepping, motion=motion,
@@ -100,7 +106,7 @@ def evaluate(
     if not done:
         name, error = next(iter(failures.items()))
         raise InputError(f"none of the {len(clips)} clips could be evaluated; {name}: {error}")
-    return Evaluation(done, failures, len(before))
+    return Evaluation(done, failures, len(before), len(changed - before))
 
 
 @dataclass
@@ -108,6 +114,7 @@ class _Run:
     """The clips of this process, as their frames come mixed."""
 
     clips: list[NamedClip]
+    files: dict[str, dict[str, int]]
     log: ClipLog
     folder: Path
     config: DVSNetConfig
@@ -151,7 +158,7 @@ class _Run:
             return
         if name in self.keepers:
             self.keepers.pop(name).close()  # first: a clip that is in the log has its labels
-        self.log.append(self.scores.pop(name).record(event.frames))
+        self.log.append(replace(self.scores.pop(name).record(event.frames), files=self.files[name]))
         self.on_clip(name, None)
 
     def _fail(self, name: str, error: str) -> None:

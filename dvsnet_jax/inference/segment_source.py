@@ -7,6 +7,7 @@ slowest sets the pace, and in order.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -65,9 +66,17 @@ def segment_source(
 
     Raises `InputError`, naming the file, for an unreadable frame, a source without frames, an overlap that its frames
     cannot take, motion that this source does not have or that the step does not take, or a file that cannot be written;
-    an ExceptionGroup where several of these came together. Whatever is raised, KeyboardInterrupt included, all files
-    written until then are whole, and video and routes.jsonl are in place.
+    an ExceptionGroup where several of these came together; TypeError for a path in the place of source or output, and
+    ValueError for `num_frames` below 1, before anything is opened. Whatever is raised, KeyboardInterrupt included,
+    all files written until then are whole, and video and routes.jsonl are in place.
     """
+    if isinstance(source, str | os.PathLike) or isinstance(output, str | os.PathLike):
+        raise TypeError(
+            "source and output are no paths: media.sources.open_source(PATH) opens a source, "
+            "media.output_folder.OutputFolder(PATH) a folder to write to"
+        )
+    if num_frames is not None and num_frames < 1:
+        raise ValueError(f"num_frames is {num_frames}, but it counts frames: 1 or more, or None for all")
     summary = Summary()
     started = time.perf_counter()
     if (getattr(segmenter, "shared", None) is None) != (part is None):

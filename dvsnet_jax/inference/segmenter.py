@@ -161,6 +161,13 @@ class Segmenter:
         )
 
     def _step(self, compiled: Any, params: Any, state: Any, frames: Any, motion: FrameMotion | None = None) -> Any:
+        if (motion is None) == self.takes_motion:
+            raise ValueError(
+                "these weights carry motion, so the step wants each frame's: step(params, state, frames, motion), as "
+                "dvsnet_jax.media.motion.field.for_step gives it"
+                if self.takes_motion
+                else "motion came, but these weights find their own; leave it out"
+            )
         if self._mesh is not None:
             with self._dispatching:
                 return compiled(params, state, frames, None, motion, self.config)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,14 @@ def identity(source: Source) -> dict[str, Any]:
     """A JSON value that is the same while the source's files are: their number, the first one's name, all their bytes
     and the last change among them. A stream has no files, and no identity but its name."""
     files = [Path(file) for file in source.files]
-    found = [file.stat() for file in files if file.is_file()]
+    return {"first": files[0].name if files else source.name, **state_of(files), "files": len(files)}
+
+
+def state_of(files: Iterable[str | os.PathLike[str]]) -> dict[str, int]:
+    """The same of files alone: how many of them there are, all their bytes and the last change among them."""
+    found = [path.stat() for path in map(Path, files) if path.is_file()]
     return {
-        "first": files[0].name if files else source.name,
-        "files": len(files),
+        "files": len(found),
         "bytes": sum(each.st_size for each in found),
         "changed": max((each.st_mtime_ns for each in found), default=0),
     }

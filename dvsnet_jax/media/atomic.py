@@ -42,6 +42,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise _unwritable(path, error) from error
 
 
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Raises `InputError` where the folder that `path` is to be written to is not there: said before the work."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: there is no folder {folder}; make it, or name another")
+
+
 def is_partial(path: Path) -> bool:
     """Whether it is called like a temporary file, as a killed process leaves them."""
     return re.fullmatch(r"\.partial-[0-9a-f]{12}(\..*)?", path.name) is not None

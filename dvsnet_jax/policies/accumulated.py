@@ -102,7 +102,8 @@ class Budget:
         check_finite(self, share=self.share, limit=self.limit)
         if not 0 < self.share < 1:
             raise ValueError(
-                f"Budget: share is {self.share}, but it is the part of regions to segment: between 0 and 1"
+                f"Budget: share is {self.share}, but it is the part of regions to segment: between 0 and 1, neither of "
+                "them (FixedInterval(1), --interval 1, segments all)"
             )
         if self.regions < 1 or not self.LIMITS[0] <= self.limit <= self.LIMITS[1]:
             raise ValueError(f"{self}: 1 region or more and a limit from {self.LIMITS[0]:g} to {self.LIMITS[1]:g}")

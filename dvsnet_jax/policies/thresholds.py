@@ -43,6 +43,10 @@ class _Threshold:
     def __post_init__(self) -> None:
         if have_values(self):
             check_finite(self, threshold=self.threshold)
+            if self.threshold < 0:
+                raise ValueError(
+                    f"{type(self).__name__}: threshold is {self.threshold}, but it is grey levels or pixels: 0 or more"
+                )
 
     def init(self, regions: int) -> tuple[()]:
         return ()

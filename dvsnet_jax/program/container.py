@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dvsnet_jax.errors import InputError, first_line, in_brief
-from dvsnet_jax.media.atomic import atomic_path
+from dvsnet_jax.media.atomic import atomic_path, check_folder
 
 FORMAT = "dvsnet_jax program"
 VERSION = 2
@@ -79,7 +79,9 @@ def read_container(path: str | Path) -> tuple[dict[str, Any], dict[str, bytes], 
 
 
 def check_replaceable(path: str | Path) -> None:
-    """Raises `InputError` where something is at `path` that is no program of ours: it is not to be overwritten."""
+    """Raises `InputError` where something is at `path` that is no program of ours, which is not to be overwritten, and
+    where its folder is not there."""
+    check_folder(path)
     place = Path(path)
     if not place.exists():
         return

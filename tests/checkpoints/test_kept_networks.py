@@ -214,7 +214,7 @@ def test_damaged_and_foreign_weights_are_told_in_one_line(folder, transformers, 
         ("hf:../etc/passwd", "expected hf:ORG/NAME"),
         ("torchvision:unet:w.pth", "NAME is one of deeplabv3_mobilenet_v3_large"),
         ("torchvision:fcn_resnet50", "expected torchvision:NAME:WEIGHTS"),
-        ("missing.py:make", r"expected FILE\.py:FUNCTION"),
+        ("missing.py:make", r"missing\.py: no such file"),
         ("segformer", r"expected FILE\.py:FUNCTION"),
     ],
 )
@@ -239,6 +239,14 @@ def test_a_function_that_makes_nothing_is_told_in_one_line(body, said, tmp_path)
     with pytest.raises(InputError, match=said) as told:
         checkpoints.open_network(f"{file}:make")
     assert "\n" not in str(told.value)
+
+
+def test_a_function_that_is_not_there(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text("makes = 3\n")
+    for name in ("make", "makes"):
+        with pytest.raises(InputError, match=f"own.py has no function {name}; check its name"):
+            checkpoints.open_network(f"{file}:{name}")
 
 
 def test_what_processors_say(tmp_path):

@@ -130,7 +130,9 @@ def test_motion_of_a_video_as_the_segmentation_is_carried_along(run, folder):
     "arguments,status,message",
     [
         (("frames", "--weights", "weights", "--motion", "dis", "--out", "y.mp4"), 2, "in place of --weights"),
-        ((*PAIR[:2], "--motion", "dis", "--out", "y.flo"), 2, "--motion is for a video"),
+        ((*PAIR[:2], "--motion", "dis", "--out", "y.flo"), 2, "--motion is for a video; the flow of a pair"),
+        ((*PAIR, "--out", "gone/y.flo"), 1, "gone/y.flo: there is no folder gone"),
+        ((*PAIR, "--out", "y.flo", "--picture", "gone/y.png"), 1, "gone/y.png: there is no folder gone"),
         (("frames", "--motion", "codec", "--out", "y.mp4"), 1, "no motion vectors"),
         (("frames/0.png", "small.png", "--weights", "weights", "--out", "y.flo"), 1, "small.png: is 32×40, but frames"),
         (("thin.png", "thin.png", "--weights", "weights", "--out", "y.flo"), 1, "2×2 pixels or more"),

@@ -119,6 +119,13 @@ def test_choices_are_what_there_is():
     assert defaults(Portability)["platforms"] == ",".join(export.PLATFORMS)
 
 
+def test_a_wrong_option_is_told_of_its_own_command(capsys):
+    assert cli.main(["segment", "drive.mp4", "--weight", "w"]) == 2
+    told = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "--weights PATH Checkpoint folder" in told and "run dvsnet segment --help" in told
+    assert "measure" not in told and "accelerate" not in told
+
+
 RUN = ["--save-dir", "run"]
 SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
 
@@ -152,6 +159,9 @@ SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
         (["policies", "--data", "x", "--policies", "luck"], 2, "luck"),
         (["policies", "--data", "x", "--shares", "0.1", "much"], 2, "'much' is not a finite number above 0"),
         (["policies", "--data", "x", "--segmentation", "own.py:make"], 2, "--segmentation needs --weights"),
+        (["policies", "--data", "x", "--json", "gone/x.jsonl"], 1, "gone/x.jsonl: there is no folder gone; make it"),
+        (["measure", "speed", "--json", "gone/x.jsonl"], 1, "gone/x.jsonl: there is no folder gone; make it"),
+        (["measure", "portability", "--json", "gone/x.jsonl"], 1, "gone/x.jsonl: there is no folder gone; make it"),
         (["measure", "flow"], 2, "dvsnet: nothing to measure on; name --pairs, --clips or both"),
         (["measure", "speed", "region"], 2, "dvsnet: region needs --peers"),
         (["measure", "speed", "--size", "64"], 2, "dvsnet: --size is '64'; expected two whole numbers"),

@@ -105,21 +105,6 @@ def test_labels_out_of_range_or_of_another_size_are_refused(tmp_path):
         file.read()
 
 
-def test_snippets_are_held_out_by_city_sequence_or_name(tmp_path):
-    for number in range(3):
-        put_frames(tmp_path, f"aachen_{number:06d}", range(2))
-    put_frames(tmp_path, "ulm_000000", [*range(2), *range(40, 42)])
-    snippets = cityscapes.list_snippets(tmp_path, "train")
-    train, held = cityscapes.split_snippets(snippets, ["aachen_000001", "ulm_000000_000040"])
-    assert [s.name for s in train] == ["aachen_000000_000000", "aachen_000002_000000", "ulm_000000_000000"]
-    assert [s.name for s in held] == ["aachen_000001_000000", "ulm_000000_000040"]
-    assert len(cityscapes.split_snippets(snippets, ["aachen"])[1]) == 3
-    with pytest.raises(InputError, match="bonn: to be held out, but nothing is called so"):
-        cityscapes.split_snippets(snippets, ["bonn"])
-    with pytest.raises(InputError, match="no snippet is left to train on"):
-        cityscapes.split_snippets(snippets, ["aachen", "ulm"])
-
-
 def test_camvid_classes_go_to_cityscapes_and_come_back():
     names = [cityscapes.CLASSES[train] for train in camvid.TRAIN_IDS[:-1]]
     assert names == ["sky", "building", "pole", "road", "sidewalk", "vegetation", "traffic sign", "fence", "car",
@@ -172,8 +157,6 @@ def test_real_cityscapes(data):
     snippets = cityscapes.list_snippets(root, "train")
     assert [snippet.sequence for snippet in snippets] == [f"aachen_{n:06d}" for n in range(6)]
     assert {len(snippet.frames) for snippet in snippets} == {30}
-    train, held = cityscapes.split_snippets(snippets, ["aachen_000004", "aachen_000005"])
-    assert (len(train), len(held)) == (4, 2)
     fine = cityscapes.list_labelled(root, "train")
     assert len(fine) == 8 and len(cityscapes.list_labelled(root, "train", labels="pseudo")) == 180
     labelled = snippets[0].frames[cityscapes.LABELLED_FRAME]

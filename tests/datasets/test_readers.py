@@ -381,6 +381,12 @@ def test_a_panoptic_map_is_told_from_colours_and_from_ids(tmp_path):
         read_ids(tmp_path / "b.png", 0)
 
 
+def test_labels_in_a_jpeg_are_refused(tmp_path):
+    Image.fromarray(np.full((16, 16), 3, np.uint8)).save(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match=r"a\.jpg: is a JPEG, in which ids change at every outline"):
+        read_ids(tmp_path / "a.jpg")
+
+
 def test_version_2_of_vistas_is_told_by_its_ids(tmp_path):
     tiny_sets.vistas(tmp_path)
     tiny_sets.ids(tmp_path / "validation/v1.2/labels/kp0_abc.png", 115, 20, palette=True)

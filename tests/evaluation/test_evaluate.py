@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -308,6 +309,31 @@ def test_the_command_writes_tables_and_a_report_and_goes_on(folder, weights, tmp
     assert "every_frame was true and is now false: this folder is of another run" in capsys.readouterr().err
     assert main(options(folder, weights, out, "--every-frame", "--precision", "bfloat16")) == 1
     assert 'precision was "float32" and is now "bfloat16"' in capsys.readouterr().err
+
+
+def test_a_clip_whose_labels_were_corrected_is_evaluated_anew(folder, weights, tmp_path, capsys):  # noqa: F811
+    shutil.copytree(folder, tmp_path / "data")
+    call = options(tmp_path / "data", weights, tmp_path / "out", "--no-consistency", "--show", "0")
+    assert main(call) == 0
+    before = lines(tmp_path / "out")
+    label = next((tmp_path / "data" / "labels" / "clip_1").iterdir())
+    write_png(label, np.full((64, 96), 255, np.uint8))
+    capsys.readouterr()
+    assert main(call) == 0
+    told = capsys.readouterr().err
+    assert "4 of the clips were there before" in told and "files of 1 clips have changed" in told
+    after = lines(tmp_path / "out")
+    assert after.pop("clip_1")["labelled"] == before.pop("clip_1")["labelled"] - 1 and after == before
+    assert main(call) == 0
+    assert "5 of the clips were there before" in (told := capsys.readouterr().err) and "changed" not in told
+
+
+def test_labels_that_were_named_and_are_not_there_are_told(folder, weights, tmp_path, capsys):  # noqa: F811
+    (tmp_path / "labels" / "clip_0").mkdir(parents=True)
+    clips = f"clips:{folder / 'clips'}:{tmp_path / 'labels'}"
+    call = ["evaluate", clips, "--weights", weights, "--out", str(tmp_path / "out"), "--only", "clip_0"]
+    assert main([*call, "--no-consistency", "--show", "0"]) == 0
+    assert "no frame has a label that counts, so there is no mIoU" in capsys.readouterr().err
 
 
 def test_the_command_tells_of_frames_that_cannot_be_trusted(folder, weights, tmp_path, capsys, monkeypatch):  # noqa: F811

@@ -436,6 +436,8 @@ def test_export_and_segment_without_the_networks(tmp_path, weights, capsys):  # 
     ("arguments", "status", "message"),
     [
         (["export", "OUT"], 2, "add --size"),
+        (["export", "OUT.safetensors", "--size", "64x96"], 2, "called as weights are, .* add --format safetensors"),
+        (["export", "gone/x.dvsnet", "--size", "64x96"], 1, "gone/x.dvsnet: there is no folder gone"),
         (["export", "OUT", "--size", "64x96", "--streams", "0"], 2, "any, or a number from 1 on"),
         (["export", "OUT", "--size", "64x96", "--platforms", "cpu,gpu"], 1, "'gpu' is not one of"),
         (["segment", "IN", "--program", "PROGRAM", "--target", "3"], 2, "--program holds its weights"),

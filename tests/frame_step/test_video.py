@@ -321,9 +321,13 @@ def test_input_size_gives_labels_of_that_size():
 @pytest.mark.parametrize(
     "frames,message",
     [
-        (np.zeros((64, 96, 3), np.uint8), r"uint8\[64, 96, 3\], expected uint8\[streams, height, width, 3\]"),
-        (np.zeros((1, 64, 96, 3), np.float32), r"float32\[1, 64, 96, 3\]"),
-        (np.zeros((1, 64, 96, 4), np.uint8), r"uint8\[1, 64, 96, 4\]"),
+        (
+            np.zeros((64, 96, 3), np.uint8),
+            r"uint8\[64, 96, 3\], expected uint8\[streams, height, width, 3\].*frame\[None\]",
+        ),
+        (np.zeros((1, 64, 96, 3), np.float32), r"float32\[1, 64, 96, 3\].*0\.\.255 .*astype\(np\.uint8\)"),
+        (np.zeros((1, 64, 96, 4), np.uint8), r"uint8\[1, 64, 96, 4\].*leave out alpha"),
+        (np.zeros((1, 64, 96), np.uint8), r"uint8\[1, 64, 96\].*repeat grey three times"),
         (np.zeros((1, 63, 96, 3), np.uint8), "smallest that can be segmented are 64×64"),
     ],
 )

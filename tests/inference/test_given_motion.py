@@ -168,6 +168,13 @@ def test_the_simulation_does_what_the_step_does_at_a_cut(tmp_path):
     assert np.isinf(run.urgency.oracle[3]).all() and np.isfinite(run.urgency.oracle[[0, 1, 2, 4, 5, 6]]).all()
 
 
+def test_a_step_without_the_motion_that_it_wants_says_so():
+    segmenter = Segmenter(carried_params(), CARRIED)
+    state, step = segmenter.start(*SIZE)
+    with pytest.raises(ValueError, match=r"step\(params, state, frames, motion\), as .*for_step gives it"):
+        step(segmenter.params, state, np.zeros((1, *SIZE, 3), np.uint8))
+
+
 def test_an_exported_program_takes_motion(tmp_path):
     frames = with_a_cut()
     export_program(

@@ -47,6 +47,15 @@ def test_frames_come_in_order_with_what_the_step_gives(source):
     assert not threads()
 
 
+def test_a_path_or_no_frame_at_all_is_told_before_anything_is_opened(source, tmp_path):
+    step = Segmenter(tiny_params(), CONFIG)
+    with pytest.raises(TypeError, match="open_source"):
+        list(segment_frames(str(tmp_path / "drive"), step))  # type: ignore[arg-type]
+    for count in (0, -1):
+        with pytest.raises(ValueError, match=f"num_frames is {count}, but it counts frames: 1 or more"):
+            list(segment_frames(source, step, num_frames=count))
+
+
 def test_a_loop_may_be_left(source):
     with closing(segment_frames(source, Segmenter(tiny_params(), CONFIG))) as frames:
         next(frames)

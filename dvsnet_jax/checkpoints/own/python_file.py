@@ -31,6 +31,8 @@ def open_function(
     """
     place, _, name = spec.rpartition(":")
     found = importlib.util.spec_from_file_location("own_segmentation", place) if place else None
+    if place.endswith(".py") and not Path(place).is_file():
+        raise InputError(f"--segmentation {spec}: {place}: no such file; check the path")
     if found is None or found.loader is None or not Path(place).is_file():
         raise InputError(
             f"--segmentation {spec}: expected FILE.py:FUNCTION, a Python file and a function in it, or hf:ORG/NAME, a "
@@ -41,7 +43,9 @@ def open_function(
     try:
         found.loader.exec_module(code)
         make: Any = getattr(code, name, None)
-        made = make() if callable(make) else None
+        if not callable(make):
+            raise InputError(f"--segmentation {spec}: {place} has no function {name}; check its name")
+        made = make()
     except InputError:
         raise
     except Exception as error:

@@ -14,7 +14,7 @@ from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
-from dvsnet_jax.cli.option_types import OptionalPath, option
+from dvsnet_jax.cli.option_types import Names, OptionalPath, option
 from dvsnet_jax.cli.screen import clip_progress, tell, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
@@ -49,10 +49,10 @@ class Evaluate:
     """all: every frame and every label counts. vspw: the same, and the row of VSPW's tables besides, as its programs
     count: mIoU, weighted IoU, TC (with another flow than RAFT's), VC8, VC16. snippets: the paper's, frames 1 to 20 of
     each Cityscapes snippet; the first is the key frame and costs nothing, the last alone has labels."""
-    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME")] = ()
+    only: Names = ()
     """Beginnings of clips' names; the others are left out."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
-    """Checkpoint folder, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
+    """Checkpoint folder, .safetensors, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
     segmentation: OwnSegmentation = None
     classes: Classes = None
     decision_from: OptionalPath = None
@@ -202,6 +202,10 @@ class Evaluate:
         print(text)
         if found.resumed:
             tell(f"{found.resumed} of the clips were there before")
+        if found.changed:
+            tell(f"dvsnet: files of {found.changed} clips have changed since the earlier run: these are evaluated anew")
+        if not numbers["labelled"]:
+            tell("dvsnet: no frame has a label that counts, so there is no mIoU; labels are clips:CLIPS:LABELS")
         tell_untrusted("all clips", numbers["untrusted_frames"], numbers["frames"], "mIoU leaves void labels out")
         for name, error in found.failures.items():
             tell(f"dvsnet: {name} does not count: {error}")

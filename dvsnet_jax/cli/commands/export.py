@@ -36,7 +36,7 @@ class Export:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the segmentation network; bfloat16 is for GPU and TPU."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
-    """Checkpoint folder, or a TensorFlow checkpoint of the original; those that come with the package if not given."""
+    """Checkpoint folder, .safetensors, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
     segmentation: OwnSegmentation = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
@@ -48,6 +48,11 @@ class Export:
     def run(self) -> int:
         if self.format == "safetensors":
             return self._as_safetensors()
+        if self.out.endswith(".safetensors"):
+            raise UsageError(
+                f"{self.out} is called as weights are, but a program was asked for; add --format safetensors, or "
+                "choose another name, such as street.dvsnet"
+            )
         size = pair("--size", self.size)
         if size is None:
             raise UsageError("a program is for frames of one size; add --size, such as --size 1024x2048")

@@ -57,8 +57,10 @@ class Flow:
             return self._set(self.truth)
         if len(self.inputs) not in (1, 2):
             raise UsageError(f"{len(self.inputs)} inputs; name two images, or one video, folder or list")
-        if self.motion and (self.weights or len(self.inputs) == 2):
-            raise UsageError("--motion is for a video, in place of --weights; leave one out")
+        if self.motion and len(self.inputs) == 2:
+            raise UsageError("--motion is for a video; the flow of a pair of images needs a network, --weights PATH")
+        if self.motion and self.weights:
+            raise UsageError("--motion is in place of --weights; leave one out")
         return self._pair() if len(self.inputs) == 2 else self._video()
 
     def _pair(self) -> int:
@@ -210,7 +212,10 @@ class Flow:
         return 0
 
     def _check_places(self, inputs: Sequence[str | os.PathLike[str]]) -> None:
-        """UsageError where an output would be written over an input, or over the other output."""
+        """UsageError where an output would be written over an input, or over the other output; InputError where its
+        folder is not there."""
+        from dvsnet_jax.media.atomic import check_folder
+
         taken = dict.fromkeys(map(os.path.realpath, inputs), "is an input")
         if self.truth:
             taken[os.path.realpath(self.truth)] = "is the true flow"
@@ -219,6 +224,7 @@ class Flow:
                 continue
             if (place := os.path.realpath(path)) in taken:
                 raise UsageError(f"{flag} {path}: {taken[place]}; choose another place to write to")
+            check_folder(path)
             taken[place] = f"is where {flag} is written"
 
     def _estimator(self) -> Any:

@@ -23,7 +23,8 @@ class Info:
     """
 
     weights: Annotated[str | None, option("DIR")] = None
-    """A checkpoint whose networks to list, or street, the package's own; else the Cityscapes preset's."""
+    """A checkpoint, folder or .safetensors, whose networks to list, or street, the package's own; else those of the
+    paper (the Cityscapes preset)."""
     segmentation: OwnSegmentation = None
     size: Annotated[str, tyro.conf.arg(metavar="HEIGHTxWIDTH")] = "1024x2048"
     """Of the frames."""

@@ -7,7 +7,6 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
@@ -86,11 +85,11 @@ class ComparePolicies:
         if self.motion == "codec":
             raise UsageError("--motion codec: labelled frames are images, which have no vectors; take dis or encoder")
 
-        from dvsnet_jax.errors import InputError
+        from dvsnet_jax.media.atomic import check_folder
         from dvsnet_jax.media.json_lines import JsonLinesWriter
 
-        if self.report and not Path(self.report).parent.is_dir():  # said before an hour's work, not after
-            raise InputError(f"{self.report}: there is no folder {Path(self.report).parent}; make it, or name another")
+        for path in filter(None, (self.report, self.json)):
+            check_folder(path)
         params, config = self._restored()
         clips = self._clips(config)
         with JsonLinesWriter(self.json) if self.json else nullcontext() as lines:

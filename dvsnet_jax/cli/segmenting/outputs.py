@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import OptionalNumber
+from dvsnet_jax.cli.option_types import OptionalNumber, option
 from dvsnet_jax.cli.screen import tell
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Outputs:
     """Of the videos; if not given their frames have the input's times, and images 25 a second."""
 
     save: Annotated[
-        tuple[Literal["video", "rle", "regions", "panoptic", "scores", "pixels"], ...], tyro.conf.arg(metavar="KIND …")
+        tuple[Literal["video", "rle", "regions", "panoptic", "scores", "pixels"], ...], option("KIND …")
     ] = ()
     """Further files: video, labels.mov, all train ids in one video without loss; rle, segments.jsonl, COCO's run
     lengths; panoptic, COCO's PNGs and JSON; regions, regions.npz, age, expected agreement and route of each region;

@@ -61,6 +61,9 @@ class VideoMoment:
         """The same, each with the motion to the frame before it by the video file's own vectors."""
         return self._read("codec")
 
+    def paths(self) -> list[Path]:
+        return [self.video, self.file.image, self.file.labels]
+
     def _read(self, kind: Kind | None) -> Iterator[tuple[LabelledImage, Motion | None]]:
         if not self._found:
             self._found.append(self._labelled_frame())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from dvsnet_jax.datasets.cityscapes import LABELLED_FRAME
 from dvsnet_jax.datasets.clips import Part, in_a_row, named_clips
 from dvsnet_jax.datasets.labelled_sets import FORMS, Scaled, labelled_set
 from dvsnet_jax.datasets.readers import named
-from dvsnet_jax.datasets.samples import VOID, LabelledFiles, LabelledImage
+from dvsnet_jax.datasets.samples import VOID, LabelledFiles, LabelledImage, paths_of
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.errors import InputError
 
@@ -102,6 +103,9 @@ class _LastLabelled(Sequence[LabelledImage]):
     def __getitem__(self, index: int) -> LabelledImage:  # type: ignore[override]  # no slices
         image, labels = self.source[index]
         return LabelledImage(image, labels if index == len(self) - 1 else np.full_like(labels, VOID))
+
+    def paths(self) -> list[Path]:
+        return paths_of(self.source)
 
 
 def _resized(source: Sequence[LabelledImage], scale: float) -> Sequence[LabelledImage]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,19 @@ class ClipLog:
         """`folder` exists. Raises InputError for lines that are no records."""
         self.folder = Path(folder)
         self._path = self.folder / ("clips.jsonl" if process == 0 else f"clips-{process}.jsonl")
-        self.records: dict[str, ClipRecord] = {}
+        self._lines: list[ClipRecord] = []
         for path in sorted(self.folder.glob("clips*.jsonl")):
             for line in _whole_lines(path):
                 try:
-                    record = ClipRecord.from_json(json.loads(line))
-                    self.records[record.clip] = record
+                    self._lines.append(ClipRecord.from_json(json.loads(line)))
                 except (ValueError, KeyError, TypeError, RecursionError) as error:
                     raise InputError(f"{path}: has a line that is no record of a clip; remove the file") from error
+        self.records = {record.clip: record for record in self._lines}
+
+    def forget_changed(self, now: Mapping[str, dict[str, int]]) -> set[str]:
+        """Leaves out what was counted from files that are others `now`, by clip; of which clips nothing is left."""
+        self.records = {each.clip: each for each in self._lines if now.get(each.clip, each.files) == each.files}
+        return {each.clip for each in self._lines} - self.records.keys()
 
     def append(self, record: ClipRecord) -> None:
         """Adds a record. Raises InputError where it cannot be written; the file ends in a whole line all the same."""

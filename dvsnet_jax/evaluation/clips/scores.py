@@ -71,6 +71,8 @@ class ClipRecord:
     """Frames of which a region could not be trusted (`FrameResult.untrusted`)."""
     worst: list[tuple[str, int, float]] = field(default_factory=list)
     """The frames of lowest mean IoU, worst first: clip, number from 0, mean IoU 0..1."""
+    files: dict[str, int] | None = None
+    """What tells the files that it was counted from (`inference.source_identity.state_of`)."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -213,7 +215,7 @@ def _at_size(labels: UInt8[np.ndarray, "h w"], size: tuple[int, ...], index: int
     height, width = labels.shape
     if abs(size[0] / size[1] * width / height - 1) > 0.02:
         raise InputError(
-            f"frame {index}: its labels are {size[0]}×{size[1]}, which is no larger or smaller {height}×{width}; "
-            "labels of the frame's own proportions are needed"
+            f"frame {index}: its labels are {size[0]}×{size[1]}, but the frame is {height}×{width}; they may be "
+            "larger or smaller, but of the frame's own proportions"
         )
     return resize_labels(labels, (size[0], size[1]))

@@ -93,6 +93,9 @@ class _Resized:
         for sample in self.frames:
             yield self._resized(sample)
 
+    def paths(self) -> list[Path]:
+        return self.frames.paths()
+
     def coded(self) -> Iterator[tuple[LabelledImage, Motion | None]]:
         """As `FolderClip.coded`; vectors become as much shorter or longer as the frames smaller or larger."""
         for sample, motion in self.frames.coded():

@@ -64,6 +64,10 @@ class Portability:
             raise UsageError("--frames is 2 or more, --streams 1 or more, and --seeded does not go with --weights")
         size = pair("--size", self.size)
         assert size is not None
+        if self.json:
+            from dvsnet_jax.media.atomic import check_folder
+
+            check_folder(self.json)
         if self.compile:
             return self._compile(self.compile, size)
         if self.against or self.devices > 1:

@@ -79,8 +79,11 @@ class Speed:
 
         import jax
 
+        from dvsnet_jax.media.atomic import check_folder
         from dvsnet_jax.media.json_lines import JsonLinesWriter
 
+        if self.json:
+            check_folder(self.json)
         print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}, median (fastest–slowest) of {self.repeats}")
         rows: list[Any] = []
         for what in self.what:
