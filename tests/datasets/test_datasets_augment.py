@@ -18,6 +18,7 @@ from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.datasets.street.scene import StreetScene
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.images import resize_image, resize_labels
 
 STILL = ColorRange(brightness=0, contrast=0, saturation=0, hue=0, gamma=0, noise=0)
 
@@ -39,6 +40,15 @@ def test_labels_stay_on_their_pixels(seed):
     red, green, blue = (image[..., channel].astype(int) for channel in range(3))
     pure = ~outside & (blue == 7) & (red % 10 == 0) & (red + green == 255)
     assert (image[..., 0] // 10 == labels)[pure].mean() > 0.95 and pure.sum() > 200
+
+
+@pytest.mark.parametrize("size", [(16, 24), (21, 31), (128, 192), (90, 130)])
+def test_resized_labels_lie_where_their_picture_does(size):
+    columns = np.broadcast_to(np.arange(0, 192, 2, np.uint8), (64, 96))  # each pixel's place, twice
+    picture = resize_image(np.repeat(columns[..., None], 3, axis=2), size)[..., 0]
+    aside = resize_labels(columns, size).astype(float) - picture
+    within = aside[:, 4:-4] / 2  # in old pixels; at the edges a picture repeats itself
+    assert np.abs(within).max() <= 1 and abs(within.mean()) <= 0.51  # of two in the middle either
 
 
 def test_nothing_allowed_changes_nothing():

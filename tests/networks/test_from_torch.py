@@ -310,3 +310,23 @@ def test_bilinear_enlarging_is_torchs_and_has_its_channels_last(torch, how):
     np.testing.assert_allclose(network.function.function(params, array), Enlarged()(images).numpy(), atol=1e-5)
     jaxpr = jax.make_jaxpr(network.function.function)(params, array)
     assert {eqn.params["permutation"] for eqn in jaxpr.eqns if eqn.primitive.name == "transpose"} >= {(0, 2, 3, 1)}
+
+
+@pytest.mark.parametrize("how", ["whole", "pyramid", "uneven", "windows", "padded"])
+def test_pools_of_bfloat16_are_summed_as_torch_sums_them(torch, how):
+    functional = torch.nn.functional
+    pools = {
+        "whole": lambda images: functional.avg_pool2d(images, (64, 96)),
+        "pyramid": lambda images: functional.adaptive_avg_pool2d(images, 2),  # as PSPNet's and UperNet's
+        "uneven": lambda images: functional.adaptive_avg_pool2d(images, (5, 7)),
+        "windows": lambda images: functional.avg_pool2d(images, 32, stride=16, ceil_mode=True),
+        "padded": lambda images: functional.avg_pool2d(images, 31, stride=8, padding=15, count_include_pad=False),
+    }
+    pooled = torch.nn.Module()
+    pooled.forward = pools[how]
+    network, params = networks.from_torch(pooled, WANTS)
+    images = 0.5 + torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(3))  # sums of 512 and more
+    exact = pools[how](images.to(torch.bfloat16).double()).numpy()
+    found = network.function.function({**params, "scale": jnp.ones((), jnp.bfloat16)}, jnp.asarray(images.numpy()))
+    assert found.dtype == jnp.bfloat16
+    np.testing.assert_allclose(found.astype(jnp.float32), exact, rtol=2.0**-8)  # one rounding, the last

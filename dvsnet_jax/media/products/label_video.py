@@ -1,7 +1,8 @@
 """Labels as one video of indexed colour, without loss: players show colours, decoders give ids.
 
-Each frame is a palette PNG in QuickTime's container, so any frame is there without those before it. (FFV1 and lossless
-H.264 hold ids as greys, which players show as black; APNG is decoded to colours, and the ids are gone.)
+Each frame is a palette PNG in QuickTime's container, so any frame is there without those before it. (FFV1 holds ids as
+greys, which players show as black; of lossless H.264 readers give others, unless it is marked as full range; APNG is
+decoded to colours, and the ids are gone.)
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.networks.pytorch.channels_last import put_channels_last
+from dvsnet_jax.networks.pytorch.pools import sum_pools_in_float32
 
 _INSTALL = "pip install 'dvsnet-jax[torch]'"
 
@@ -50,6 +51,7 @@ def environment() -> Any:
 
             env = torchax.tensor.Environment()  # which reads the rest of its tables; not the one that others use
             put_channels_last(env)
+            sum_pools_in_float32(env)
             return env
     except ModuleNotFoundError as error:
         raise InputError(f"a PyTorch network needs torchax ({error}); {_INSTALL}") from error
