@@ -15,8 +15,8 @@ from dvsnet_jax.datasets.samples import VOID, LabelledImage
 from dvsnet_jax.errors import DamagedInput, InputError
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.numbered_frames import NumberedFrames, NumberedImages, NumberedVideo
-from dvsnet_jax.media.sources import ImageSequence, open_source
 from dvsnet_jax.media.reading.addresses import without_password
+from dvsnet_jax.media.sources import ImageSequence, open_source
 from dvsnet_jax.media.video_reader import is_live
 
 _MOST_BYTES = 1 << 30  # of frames that the process keeps, all its clips together: 2000 frames of 480 × 360
@@ -71,8 +71,8 @@ class UnlabelledClip(Sequence[LabelledImage]):
         """
         if is_live(location):
             raise InputError(
-                f"{without_password(location)}: is a stream or a camera, which can be gone through once, and expected is a file, whose "
-                "frames can be read again and again; record it first"
+                f"{without_password(location)}: is a stream or a camera, which can be gone through once, and expected is a "
+                "file, whose frames can be read again and again; record it first"
             )
         source = open_source(location)
         self.name = source.name

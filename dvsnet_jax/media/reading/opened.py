@@ -113,9 +113,7 @@ def tell(location: str, note: str) -> None:
 
 def _live_hint(error: BaseException) -> str:
     if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
-        return (
-            "check user and password, which stand before the host, as in rtsp://USER:PASSWORD@HOST/PATH (%40 for an @)"
-        )
+        return "check user and password, which stand before the host: rtsp://USER:PASSWORD@HOST/PATH, with %40 for an @"
     if isinstance(error, av.error.HTTPNotFoundError):
         return "check the path in the address; each kind of camera has its own"
     return "check the address"
