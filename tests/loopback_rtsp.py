@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 import socket
 import struct
@@ -14,6 +15,8 @@ from fractions import Fraction
 
 import av
 import numpy as np
+
+_BEGIN = 0xFFFF_F000  # RTP's times begin anywhere, and anew past 2³² of them
 
 
 def _units(frames: np.ndarray) -> list[list[bytes]]:
@@ -52,10 +55,24 @@ def _packets(units: list[bytes], number: int, when: int) -> Iterator[bytes]:
         yield struct.pack(">BBHII", 0x80, 0x60 | (0x80 if last else 0), (number + index) & 0xFFFF, when, 1) + piece
 
 
+_NONCE = "5ccc069c403ebaf9"
+
+
+def _answers(given: str, method: str, password: str) -> bool:
+    """Whether a header has the digest (RFC 2617) of user, password, and what is asked for."""
+    fields = dict(re.findall(r'(\w+)="([^"]*)"', given))
+    parts = f"admin:yard:{password}", f"{method}:{fields.get('uri')}"
+    one, other = (hashlib.md5(part.encode()).hexdigest() for part in parts)
+    return fields.get("response") == hashlib.md5(f"{one}:{_NONCE}:{other}".encode()).hexdigest()
+
+
 @contextmanager
-def camera(frames: np.ndarray, *, stop_after: int | None = None, udp: bool = True) -> Iterator[str]:
+def camera(
+    frames: np.ndarray, *, stop_after: int | None = None, udp: bool = True, password: str | None = None
+) -> Iterator[str]:
     """Its address. With `udp` it takes a stream over UDP too, and never sends anything that way, as behind a firewall;
     else it refuses that. After `stop_after` frames it falls silent and keeps the connection; else it says farewell.
+    With `password` it wants a digest of that and of the user "admin". What is asked for at another path is not there.
     """
     units = _units(frames)
     parameters = [unit for unit in units[0] if unit[0] & 31 in (7, 8)]
@@ -80,8 +97,12 @@ def camera(frames: np.ndarray, *, stop_after: int | None = None, udp: bool = Tru
                 while line := lines.readline().decode().strip():
                     name, _, value = line.partition(":")
                     headers[name.lower()] = value.strip()
-                method, status, extra, body = request.split()[0], "200 OK", "", ""
-                if method == "OPTIONS":
+                (method, path), status, extra, body = request.split()[:2], "200 OK", "", ""
+                if password and not _answers(headers.get("authorization", ""), method, password):
+                    status, extra = "401 Unauthorized", f'WWW-Authenticate: Digest realm="yard", nonce="{_NONCE}"\r\n'
+                elif not re.search(r"/cam(/track0)?/?$", path) and path != "*":
+                    status = "404 Not Found"
+                elif method == "OPTIONS":
                     extra = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
                 elif method == "DESCRIBE":
                     body, extra = sdp, "Content-Type: application/sdp\r\n"
@@ -101,14 +122,14 @@ def camera(frames: np.ndarray, *, stop_after: int | None = None, udp: bool = Tru
                 connection.sendall(answer.encode())
                 if method == "TEARDOWN":
                     return
-                if method == "PLAY" and interleaved:
+                if method == "PLAY" and interleaved and status == "200 OK":
                     threading.Thread(target=send, args=[connection], daemon=True).start()
 
     def send(connection: socket.socket) -> None:
         number = 0
         try:
             for index, frame in enumerate(units[:stop_after]):
-                for packet in _packets(frame, number, index * 4500):
+                for packet in _packets(frame, number, (_BEGIN + index * 4500) & 0xFFFF_FFFF):
                     connection.sendall(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
                     number += 1
                 if ended.wait(0.05):

@@ -16,6 +16,7 @@ from dvsnet_jax.datasets.samples import VOID, LabelledImage
 from dvsnet_jax.errors import DamagedInput, InputError
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.numbered_frames import NumberedFrames, NumberedImages, NumberedVideo
+from dvsnet_jax.media.reading.addresses import without_password
 from dvsnet_jax.media.sources import ImageSequence, open_source
 from dvsnet_jax.media.video_reader import is_live
 
@@ -71,8 +72,8 @@ class UnlabelledClip(Sequence[LabelledImage]):
         """
         if is_live(location):
             raise InputError(
-                f"{location}: is a stream or a camera, which can be gone through once, and expected is a file, whose "
-                "frames can be read again and again; record it first"
+                f"{without_password(location)}: is a stream or a camera, which can be gone through once, and expected is a "
+                "file, whose frames can be read again and again; record it first"
             )
         source = open_source(location)
         self.name = source.name

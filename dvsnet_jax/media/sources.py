@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import IMAGE_SUFFIXES, MissingFrame, UnreadableFrame, is_image_name, read_image
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
+from dvsnet_jax.media.reading.addresses import name_of, without_password
 from dvsnet_jax.media.reading.names import columns, forms, in_order, list_lines
 from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading, comes_once
 from dvsnet_jax.media.reading.pictures import Picture
@@ -142,7 +143,7 @@ class Video:
         self, index: int, image: UInt8[np.ndarray, "height width 3"] | UnreadableFrame, time: float | None = None
     ) -> Frame:
         """What `decode_video` gives in this place, as a frame of this source; `time` in seconds."""
-        name, where = f"frame_{index:06d}", f"{self.location} (frame {index})"
+        name, where = f"frame_{index:06d}", f"{without_password(self.location)} (frame {index})"
         if isinstance(image, UnreadableFrame):
             return Frame(index, name, where, None, image, image.seconds)
         return Frame(index, name, where, image, time=time)
@@ -193,7 +194,7 @@ def open_source(
     text = os.fspath(location)
     path = Path(text)
     if is_live(text):
-        return Video(_device_name(text), text, reading)
+        return Video(name_of(text), text, reading)
     if path.is_dir():
         paths = in_order(child for child in path.iterdir() if is_image_name(child) and child.is_file())
         if not paths:
@@ -295,10 +296,3 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
-
-
-def _device_name(location: str) -> str:
-    """A folder name for a stream or device: the last part of its address, without what file systems do not allow."""
-    last = location.rstrip("/").rpartition("/")[2].partition("?")[0]
-    stem = Path(last).stem if "." in last else last
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in stem).strip("._") or "stream"

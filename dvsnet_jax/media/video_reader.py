@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dvsnet_jax.media.images import MissingFrame, UnreadableFrame
+from dvsnet_jax.media.reading.addresses import without_password
 from dvsnet_jax.media.reading.continuity import BEFORE_KEY, Missing, continuous
 from dvsnet_jax.media.reading.fields import deinterlaced
 from dvsnet_jax.media.reading.opened import AS_SHOWN, SILENT, TIMEOUT, Reading, is_silence, opened, reason
@@ -78,7 +79,7 @@ def decode_frames(
 ) -> Generator[Picture | UnreadableFrame]:
     """The same as `Picture`s. With `vectors` they come with the decoder's motion vectors, where it gives any, and know
     how many were decoded before them."""
-    live = is_live(location)
+    live, name = is_live(location), without_password(location)
     with opened(location, reading) as (container, stream):
         decoder = stream.codec_context
         if vectors:
@@ -88,21 +89,21 @@ def decode_frames(
                 "flags2": "+export_mvs",
             }  # after the first decode it would have no effect
             decoder.thread_type = "SLICE"  # whole frames in threads would lose vectors at random
-        packets, told = Packets(container, stream, TIMEOUT if live else None), Told(location, stream)
+        packets, told = Packets(container, stream, TIMEOUT if live else None), Told(name, stream)
         turning = Turning(rotate=reading.rotate)
         items = continuous(_in_order(_decoded(packets, decoder, live)), packets)
         for index, (time, frame, fields) in enumerate(deinterlaced(items)):
             seconds = None if time is None else float(time * stream.time_base)
             if isinstance(frame, str):
                 told.missing(frame)
-                yield _error(frame, f"{location}: {frame.format(frame=f'frame {index}')}", seconds)
+                yield _error(frame, f"{name}: {frame.format(frame=f'frame {index}')}", seconds)
             else:
                 told.frame(frame, fields is not None)
                 yield Picture(frame, seconds, turning.of(frame), fields)
         told.end(packets)
         problem = None if live else packets.shortage()
         if problem:
-            yield UnreadableFrame(f"{location}: {problem}")
+            yield UnreadableFrame(f"{name}: {problem}")
 
 
 def decode_from(path: str, time: int, *, fields: str | None = None) -> Iterator[Picture]:

@@ -92,7 +92,12 @@ def recipe(path: Path):
 @pytest.fixture
 def only_parse(monkeypatch):
     """Commands stop where their options are read."""
-    recipes = ("train/bundle.py", "Bundle"), ("eval/faults.py", "Faults"), ("eval/soak.py", "Soak")
+    recipes = (
+        ("train/bundle.py", "Bundle"),
+        ("eval/faults.py", "Faults"),
+        ("eval/soak.py", "Soak"),
+        ("eval/rtsp.py", "Rtsp"),
+    )
     for command in (*commands().values(), *(getattr(recipe(ROOT / path), name) for path, name in recipes)):
         monkeypatch.setattr(command, "run", lambda self: 0)
 

@@ -14,6 +14,7 @@ import av
 from dvsnet_jax.errors import InputError, first_line
 from dvsnet_jax.media.live.backlog import Backlog, End
 from dvsnet_jax.media.live.tally import Tally
+from dvsnet_jax.media.reading.addresses import without_password
 from dvsnet_jax.media.reading.continuity import continuous
 from dvsnet_jax.media.reading.fields import deinterlaced
 from dvsnet_jax.media.reading.opened import TIMEOUT, Reading, is_silence, opened, reason
@@ -23,6 +24,7 @@ from dvsnet_jax.media.reading.told import Told
 from dvsnet_jax.media.reading.turning import Turning
 
 _LEFT_ALONE = 1.0  # seconds that closing waits for a thread that waits for the network
+_CLOCKS_APART = 1.001  # how much faster than ours a camera's clock may go
 _HELD = 2  # pictures that wait to be taken where none may be dropped
 
 
@@ -70,6 +72,7 @@ class Connection:
         on_event: Callable[[str], None],
     ) -> None:
         self._location, self._tally, self._reconnect = location, tally, reconnect
+        self._name = without_password(location)
         self._reading, self._drop, self._most_behind, self._on_event = reading, drop, most_behind, on_event
         self._ready = threading.Condition()
         self._pictures: list[Came] = []
@@ -120,7 +123,8 @@ class Connection:
         except InputError as error:
             self._error = error
         except Exception as error:  # of a library: told like any other, in the thread that asks
-            self._error = InputError(f"{self._location}: fails ({type(error).__name__}: {first_line(error)})")
+            said = first_line(error).replace(self._location, self._name)
+            self._error = InputError(f"{self._name}: fails ({type(error).__name__}: {said})")
         finally:
             self._tally.enter("ended")
             with self._ready:
@@ -138,7 +142,7 @@ class Connection:
             except InputError as error:
                 if lost_at is None:
                     raise
-                reason, finite = str(error).removeprefix(f"{self._location}: "), False
+                reason, finite = str(error).removeprefix(f"{self._name}: "), False
             if self._closed.is_set() or (reason is None and (finite or not self._reconnect.give_up)):
                 return
             if self._number > before:
@@ -154,7 +158,7 @@ class Connection:
                 f" and did not come back within {self._reconnect.give_up:g} s"
             )  # fmt: skip
             raise InputError(
-                f"{self._location}: {reason}{tried}, after {self._number} frames; check the camera and the network"
+                f"{self._name}: {reason}{tried}, after {self._number} frames; check the camera and the network"
             )
         pause = min(pause, left)
         self._on_event(f"{reason}; trying again in {pause:.1f} s")
@@ -170,7 +174,7 @@ class Connection:
             if self._closed.is_set():
                 return None, True
             packets = Packets(container, stream, TIMEOUT)
-            told = Told(self._location, stream)
+            told = Told(self._name, stream)
             decoder = _Decoder(self, backlog, stream, packets, told, self._reading, drop, lost_at)
             try:
                 backlog.end(self._said(_receive(packets, backlog), finite))
@@ -220,6 +224,10 @@ class Connection:
 
     def shown(self, seconds: float, at: float) -> None:
         """The time of the newest picture."""
+        # The last one before a silence is given when that is found out, seconds late: none counts as later than the
+        # one before it says, but for what the two clocks may differ by.
+        if self._last is not None and seconds > self._last[0]:
+            at = min(at, self._last[1] + _CLOCKS_APART * (seconds - self._last[0]))
         self._last = seconds, at
 
     def skipped(self, count: int) -> None:

@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 
 from dvsnet_jax.media.live.connection import Connection, Reconnect
 from dvsnet_jax.media.live.tally import Tally
+from dvsnet_jax.media.reading.addresses import without_password
 from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading, is_live
 from dvsnet_jax.media.sources import Frame, Source, Video
 
@@ -94,7 +95,7 @@ class LiveVideo:
             most_behind=self._most_behind,
             on_event=self._on_event,
         )
-        last = -1
+        last, where = -1, without_password(self.location)
         try:
             if (first := connection.take(self.stop.is_set, self.idle, keep=True)) is not None:
                 self.prepare(*first.picture.size)
@@ -105,7 +106,7 @@ class LiveVideo:
                 yield LiveFrame(
                     number,
                     f"frame_{number:06d}",
-                    f"{self.location} (frame {number})",
+                    f"{where} (frame {number})",
                     image,
                     time=came.picture.seconds,
                     arrived=came.at,

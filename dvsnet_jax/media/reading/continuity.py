@@ -25,7 +25,7 @@ def continuous(items: Iterator[tuple[int | None, Any]], packets: Packets) -> Ite
     empty frames of an AVI."""
     last: int | None = None
     ahead, step = 0, round(packets.frame_ticks or 1)
-    for time, item in items:
+    for time, item in _timed_first(items, packets):
         if time is None:
             yield time, item
             continue
@@ -39,3 +39,18 @@ def continuous(items: Iterator[tuple[int | None, Any]], packets: Packets) -> Ite
                 yield from ((empty, Missing(EMPTY)) for empty in range(last + 1, time))
         last = time
         yield time, item
+
+
+def _timed_first(items: Iterator[tuple[int | None, Any]], packets: Packets) -> Iterator[tuple[int | None, Any]]:
+    """The same, with a time for the first frame, which FFmpeg gives that of an RTSP stream without: a frame's time
+    before the second, for which it waits."""
+    for time, item in items:
+        if time is None and not isinstance(item, str) and (second := next(items, None)) is not None:
+            if second[0] is not None and packets.frame_ticks:
+                time = second[0] - round(packets.frame_ticks)
+            yield time, item
+            yield second
+        else:
+            yield time, item
+        break
+    yield from items

@@ -15,6 +15,7 @@ import av
 
 from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.most_pixels import MOST_PIXELS, too_large
+from dvsnet_jax.media.reading.addresses import without_password
 from dvsnet_jax.media.reading.streams import choose
 
 TIMEOUT = 10.0
@@ -57,10 +58,10 @@ def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, An
     """PyAV's container and the video stream in it, of a network stream or camera so that the first picture comes soon.
     Raises InputError where there is none that can be read."""
     device = _device(location)
-    live = is_live(location)
+    live, name = is_live(location), without_password(location)
     if device is not None and device[0] not in av.formats_available:
         raise InputError(
-            f"{location}: this PyAV cannot open it (it was built without {device[0]}); reinstall it over a full FFmpeg "
+            f"{name}: this PyAV cannot open it (it was built without {device[0]}); reinstall it over a full FFmpeg "
             "with 'pip install --no-binary av av', or stream the camera to a URL"
         )
     try:
@@ -71,17 +72,18 @@ def opened(location: str, reading: Reading = AS_SHOWN) -> Iterator[tuple[Any, An
             options={**_SOON, **_TCP} if live else {},
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        cause = error if name == location else None  # FFmpeg's names the address
         if live and is_silence(error):
-            raise InputError(f"{location}: {SILENT}; check the address, and that it sends") from error
-        hint = "check the address" if live else _hint(location)
-        raise InputError(f"{location}: cannot be opened ({reason(error)}); {hint}") from error
+            raise InputError(f"{name}: {SILENT}; check the address, and that it sends") from cause
+        hint = _live_hint(error) if live else _hint(location)
+        raise InputError(f"{name}: cannot be opened ({reason(error)}); {hint}") from cause
     with container:
-        stream, note = choose(container, location, reading.stream)
+        stream, note = choose(container, name, reading.stream)
         if note is not None:
-            tell(location, note)
+            tell(name, note)
         decoder = stream.codec_context
         if (wrong := too_large(decoder.height, decoder.width)) is not None:
-            raise InputError(f"{location}: its header says that it {wrong}")
+            raise InputError(f"{name}: its header says that it {wrong}")
         decoder.options = {"max_pixels": str(MOST_PIXELS)}  # a picture may name another size than the header
         yield container, stream
 
@@ -107,6 +109,14 @@ def reason(error: BaseException) -> str:
 def tell(location: str, note: str) -> None:
     """One line for the person at the terminal, once for each file."""
     warnings.warn(f"{location}: {note}", InputNotice, stacklevel=3)
+
+
+def _live_hint(error: BaseException) -> str:
+    if isinstance(error, av.error.HTTPUnauthorizedError | av.error.HTTPForbiddenError):
+        return "check user and password, which stand before the host: rtsp://USER:PASSWORD@HOST/PATH, with %40 for an @"
+    if isinstance(error, av.error.HTTPNotFoundError):
+        return "check the path in the address; each kind of camera has its own"
+    return "check the address"
 
 
 def _hint(path: str) -> str:
