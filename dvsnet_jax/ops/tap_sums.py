@@ -70,7 +70,8 @@ def _columns(x: Array, weights: Array) -> Array:
 
 
 def _channel_by_channel(x: Array, weights: Array) -> Array:
-    return sum(x[..., index, None, None, None] * weights[..., index] for index in range(x.shape[-1]))
+    products = [x[..., index, None, None, None] * weights[..., index] for index in range(x.shape[-1])]
+    return sum(products[1:], products[0])
 
 
 def _shifted(x: Array, down: int, right: int) -> Array:
