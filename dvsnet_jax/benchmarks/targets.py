@@ -113,7 +113,7 @@ def prepare_for(targets: list[Target]) -> None:
     """Sets what jax and the compilers read when they first look for devices, unless it is set: this machine's CPU does
     the rest (jax gives up a GPU's plugin that finds no driver, its compiler too), no question to a metadata server, no
     trying out on a GPU. Call it before jax has looked at a device."""
-    if not jax.config.read("jax_platforms"):
+    if not jax.config.jax_platforms:  # type: ignore[attr-defined]  # jax makes it at run time
         jax.config.update("jax_platforms", "cpu")
     if any(target.kind == "tpu" for target in targets):
         os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
