@@ -136,6 +136,7 @@ def test_every_library_that_is_imported_is_declared():
         "grain": "train",
         "torchvision": "torchvision",
         "h5py": "spring",
+        "matplotlib": "notebooks",
         **of_torch,
     }
     declared = _modules({Requirement(each).name for each in PROJECT["dependencies"]})
