@@ -29,15 +29,23 @@ def make_record(arrays: Mapping[str, np.ndarray], config: StoredConfig) -> dict[
 def read_record(folder: Path) -> dict[str, Any]:
     """The record of the checkpoint in `folder`; InputError where there is none, or it is no JSON of ours."""
     if not folder.is_dir():
-        what = "is a file, not a checkpoint's folder" if folder.exists() else "there is no such checkpoint"
-        raise InputError(f"{folder}: {what}; `dvsnet import` makes one from TensorFlow's files")
+        if folder.exists():
+            raise InputError(
+                f"{folder}: is a file, not a checkpoint's folder; `dvsnet import` makes one from TensorFlow's files, "
+                "and a program that `dvsnet export` wrote goes to `dvsnet segment --program`"
+            )
+        raise InputError(f"{folder}: there is no such checkpoint; `dvsnet import` makes one from TensorFlow's files")
     file = folder / "config" / NAME
     try:
         record = json.loads(file.read_bytes())
     except FileNotFoundError as error:
         raise InputError(
             f"{folder}: is not a checkpoint of dvsnet_jax, it has no config/{NAME}; "
-            "`dvsnet import` makes one from TensorFlow's files"
+            + (
+                f"it is a run's folder, whose weights are {inside}"
+                if (inside := folder / "weights").is_dir()
+                else "`dvsnet import` makes one from TensorFlow's files"
+            )
         ) from error
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror})") from error

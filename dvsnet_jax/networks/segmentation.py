@@ -58,7 +58,8 @@ def segmentation_scores(
         scores = network.function(params["segmentation"], images.astype(jnp.float32))
         if scores.ndim != 4 or (scores.shape[0], scores.shape[-1]) != (images.shape[0], network.num_scores):
             raise ValueError(
-                f"{network.function} returned {scores.shape} for images {images.shape}; "
+                f"{getattr(network.function, '__name__', network.function)} returned {scores.shape} for images "
+                f"{images.shape}; "
                 f"expected [{images.shape[0]}, h, w, {network.num_scores}] (see SegmentationFunction.num_classes)"
             )
         return _all_or_none(jnp.clip(scores.astype(jnp.float32), -LARGEST, LARGEST))

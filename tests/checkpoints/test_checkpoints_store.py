@@ -326,6 +326,9 @@ def test_no_checkpoint_there(tmp_path):
     assert "is a file" in refusal(load, tmp_path / "file")
     assert "not a checkpoint of dvsnet_jax" in refusal(load, "/")
     assert "not a checkpoint of dvsnet_jax" in refusal(load, tmp_path / "folder")
+    (tmp_path / "folder" / "weights").mkdir()  # a training's folder in place of the weights in it
+    assert f"whose weights are {tmp_path / 'folder' / 'weights'}" in refusal(load, tmp_path / "folder")
+    assert "goes to `dvsnet segment --program`" in refusal(load, tmp_path / "file")
 
 
 def files_of(path: Path) -> list[Path]:

@@ -119,6 +119,20 @@ def test_choices_are_what_there_is():
     assert defaults(Portability)["platforms"] == ",".join(export.PLATFORMS)
 
 
+def test_a_network_that_gives_nonsense_is_told_before_anything_is_trained(tmp_path, capsys):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from dvsnet_jax import SegmentationFunction\n\n"
+        "def pixels(params, images):\n    return images[:, ::8, ::8]\n\n"
+        "def make():\n    return SegmentationFunction(function=pixels, num_classes=19), {}\n"
+    )
+    call = ["accelerate", "--data", "street:1:1", "--segmentation", f"{own}:make", "--save-dir", str(tmp_path / "run")]
+    assert cli.main(call) == 1
+    told = capsys.readouterr().err
+    assert f"dvsnet: --segmentation {own}:make: pixels returned (1, 36, 46, 3) for images (1, 288, 368, 3)" in told
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_wrong_option_is_told_of_its_own_command(capsys):
     assert cli.main(["segment", "drive.mp4", "--weight", "w"]) == 2
     told = " ".join(capsys.readouterr().err.replace("│", " ").split())

@@ -126,6 +126,7 @@ class Accelerate:
             raise UsageError(f"{self.restore_from} keeps a network of your own; name it too: --segmentation NETWORK")
         if network:
             params, config = in_place_of(network.function, network.params, params, config)
+            self._try(params, config)
             tell_resized(config)
         carries = config.carries_motion
         if self.decision == "paper" and carries:
@@ -185,6 +186,22 @@ class Accelerate:
         if network.stored.source == self.segmentation and self.segmentation and ".py:" in self.segmentation:
             return f"; use them with --segmentation {self.segmentation}"
         return ", which they hold; dvsnet segment --weights takes them as they are"
+
+    def _try(self, params: Params, config: DVSNetConfig) -> None:
+        """InputError where the network of the user's own does not give what it should, before anything is trained."""
+        import jax
+        import jax.numpy as jnp
+
+        from dvsnet_jax import networks
+        from dvsnet_jax.errors import InputError, first_line
+
+        images = jax.ShapeDtypeStruct((1, *self.crop, 3), jnp.float32)
+        try:
+            jax.eval_shape(partial(networks.segmentation_scores, config=config), params, images)
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"--segmentation {self.segmentation}: {first_line(error)}") from error
 
     def _begin(self) -> tuple[Params, DVSNetConfig]:
         """The weights to begin from, of the kind that --motion asks for."""
