@@ -7,6 +7,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -71,11 +72,12 @@ class UnlabelledClip(Sequence[LabelledImage]):
         """
         if is_live(location):
             raise InputError(
-                f"{without_password(location)}: is a stream or a camera, which can be gone through once, and expected is "
-                "a file, whose frames can be read again and again; record it first"
+                f"{without_password(location)}: is a stream or a camera, which can be gone through once; expected is a "
+                "file, whose frames can be read again and again; record it first"
             )
         source = open_source(location)
         self.name = source.name
+        self._files = [Path(file) for file in source.files]
         self._scale, self._kept, self._number = scale, kept, next(_clips)
         self._frames: NumberedFrames
         self._frames = NumberedImages(source) if isinstance(source, ImageSequence) else NumberedVideo(location)
@@ -100,6 +102,9 @@ class UnlabelledClip(Sequence[LabelledImage]):
                 self._kept.put(self._number, number, frame)
             image = found[index]
         return LabelledImage(image, np.full(image.shape[:2], VOID, np.uint8))
+
+    def paths(self) -> list[Path]:
+        return self._files
 
     def _keep(self, number: int, frame: np.ndarray) -> bool:
         frame = self._scaled(frame)
