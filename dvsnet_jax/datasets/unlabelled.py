@@ -71,8 +71,8 @@ class UnlabelledClip(Sequence[LabelledImage]):
         """
         if is_live(location):
             raise InputError(
-                f"{without_password(location)}: is a stream or a camera, which can be gone through once, and expected is "
-                "a file, whose frames can be read again and again; record it first"
+                f"{without_password(location)}: is a stream or a camera, which can be gone through once, and expected "
+                "is a file, whose frames can be read again and again; record it first"
             )
         source = open_source(location)
         self.name = source.name
