@@ -88,7 +88,11 @@ def segment_where(
     def segment_some(size: int, carry: tuple[Array, Values]) -> tuple[Array, Values]:
         done, values = carry
         chosen = lax.dynamic_slice(order, (done,), (size,))
-        new = network(images(chosen) if callable(images) else images.at[chosen].get(mode="clip"))
+        some = images(chosen) if callable(images) else images.at[chosen].get(mode="clip")
+        # Never true, but XLA cannot know. Of a single region nothing else depends on the loop, and it would move the
+        # whole network in front of it, to be run whether the loop is or not.
+        some = jnp.where(done < 0, jnp.zeros_like(some), some)
+        new = network(some)
         kept = jnp.where(done + jnp.arange(size) < count, chosen, regions)
         return done + size, jax.tree.map(lambda old, new: old.at[kept].set(new, mode="drop"), values, new)
 
