@@ -73,27 +73,11 @@ def _by_products(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     known = scores == scores
     planes = jnp.moveaxis(jnp.where(known, scores, -LARGEST).astype(jnp.float32), -1, 0)
     for axis, letters in ((1, "Hh,cnhw->cnHw"), (2, "Ww,cnhw->cnhW")):
-        weights = interpolation_weights(scores.shape[axis], size[axis - 1], legacy=True)
-        planes = _exact_product(letters, weights, planes, axis + 1)
+        weights = jnp.asarray(interpolation_weights(scores.shape[axis], size[axis - 1], legacy=True), jnp.float32)
+        planes = jnp.einsum(letters, weights, planes, precision=lax.Precision.HIGHEST)
     best, labels = planes.max(0), planes.argmax(0).astype(jnp.uint8)
     lost = _touched(~known.any(-1), size)
     return jnp.where(lost, VOID, labels), jnp.where(lost, jnp.nan, best).astype(scores.dtype)
-
-
-def _exact_product(letters: str, weights: np.ndarray, planes: Array, axis: int) -> Array:
-    """The product in float32, of which a TPU's matrix units make six of bfloat16. Weights that bfloat16 holds exactly,
-    as those of powers of two are, want three: the planes in three parts, one after the other along `axis`, which also
-    leaves fewer of the units' rows idle."""
-    rounded = weights.astype(jnp.bfloat16)
-    if (rounded.astype(weights.dtype) != weights).any():
-        return jnp.einsum(letters, jnp.asarray(weights, jnp.float32), planes, precision=lax.Precision.HIGHEST)
-    parts, rest = [], planes
-    for _ in range(3):
-        part = lax.reduce_precision(rest, exponent_bits=8, mantissa_bits=7)  # not two casts: XLA drops such
-        parts.append(part.astype(jnp.bfloat16))
-        rest = rest - part
-    thrice = jnp.asarray(np.tile(rounded, (1, 3)))
-    return jnp.einsum(letters, thrice, jnp.concatenate(parts, axis), preferred_element_type=jnp.float32)
 
 
 def _touched(places: Array, size: tuple[int, int]) -> Array:

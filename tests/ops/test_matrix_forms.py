@@ -12,7 +12,7 @@ from dvsnet_jax.benchmarks.multiply_adds import multiply_adds
 from dvsnet_jax.networks.layers import Convolution
 from dvsnet_jax.ops import tap_sums, upsample_argmax
 from dvsnet_jax.ops.convolution import convolution
-from dvsnet_jax.ops.resize import interpolation_weights, resize_smoothed
+from dvsnet_jax.ops.resize import resize_smoothed
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, transposed_convolution
 from dvsnet_jax.ops.warp import LARGEST
@@ -38,17 +38,6 @@ def test_transposed_convolution(size):
         x, weights, (2, 2), [(2, 2), (2, 2)], dimension_numbers=NHWC, transpose_kernel=True
     )  # fmt: skip
     np.testing.assert_allclose(transposed_convolution(x, weights), plain, atol=2e-5)
-
-
-@pytest.mark.parametrize("factor", [2, 3, 8])
-def test_a_tpus_products_are_exact_in_float32_whatever_the_weights(factor):
-    planes = normal(5, 1, 6, 9) * 1000
-    weights = interpolation_weights(6, 6 * factor, legacy=True)
-    found = upsample_argmax._exact_product("Hh,cnhw->cnHw", weights, planes, 2)
-    expected = np.einsum("Hh,cnhw->cnHw", weights, np.asarray(planes, np.float64))
-    np.testing.assert_allclose(found, expected, rtol=3e-7, atol=3e-4)
-    products = jax.make_jaxpr(lambda x: upsample_argmax._exact_product("Hh,cnhw->cnHw", weights, x, 2))(planes)
-    assert ("bf16" in str(products)) == (factor != 3)  # a third is no number of bfloat16's
 
 
 def test_a_narrow_transposed_convolution_is_added_up_by_what_reads_it_on_a_gpu():
