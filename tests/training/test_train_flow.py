@@ -238,7 +238,7 @@ def test_accelerate_without_labels_for_a_network_of_ours_and_one_of_the_users(we
         checkpoints.load_accelerator(tmp_path / "ours" / "weights", network, None)
     capsys.readouterr()
     assert recipe("accelerate")(accelerate(weights, frames, tmp_path / "x", "--segmentation", "missing.py:make")) == 1
-        assert "missing.py: no such file; check the path" in capsys.readouterr().err
+    assert "missing.py: no such file; check the path" in capsys.readouterr().err
 
 
 def test_accelerate_of_no_steps_trains_the_decision_network_alone(weights, frames, tmp_path, capsys):
