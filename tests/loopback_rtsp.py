@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 
 import av
@@ -91,7 +91,7 @@ def camera(
 
     def serve(connection: socket.socket) -> None:
         interleaved = False
-        with connection, connection.makefile("rb") as lines:
+        with suppress(OSError), connection, connection.makefile("rb") as lines:  # whoever watched is gone
             while request := lines.readline().decode():
                 headers = {}
                 while line := lines.readline().decode().strip():
