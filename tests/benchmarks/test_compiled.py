@@ -206,23 +206,21 @@ def test_compiled_for_a_tpu_twice(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax_cuda12_plugin") is None, reason="wants the extra gpu-compiler")
 def test_a_gpu_turns_no_weights_in_a_step():
-    """Kernels lie as they are read: nothing is left to do that depends on the weights alone."""
+    """Kernels lie as they are read: in front of the loop that segments there is only what says which regions."""
     code = """
-import re
-from tiny import CARRIED, carried_params
-from dvsnet_jax import networks
+from dvsnet_jax import checkpoints, networks
 from dvsnet_jax.benchmarks import compiled
 from dvsnet_jax.benchmarks.targets import devices_of, parse_targets, prepare_for
 targets = parse_targets("gpu:h100")
 prepare_for(targets)
 place = devices_of(targets[0])
-params = networks.prepare(carried_params(), CARRIED)
-step = compiled._traced(params, CARRIED, 64, 96, 1, targets[0], place)
-text = step.lower(lowering_platforms=("cuda",)).compile().as_text()
-print(len(re.findall(r"wrapped_transpose[.\\d]* = .*fusion\\(", text)))
+params, config = checkpoints.load_bundled("carried")
+step = compiled._traced(networks.prepare(params, config), config, 360, 480, 1, targets[0], place)
+program = step.lower(lowering_platforms=("cuda",)).compile()
+print(compiled.read_program(program, targets[0], "float32").kernels["segmentation"])
 """
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=900)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["0"]
+    assert int(done.stdout) <= 5, "with kernels of 1×1 turned it was 42"
