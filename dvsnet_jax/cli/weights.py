@@ -111,4 +111,4 @@ def load_seeded(
         if motion != "paper":
             config = config.replace(flow=CarriedMotionConfig(scale_width=16), decision=LocalDecisionConfig())
         return checkpoints.seeded_params(config), config
-    return load_weights("street" if weights == "bundled" else weights, None, motion, segmentation)
+    return load_weights(None if weights == "bundled" else weights, None, motion, segmentation)

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from dvsnet_jax.ops.depthwise import Pads, padded_taps
+
 Residuals = tuple[Array, Array]
-Pads = tuple[tuple[int, int], ...]
-"""Pixels before and after, above each other and side by side."""
 _LARGEST_KERNEL = 3
 _OVER_PIXELS = (((0,), (0,)), ((), ()))
 
@@ -83,19 +83,13 @@ def _convolution_backward(
 
 def _by_taps(shape: tuple[int, ...], stride: int, dilation: int, pads: Pads | str, x: Array, dy: Array) -> Array:
     k, _, channels, features = shape
-    _, height, width, _ = dy.shape
     if isinstance(pads, str):
-        strides, reach = (stride, stride), dilation * (k - 1) + 1
-        pads = tuple(lax.padtype_to_pads(x.shape[1:3], (reach, reach), strides, pads))
-    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+        reach = dilation * (k - 1) + 1
+        pads = tuple(lax.padtype_to_pads(x.shape[1:3], (reach, reach), (stride, stride), pads))
+    padded, taps = padded_taps(x, k, stride, dilation, pads)
     columns = dy.reshape(-1, features)
-    products = []
-    down, right = (height - 1) * stride + 1, (width - 1) * stride + 1
-    for row in range(0, k * dilation, dilation):
-        for column in range(0, k * dilation, dilation):
-            seen = padded[:, row : row + down : stride, column : column + right : stride]
-            products.append(lax.dot_general(seen.reshape(-1, channels), columns, _OVER_PIXELS))
-    return jnp.stack(products).reshape(shape)
+    seen = [window(padded).reshape(-1, channels) for _, _, window in taps]
+    return jnp.stack([lax.dot_general(each, columns, _OVER_PIXELS) for each in seen]).reshape(shape)
 
 
 convolution.defvjp(_convolved, _convolution_backward)

@@ -46,7 +46,7 @@ def _grouped(stride: int, dilation: int, pads: Pads, x: Array, weights: Array) -
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def _shifted(stride: int, dilation: int, pads: Pads, x: Array, weights: Array) -> Array:
-    padded, taps = _padded(x, weights.shape[0], stride, dilation, pads)
+    padded, taps = padded_taps(x, weights.shape[0], stride, dilation, pads)
     total = jnp.zeros((), x.dtype)
     for row, column, window in taps:
         total = total + window(padded) * weights[row, column]
@@ -61,7 +61,7 @@ def _backward(stride: int, dilation: int, pads: Pads, saved: tuple[Array, Array]
     x, weights = saved
     dy = lax.optimization_barrier(dy)  # otherwise XLA computes it again for each of the k² uses
     k = weights.shape[0]
-    padded, taps = _padded(x, k, stride, dilation, pads)
+    padded, taps = padded_taps(x, k, stride, dilation, pads)
     dw = jnp.stack(channel_sums(*(window(padded) * dy for _, _, window in taps))).reshape(weights.shape)
     # dx is the same sum over dy spread out by the stride, with the kernel turned round.
     _, h, w, _ = x.shape
@@ -94,7 +94,7 @@ def _same_pads(size: int, k: int, stride: int, dilation: int) -> tuple[int, int]
     return total // 2, total - total // 2
 
 
-def _padded(
+def padded_taps(
     x: Array, k: int, stride: int, dilation: int, pads: Pads
 ) -> tuple[Array, list[tuple[int, int, Callable[[Array], Array]]]]:
     """The image with its border, and for each row and column of the kernel what cuts its pixels out."""

@@ -45,9 +45,10 @@ def transposed_convolution(
     """4×4 transposed convolution of stride 2, without the outermost pixel on each side: out[2y + r − 1] takes tap r of
     x[y], so that each output row meets two taps, 1 and 3 or 2 and 0; columns alike."""
     n, height, width, channels = x.shape
-    columns = _columns(x, weights)  # [n, h, w, 4, 4, cout]
-    if channels <= _FEW:  # what reads them can add these up itself, for one kernel less of a GPU
+    if channels <= _FEW:  # what reads the columns can add these up itself, for one kernel less of a GPU
         columns = lax.platform_dependent(x, weights, cpu=_columns, default=_channel_by_channel)
+    else:
+        columns = _columns(x, weights)  # [n, h, w, 4, 4, cout]
     rows = jnp.stack(
         [
             columns[:, :, :, 1] + _moved(columns[:, :, :, 3], 1, axis=1),

@@ -1,11 +1,12 @@
 """An RTSP camera by GStreamer, run by the system's Python, which has it; `situations.py` starts it and gives it orders.
 
-Shows the frames of a pickle (`fps`, and for each its place, whether it is a key frame, its H.264) over and over, in
-real time. Lines from stdin: `stall SECONDS`. Tells "listening", and with the first frame pushed the clock's time.
+Shows the frames of a JSON file (`fps`, and for each its place, whether it is a key frame, its H.264 in hexadecimal)
+over and over, in real time. Lines from stdin: `stall SECONDS`. Tells "listening", and with the first frame pushed the
+clock's time.
 """
 
 import argparse
-import pickle
+import json
 import re
 import sys
 import threading
@@ -30,8 +31,8 @@ words.add_argument("--start", type=int, default=0, help="the first frame to be s
 words.add_argument("--offset", type=int, help="RTP's time of the first frame")
 words.add_argument("--frames", type=int, help="say farewell after so many")
 given = words.parse_args()
-content = pickle.loads(Path(given.shown).read_bytes())
-fps, frames = content["fps"], content["frames"]
+content = json.loads(Path(given.shown).read_text())
+fps, frames = content["fps"], [(when, key, bytes.fromhex(stream)) for when, key, stream in content["frames"]]
 silent_until = 0.0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import signal
 import socket
 import subprocess
@@ -57,7 +56,8 @@ def encode(path: Path, images: np.ndarray, fps: int, options: dict[str, str]) ->
         frame.pts = number
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
-    path.write_bytes(pickle.dumps({"fps": fps, "frames": [(p.pts, p.is_keyframe, bytes(p)) for p in packets]}))
+    frames = [(packet.pts, packet.is_keyframe, bytes(packet).hex()) for packet in packets]
+    path.write_text(json.dumps({"fps": fps, "frames": frames}))
     return path
 
 

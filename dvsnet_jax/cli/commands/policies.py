@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -114,9 +113,8 @@ class ComparePolicies:
         self, params: Params, config: DVSNetConfig, clips: Sequence[LabelledClip], write: Callable[[Any], None]
     ) -> str:
         """The tables; `write` gets every measurement, and the report is written."""
-        from dvsnet_jax.benchmarks.step_time import step_time
         from dvsnet_jax.datasets.flow.dis import find_flow
-        from dvsnet_jax.evaluation.policies.measurement import segment_clips
+        from dvsnet_jax.evaluation.policies.measurement import segment_clips, time_step
         from dvsnet_jax.evaluation.policies.report import policy_report
         from dvsnet_jax.evaluation.policies.sweep import sweep
         from dvsnet_jax.evaluation.policies.tables import front_table, table
@@ -138,11 +136,8 @@ class ComparePolicies:
         video = segment_clips(
             params, clips, config=config, seed=self.seed, find_flow=consistency, motion=kind, progress=tell
         )
-        height, width = clips[0].frames[0].image.shape[:2]
-        time = None
-        if not self.no_time:
-            images = [frame.image for frame in islice(clips[0].frames, 20)]
-            time = step_time(params, config, height=height, width=width, video=images, motion=kind, progress=tell)
+        time = None if self.no_time else time_step(params, clips, config=config, motion=kind, progress=tell)
+        if time:
             write({"what": "step time", **time.as_json()})
         result = sweep(
             params, video, config=config, shares=self.shares, policies=self.policies,

@@ -7,15 +7,13 @@ print(markdown_table(ablation_table("overlap", found)))
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
 from math import isfinite
 
 from dvsnet_jax import networks
-from dvsnet_jax.benchmarks.step_time import step_time
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.labelled import LabelledClip
-from dvsnet_jax.evaluation.policies.measurement import Measured, SegmentedClip, segment_clips
+from dvsnet_jax.evaluation.policies.measurement import Measured, SegmentedClip, segment_clips, time_step
 from dvsnet_jax.evaluation.policies.simulation import WARPINGS
 from dvsnet_jax.evaluation.policies.sweep import FAR, Sweep, sweep
 from dvsnet_jax.evaluation.segmentation import Counting
@@ -67,11 +65,7 @@ def sweep_variant(
 ) -> Sweep:
     """Segments all frames with this configuration and sweeps the policy. Raises InputError as `segment_clips` does."""
     video = segment_clips(params, clips, config=config, seed=seed, progress=progress)
-    height, width = clips[0].frames[0].image.shape[:2]
-    time = None
-    if timed:
-        images = [frame.image for frame in islice(clips[0].frames, 20)]
-        time = step_time(params, config, height=height, width=width, video=images, progress=progress)
+    time = time_step(params, clips, config=config, progress=progress) if timed else None
     return sweep(
         params, video, config=config, shares=shares, policies=(policy,), classes=classes, first_counts=first_counts,
         tolerance=tolerance, most_runs=most_runs, time=time, on_run=on_run,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from math import isfinite
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dvsnet_jax import networks
+from dvsnet_jax.benchmarks.step_time import StepTime, step_time
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import VOID
@@ -75,6 +77,20 @@ class Measured:
             return value if isinstance(value, str) or isfinite(value) else None
 
         return {name: plain(value) for name, value in asdict(self).items()}
+
+
+def time_step(
+    params: networks.Params,
+    clips: Sequence[LabelledClip],
+    *,
+    config: DVSNetConfig,
+    motion: Literal["dis", "encoder"] = "dis",
+    progress: Callable[[str], None] = lambda line: None,
+) -> StepTime:
+    """The frame step's time for frames as the first clip's, on the beginning of which the host's motion is timed."""
+    images = [frame.image for frame in islice(clips[0].frames, 20)]
+    height, width = images[0].shape[:2]
+    return step_time(params, config, height=height, width=width, video=images, motion=motion, progress=progress)
 
 
 def segment_clips(
