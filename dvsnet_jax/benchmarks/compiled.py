@@ -25,7 +25,6 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.export.lowering import first_line
 from dvsnet_jax.export.step_by_name import named_step
 from dvsnet_jax.inference.devices import region_mesh, shapes_over, step_over
-from dvsnet_jax.networks.layers import gpu_order
 from dvsnet_jax.routing import default_chunk
 
 STAGES = ("preprocess", "flow", "decision", "segmentation", "warp", "upsample", "merge")
@@ -128,17 +127,15 @@ def _traced(
     step = named_step(prepared, config, height, width, platforms=[target.platform], streams=streams)
     only = SingleDeviceSharding(place[0])
 
-    def placed(leaf: Any) -> Any:
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=only)
-
-    def prepared_there(leaf: Any) -> Any:
-        """As `networks.prepare` lays it on such a device."""
-        order = gpu_order(leaf.shape) if target.kind == "gpu" else None
-        form = only if order is None else Format(Layout(order), only)
+    def placed(leaf: Any, form: Any = only) -> Any:
         return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=form)
 
+    # As `networks.prepare`, or `program.load_program`, lays them on such a device.
+    orders = step.gpu_orders if target.kind == "gpu" else {}
+    forms = {name: Format(Layout(order), only) for name, order in orders.items()}
     weights, *others = step.arguments
-    return step.jitted.trace(jax.tree.map(prepared_there, weights), *jax.tree.map(placed, others))
+    weights = {name: placed(leaf, forms.get(name, only)) for name, leaf in weights.items()}
+    return step.jitted.trace(weights, *jax.tree.map(placed, others))
 
 
 def _traced_over(

@@ -16,6 +16,8 @@ from jax import lax
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import FrameMotion, motion_shape
+from dvsnet_jax.networks.layers import gpu_order
+from dvsnet_jax.networks.preparation import own_networks
 from dvsnet_jax.routing import default_chunk
 from dvsnet_jax.video import init_state, segment_frame
 
@@ -32,6 +34,8 @@ class NamedStep:
     """Shapes and types of what it takes."""
     chunks: dict[str, int]
     """Regions that `compact` routing segments at once on each platform."""
+    gpu_orders: dict[str, tuple[int, ...]]
+    """Axes of those weights that lie on a GPU in another than the usual order, from the slowest to the fastest."""
 
 
 def named_step(
@@ -81,13 +85,15 @@ def named_step(
         )
 
     named = list(weights)
+    laid = {name: gpu_order(leaf.shape) for name, leaf in weights.items() if name.split("/")[0] in own_networks(config)}
+    orders = {name: order for name, order in laid.items() if order is not None}
     shapes = [{name: _shape(leaf) for name, leaf in tree.items()} for tree in (weights, arrays)]
     given: tuple[Any, ...] = (frames, restart)
     if config.takes_motion:
         cells = motion_shape(height, width)
         shapes_of = {"flow": (count, *cells, 2), "trust": (count, *cells)}
         given += ({name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes_of.items()},)
-    return NamedStep(jax.jit(function, donate_argnums=1), weights, (*shapes, *given), chunks)
+    return NamedStep(jax.jit(function, donate_argnums=1), weights, (*shapes, *given), chunks, orders)
 
 
 def _by_name(tree: Any) -> tuple[dict[str, Any], Any]:

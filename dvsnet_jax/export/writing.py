@@ -97,7 +97,7 @@ def export_program(
             for name, color in zip(names, named_palette(config.num_classes, names), strict=False)
         ],
         "inputs": {
-            "weights": _signature(weights),
+            "weights": _weights(weights, step.gpu_orders),
             "state": _signature(state),
             "frames": _said(frames),
             "restart": _said(restart),
@@ -137,6 +137,12 @@ def _class_names(classes: Sequence[str] | None, count: int) -> Sequence[str]:
 
 def _signature(arrays: dict[str, Any]) -> dict[str, Any]:
     return {name: _said(array) for name, array in arrays.items()}
+
+
+def _weights(arrays: dict[str, Any], orders: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """… and how they lie in a GPU's memory, where that is not as in the file."""
+    laid = {name: {"gpu_order": list(order)} for name, order in orders.items()}
+    return {name: {**said, **laid.get(name, {})} for name, said in _signature(arrays).items()}
 
 
 def _said(array: Any) -> dict[str, Any]:

@@ -66,11 +66,8 @@ def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "flo
         raise ValueError(f"precision is {precision!r}; it is 'float32' or 'bfloat16'")
     prepared = dict(params)
     network = config.segmentation
-    ours = {"decision"}
-    if isinstance(config.flow, FlowNet2sConfig | FlowNet2Config | CarriedMotionConfig):
-        ours.add("flow")
-    if isinstance(network, DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig):
-        ours.add("segmentation")
+    ours = own_networks(config)
+    if "segmentation" in ours:
         layers = jax.tree.map(_on_host, prepared["segmentation"])
         with jax.default_matmul_precision("highest"):
             folded = layers if is_prepared(layers) else _folded(layers, network)
@@ -78,6 +75,16 @@ def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "flo
     if precision == "bfloat16" and isinstance(network, SegmentationFunction) and network.any_precision:
         prepared["segmentation"] = jax.tree.map(_halved, prepared["segmentation"])
     return {name: jax.tree.map(_placed if name in ours else jnp.asarray, tree) for name, tree in prepared.items()}
+
+
+def own_networks(config: DVSNetConfig) -> frozenset[str]:
+    """Which of `Params`' entries are of this package's own networks, whose kernels lie as `layers.gpu_order` says."""
+    ours = {"decision"}
+    if isinstance(config.flow, FlowNet2sConfig | FlowNet2Config | CarriedMotionConfig):
+        ours.add("flow")
+    if isinstance(config.segmentation, DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig):
+        ours.add("segmentation")
+    return frozenset(ours)
 
 
 def is_prepared(layers: Any) -> bool:

@@ -17,6 +17,7 @@ import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.layout import Format, Layout
 from jaxtyping import Array, Bool, UInt8
 
 from dvsnet_jax.errors import InputError, in_brief
@@ -139,9 +140,30 @@ def load_program(path: str | Path) -> Program:
         _check_convention(manifest, str(path))
         _check_platform(manifest, str(path))
         exported = _deserialize(parts[PROGRAM], manifest, str(path))
-        return Program(manifest, exported, jax.device_put(arrays))
+        return Program(manifest, exported, place_weights(arrays, manifest, jax.default_backend()))
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: its manifest lacks something ({in_brief(error)}); export it again") from error
+
+
+def place_weights(arrays: Mapping[str, np.ndarray], manifest: Mapping[str, Any], backend: str) -> dict[str, Any]:
+    """The weights on the default device; on a GPU in the order in which the program reads them there, as else each step
+    would begin by turning them round. A program written before the manifest said so has them in the usual order.
+
+    Raises InputError for an order that is none of the weight's axes.
+    """
+    placed = dict(jax.device_put(dict(arrays)))
+    if backend != "gpu":
+        return placed
+    for name, said in manifest["inputs"]["weights"].items():
+        order = said.get("gpu_order")
+        if order is None:
+            continue
+        if sorted(order) != list(range(placed[name].ndim)):
+            raise InputError(
+                f"weight {name} has the shape {said['shape']}, and the order of its axes is {order}; export it again"
+            )
+        placed[name] = jax.device_put(placed[name], Format(Layout(tuple(order)), placed[name].sharding))
+    return placed
 
 
 def _check_convention(manifest: Mapping[str, Any], path: str) -> None:

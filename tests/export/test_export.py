@@ -36,8 +36,11 @@ from dvsnet_jax.config_json import from_json
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.export import export_program
 from dvsnet_jax.export.custom_calls import cannot_run, custom_calls, operations
+from dvsnet_jax.export.step_by_name import named_step
+from dvsnet_jax.networks.layers import gpu_order
 from dvsnet_jax.program import load_program
 from dvsnet_jax.program.container import PROGRAM, read_container, write_container
+from dvsnet_jax.program.running import Program, place_weights
 
 CONFIG = TINY.replace(policy=ExpectedConfidence(50.0))
 SIZE = {"height": 64, "width": 96}
@@ -156,6 +159,37 @@ def test_bfloat16_weights_come_back(tmp_path):
     assert manifest["precision"] == "bfloat16" and expected.dtype == jnp.bfloat16
     np.testing.assert_array_equal(arrays["segmentation/conv1/weights"], expected)
     load_program(path)
+
+
+def test_kernels_lie_on_a_gpu_as_the_prepared_ones_do(exported):
+    manifest, parts, arrays = read_container(exported)
+    laid = place_weights(arrays, manifest, "gpu")  # the CPU can hold them so, too
+    for name, array in place_weights(arrays, manifest, "cpu").items():
+        order = gpu_order(array.shape) or tuple(range(array.ndim))
+        assert laid[name].format.layout.major_to_minor == order, name
+        assert array.format.layout.major_to_minor == tuple(range(array.ndim))
+        np.testing.assert_array_equal(laid[name], array)
+    assert sum("gpu_order" in said for said in manifest["inputs"]["weights"].values()) > 5
+    program, (frame, *_) = Program(manifest, jax.export.deserialize(bytearray(parts[PROGRAM])), laid), video(1)
+    plain = load_program(exported)
+    results = (each.step(each.init_state(1), frame)[1] for each in (program, plain))
+    for got, wanted in zip(*results, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    no_axes = {"inputs": {"weights": {"flow/conv2/weights": {"shape": [5, 5, 4, 8], "gpu_order": [3, 0, 1, 1]}}}}
+    with pytest.raises(InputError, match=r"conv2/weights has the shape \[5, 5, 4, 8\], .* \[3, 0, 1, 1\]; export it"):
+        place_weights(arrays, no_axes, "gpu")
+
+
+def test_a_network_of_ones_own_lies_as_it_is():
+    """Whatever its arrays look like: what reads them is not known."""
+
+    def nothing(params, images):
+        return jnp.zeros((*images[:, ::8, ::8].shape[:3], 5))
+
+    own = SegmentationFunction(function=nothing, num_classes=5)
+    params = {**tiny_params(), "segmentation": {"kernel": jnp.ones((3, 3, 64, 64))}}
+    step = named_step(params, CONFIG.replace(segmentation=own), 64, 96, platforms=["cuda"])
+    assert step.gpu_orders and "segmentation/kernel" not in step.gpu_orders
 
 
 def test_one_file_for_all_platforms_that_says_what_it_is(exported):
