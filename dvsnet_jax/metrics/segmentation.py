@@ -26,7 +26,7 @@ def confusion_matrix(
 ) -> Int[Array, "num_classes num_classes"]:
     """Pixels by true class (rows) and predicted class (columns), int32; void ones are left out.
 
-    Add matrices up in 64 bits: Cityscapes' training pictures have more road than 32 bits count.
+    Add matrices up in 64 bits: 32 run over at 2147483648 pixels, as many as 1024 pictures of 1024×2048 have.
     """
     counts = (truth < num_classes) & (labels < num_classes)
     place = jnp.where(counts, truth.astype(jnp.int32) * num_classes + labels, num_classes**2)

@@ -71,7 +71,7 @@ def test_ids_are_not_multiplied_in_their_own_type(num_classes):
 
 @pytest.mark.parametrize("measure", [class_ious, mean_iou, pixel_accuracy, frequency_weighted_iou])
 def test_a_sum_that_ran_over_is_no_number(measure):
-    """More road than 32 bits count, as Cityscapes' 2975 training pictures have."""
+    """More pixels of one class than 32 bits count: those of 1025 pictures of 1024×2048."""
     one = np.array([[2**21, 0], [0, 5]], np.int32)
     assert measure(sum(one.astype(np.int64) for _ in range(1025))) == pytest.approx(1)
     with pytest.raises(InputError, match=r"holds -21\d+ pixels, expected 0 or more.*int64"):
