@@ -21,6 +21,7 @@ Colour = tuple[int, int, int]
 _BLACK = (0, 0, 0)
 _CITYSCAPES_LABEL_IDS = frozenset(range(34))
 _CITYSCAPES_CLASSES = 19
+_CUT_VOID = (3, 15)  # 255 cut to 2 and to 4 bits; to 1 bit it is 1, of which there is no telling
 _SEVERAL = 3  # of one or two ids there is no telling
 _MUCH = 0.3  # of a picture; of a true one's labels without any id above 18, hardly there, less
 
@@ -90,6 +91,11 @@ def hint_for(ids: Collection[int], expected: int) -> str:
         return "they look like Cityscapes' labelIds, where train ids (labelTrainIds) are expected"
     if expected == 66 and max(found - {255}) < 124:
         return "they look like version 2.0 of Mapillary Vistas, of which version 1.2 is read"
+    if (most := max(found)) in _CUT_VOID and most >= expected:
+        return (
+            f"{most} may be void, whose 255 Pillow cuts to {most.bit_length()} bits in an image with a palette of few "
+            "colours; write the labels again with 256 colours in the palette"
+        )
     return ""
 
 

@@ -35,6 +35,7 @@ _TURNED_BACK = {
 """From a picture as its EXIF orientation has it shown to how it is stored."""
 # Level 1 is several times as fast as the default 6, and label maps are small at any level.
 _PNG_LEVEL = 1
+_PALETTE_BYTES = 256 * 3
 
 
 class UnreadableFrame(InputError):
@@ -102,13 +103,15 @@ def write_png(
     """Writes ids `[h, w]` or RGB `[h, w, 3]` as PNG, atomically.
 
     With a `palette` of up to 256 RGB colours the ids are written as a palette image: it shows the colours, costs a
-    third of an RGB image, and still holds the ids. Raises `InputError` where the file cannot be written.
+    third of an RGB image, and still holds the ids; those past the palette, as void's 255 may be, are black. Raises
+    `InputError` where the file cannot be written.
     """
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (palette is not None and image.ndim != 2):
         raise ValueError(f"{path}: image is {image.dtype}{list(image.shape)}, expected uint8 [h, w], or [h, w, 3] RGB")
     picture = Image.fromarray(image)
     if palette is not None:
-        picture.putpalette(palette.tobytes())
+        # Of a shorter one Pillow makes 1, 2 or 4 bits a pixel, and cuts off what does not fit: 255 would be read as 15.
+        picture.putpalette(palette.tobytes().ljust(_PALETTE_BYTES, b"\0"))
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG", compress_level=_PNG_LEVEL)
 

@@ -1,6 +1,6 @@
 """How well labels agree with the truth: everything from one confusion matrix, summed over as many pictures as wanted.
 
-    matrix = sum(confusion_matrix(labels, truth, 19) for labels, truth in frames)
+    matrix = sum(np.asarray(confusion_matrix(labels, truth, 19), np.int64) for labels, truth in frames)
     print(mean_iou(matrix), pixel_accuracy(matrix))
 
 Rows of the matrix are true classes, columns predicted ones. Void pixels (255, or any true label past the classes) never
@@ -17,20 +17,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt8
 
+from dvsnet_jax.errors import InputError
+
 
 @partial(jax.jit, static_argnames="num_classes")
 def confusion_matrix(
     labels: UInt8[Array, "*shape"], truth: UInt8[Array, "*shape"], num_classes: int
 ) -> Int[Array, "num_classes num_classes"]:
-    """Pixels by true class (rows) and predicted class (columns), int32; void ones are left out."""
+    """Pixels by true class (rows) and predicted class (columns), int32; void ones are left out.
+
+    Add matrices up in 64 bits: 32 run over at 2147483648 pixels, as many as 1024 pictures of 1024×2048 have.
+    """
     counts = (truth < num_classes) & (labels < num_classes)
     place = jnp.where(counts, truth.astype(jnp.int32) * num_classes + labels, num_classes**2)
     return jnp.bincount(place.ravel(), length=num_classes**2 + 1)[:-1].reshape(num_classes, num_classes)
 
 
 def class_ious(matrix: Int[Array | np.ndarray, "c c"]) -> Float[np.ndarray, "c"]:
-    """Intersection over union of each class; NaN for a class that is neither in the truth nor predicted."""
-    matrix = np.asarray(matrix, np.float64)
+    """Intersection over union of each class; NaN for a class that is neither in the truth nor predicted.
+
+    Raises `InputError` where a count is below 0, as a sum in 32 bits is that ran over; so do the functions below.
+    """
+    matrix = _counts(matrix)
     right = np.diag(matrix)
     union = matrix.sum(0) + matrix.sum(1) - right
     return np.divide(right, union, out=np.full_like(right, np.nan), where=union > 0)
@@ -46,23 +54,33 @@ def mean_iou(matrix: Int[Array | np.ndarray, "c c"], *, absent: Literal["skip", 
     if absent == "zero":
         return float(np.nan_to_num(ious).mean())
     if absent == "untrue":
-        ious = ious[np.asarray(matrix).sum(1) > 0]
+        ious = ious[_counts(matrix).sum(1) > 0]
     return float(np.nanmean(ious)) if np.isfinite(ious).any() else float("nan")
 
 
 def frequency_weighted_iou(matrix: Int[Array | np.ndarray, "c c"]) -> float:
     """Mean of the classes' IoU weighed by their true pixels, 0..1 (fwIoU, VSPW's weighted IoU); NaN without a pixel."""
-    pixels = np.asarray(matrix, np.float64).sum(1)
+    pixels = _counts(matrix).sum(1)
     there = pixels > 0
     return float((class_ious(matrix)[there] * pixels[there]).sum() / pixels.sum()) if there.any() else float("nan")
 
 
 def pixel_accuracy(matrix: Int[Array | np.ndarray, "c c"]) -> float:
     """Share of pixels with the true class, 0..1; NaN without a pixel."""
-    matrix = np.asarray(matrix, np.float64)
+    matrix = _counts(matrix)
     return float(np.diag(matrix).sum() / matrix.sum()) if matrix.sum() else float("nan")
 
 
 def summary(matrix: Int[Array | np.ndarray, "c c"]) -> dict[str, float]:
     """`mean_iou`, over the classes that occur, and `accuracy`, 0..1."""
     return {"mean_iou": mean_iou(matrix), "accuracy": pixel_accuracy(matrix)}
+
+
+def _counts(matrix: Int[Array | np.ndarray, "c c"]) -> Float[np.ndarray, "c c"]:
+    counts = np.asarray(matrix, np.float64)
+    if (least := counts.min(initial=0)) < 0:
+        raise InputError(
+            f"the confusion matrix holds {least:.0f} pixels, expected 0 or more: a sum of int32 matrices runs over at "
+            "2147483648; add them up as numpy's int64"
+        )
+    return counts

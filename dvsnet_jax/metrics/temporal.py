@@ -1,7 +1,8 @@
 """How steady labels are from frame to frame: whether they go along with the motion, or flicker.
 
-    matrix = sum(consistency_counts(now, before, flow, 19) for before, now, flow in steps)    # flow: now → before
-    print(mean_iou(matrix), pixel_accuracy(matrix))                                # of segmentation_metrics
+    steps = (consistency_counts(now, before, flow, 19) for before, now, flow in clip)    # flow: now → before
+    matrix = sum(np.asarray(step, np.int64) for step in steps)
+    print(mean_iou(matrix), pixel_accuracy(matrix))                                      # of metrics.segmentation
 
 The labels of the previous frame are carried along the flow and compared with the current ones. The mean IoU between
 the two is the temporal consistency of Liu et al., Efficient Semantic Video Segmentation with Per-frame Inference, ECCV
@@ -65,7 +66,7 @@ def consistency_counts(
     """Pixels by carried class (rows) and current class (columns), int32: a confusion matrix of the two frames.
 
     Pixels that are void in either, that come from outside of the picture, or that are not `visible` in the previous
-    frame are left out. Matrices add up; `mean_iou` and `pixel_accuracy` make numbers of them.
+    frame are left out. Matrices add up, in 64 bits; `mean_iou` and `pixel_accuracy` make numbers of them.
 
     Raises `InputError` where the sizes differ; nothing is broadcast.
     """

@@ -47,7 +47,8 @@ def warp_nearest(values: Shaped[Array, "n h2 w2"], flow: Float[Array, "n h w 2"]
     """The nearest of `values` at each point's end of the flow, of any type: labels can be carried so.
 
     Flow is brought to the grid of the values (legacy bilinear) where its own differs. Coordinates are clamped to the
-    image, as in `warp`.
+    image, as in `warp`. Half-way between two pixels the right or lower one is taken, always: rounded to the even one,
+    flow of half a pixel would lose every second column.
     """
     n, height, width = values.shape
     if (height, width) != flow.shape[1:3]:
@@ -55,7 +56,8 @@ def warp_nearest(values: Shaped[Array, "n h2 w2"], flow: Float[Array, "n h w 2"]
         flow = resize_legacy(flow, (height, width)) * stretch
     x = jnp.clip(flow[..., 0] + jnp.arange(width, dtype=flow.dtype), 0, width - 1)
     y = jnp.clip(flow[..., 1] + jnp.arange(height, dtype=flow.dtype)[:, None], 0, height - 1)
-    place = jnp.round(y).astype(jnp.int32) * width + jnp.round(x).astype(jnp.int32)
+    column, row = (jnp.floor(place + 0.5).astype(jnp.int32) for place in (x, y))
+    place = row * width + column
     return jnp.take_along_axis(values.reshape(n, -1), place.reshape(n, -1), axis=1).reshape(values.shape)
 
 

@@ -14,9 +14,10 @@ from dvsnet_jax.datasets.codings import read_ids
 from dvsnet_jax.datasets.labelled_sets import labelled_set
 from dvsnet_jax.datasets.readers import a2d2, apolloscape, bdd100k_videos, idd, kitti_step, vistas, vspw
 from dvsnet_jax.datasets.readers.named import KINDS, clips_of, own_classes
-from dvsnet_jax.datasets.samples import LabelledFile
+from dvsnet_jax.datasets.samples import LabelledFile, read_train_ids
 from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.evaluation.clips.labelled import labelled_clips
+from dvsnet_jax.media.images import write_png
 from dvsnet_jax.visualize import CITYSCAPES_COLORS
 
 VOID = 255
@@ -349,6 +350,24 @@ def bitmask(path):
 
 def grey_as_rgb(path):
     Image.fromarray(np.full((64, 96, 3), 7, np.uint8)).save(path)
+
+
+@pytest.mark.parametrize(("classes", "cut"), [(3, 3), (5, 15), (11, 15)])
+def test_void_that_pillow_cut_off_is_named(tmp_path, classes, cut):
+    labels = np.arange(64 * 96, dtype=np.uint32).reshape(64, 96).astype(np.uint8) % classes
+    labels[:8] = 255
+    picture = Image.fromarray(labels)
+    picture.putpalette(bytes(range(3 * classes)))
+    picture.save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=rf"a\.png: holds label {cut}, expected .*; {cut} may be void, whose 255"):
+        read_train_ids(tmp_path / "a.png", range(classes))
+    write_png(tmp_path / "a.png", labels, np.zeros((classes, 3), np.uint8))
+    np.testing.assert_array_equal(read_train_ids(tmp_path / "a.png", range(classes)), labels)
+    # Where there is void as well, it is another class.
+    labels[0, 0] = cut
+    write_png(tmp_path / "a.png", labels)
+    with pytest.raises(InputError, match=f"holds label {cut}, .*neither colours nor another data set's"):
+        read_train_ids(tmp_path / "a.png", range(classes))
 
 
 @pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated")

@@ -42,6 +42,17 @@ def test_warping_labels_takes_the_nearest():
     np.testing.assert_array_equal(warp_nearest(labels, fine - 0.6)[:, 1:, 1:], labels[:, :-1, :-1])
 
 
+def test_flow_of_half_a_pixel_loses_no_column():
+    """Rounded to the even one, half-way points would take every second column twice and leave out the others."""
+    labels = np.arange(16 * 24, dtype=np.int32).reshape(1, 16, 24)
+    half = jnp.full((1, 16, 24, 2), 0.5)
+    for flow in (half, half + 1, half - 1):
+        moved = np.asarray(warp_nearest(labels, flow))
+        down = int(np.floor(float(flow[0, 0, 0, 1]) + 0.5))
+        rows, columns = (np.clip(np.arange(size) + down, 0, size - 1) for size in (16, 24))
+        np.testing.assert_array_equal(moved, labels[:, rows][:, :, columns])
+
+
 @pytest.fixture(scope="module")
 def runs():
     (clip,) = tiny_video()

@@ -127,6 +127,18 @@ def test_labels_keep_their_ids(tmp_path):
         read_labels(tmp_path / "rgb.png")
 
 
+@pytest.mark.parametrize("colours", [1, 2, 4, 11, 16, 17, 256])
+def test_a_short_palette_keeps_void_and_every_other_id(tmp_path, colours):
+    """Pillow alone writes 1, 2 or 4 bits a pixel with a palette of up to 16 colours: void would be read as 15."""
+    labels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    palette = RNG.integers(1, 256, (colours, 3), np.uint8)
+    write_png(tmp_path / "a.png", labels, palette)
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.png"), labels)
+    shown = read_image(tmp_path / "a.png").reshape(-1, 3)
+    np.testing.assert_array_equal(shown[:colours], palette)
+    assert not shown[colours:].any()
+
+
 def test_a_failing_write_leaves_the_old_file(tmp_path, monkeypatch):
     write_png(tmp_path / "a.png", GREY)
 

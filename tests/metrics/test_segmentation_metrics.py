@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dvsnet_jax.datasets.cityscapes import CLASSES, TRAIN_IDS
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.metrics.segmentation import (
     class_ious,
@@ -55,6 +56,26 @@ def test_nothing_labelled():
 def test_labels_that_are_no_class_do_not_spill_into_other_cells():
     matrix = confusion_matrix(picture([255, 3, 0]), picture([0, 1, 0]), 3)
     assert np.asarray(matrix).tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("num_classes", [19, 124, 255])
+def test_ids_are_not_multiplied_in_their_own_type(num_classes):
+    """uint8 wraps at 256: of 19 classes those from 14 on would be counted as others."""
+    truth = np.arange(num_classes, dtype=np.uint8).repeat(2).reshape(2, -1)
+    matrix = np.asarray(confusion_matrix(truth, truth, num_classes))
+    np.testing.assert_array_equal(matrix, 2 * np.eye(num_classes))
+    assert mean_iou(matrix) == 1
+    mistaken = np.asarray(confusion_matrix(num_classes - 1 - truth, truth, num_classes))
+    np.testing.assert_array_equal(mistaken, 2 * np.eye(num_classes)[::-1])
+
+
+@pytest.mark.parametrize("measure", [class_ious, mean_iou, pixel_accuracy, frequency_weighted_iou])
+def test_a_sum_that_ran_over_is_no_number(measure):
+    """More pixels of one class than 32 bits count: those of 1025 pictures of 1024×2048."""
+    one = np.array([[2**21, 0], [0, 5]], np.int32)
+    assert measure(sum(one.astype(np.int64) for _ in range(1025))) == pytest.approx(1)
+    with pytest.raises(InputError, match=r"holds -21\d+ pixels, expected 0 or more.*int64"):
+        measure(sum(one for _ in range(1025)))
 
 
 def test_ious_are_those_of_cityscapes_scripts_over_all_pictures_together():

@@ -85,6 +85,20 @@ def test_class_weights_divide_by_their_sum():
     assert value(SCORES, LABELS, class_weights=7 * WEIGHTS) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("absent", [0, 1, 1e7])
+def test_classes_that_are_not_there_weigh_nothing(absent):
+    """Were the weights' sum over classes what divides, absent ones of 1 / pixels² would be all that counts, and right
+    and wrong labels the same."""
+    truth = np.zeros((1, 8, 8), np.uint8)
+    truth[:, :, 4:] = 2
+    weights = np.full(19, absent, np.float32)
+    weights[[0, 2]] = 1e-3
+    right, changed, road = (
+        value(20 * np.eye(19, dtype=np.float32)[labels], truth, weights) for labels in (truth, 2 - truth, 0 * truth)
+    )
+    assert right < 1e-3 and changed == pytest.approx(20, abs=0.01) and road == pytest.approx(10, abs=0.01)
+
+
 def test_every_nth_pixel():
     losses, known = pixel_losses(SCORES, LABELS[:, ::3, ::3])
     assert known.shape == (2, 6, 7)
