@@ -130,8 +130,8 @@ def closing_table(rows: Sequence[tuple[str, Summary]], together: Summary | None 
             str(summary.frames),
             str(len(summary.skipped)),
             f"{summary.segmented / summary.regions:.1%}" if summary.regions else "–",
-            _rate(summary.frames, summary.seconds),
-            _rate(summary.frames, summary.device_seconds),
+            _rate(summary.frames - summary.before, summary.seconds),
+            _rate(summary.frames - summary.before, summary.device_seconds),
         )
     console = _console(highlight=False)
     console.print(table)
@@ -209,7 +209,8 @@ def tell_pace(name: str, summary: Summary) -> None:
     if summary.seconds <= 0 or summary.device_seconds <= 0:
         return
     # Both with the first frame, which is segmented whole: in a short video that alone takes the rate down.
-    with_io, without = summary.frames / summary.seconds, summary.frames / summary.device_seconds
+    frames = summary.frames - summary.before
+    with_io, without = frames / summary.seconds, frames / summary.device_seconds
     if with_io < 0.95 * min(pace.asked, without):
         tell(
             f"dvsnet: {name}: with reading and writing it was {with_io:.2f} frames/s; leave out files "
