@@ -157,6 +157,18 @@ def tell_untrusted(name: str, untrusted: int, frames: int, advice: str) -> None:
         )
 
 
+def tell_shifted(matrix: Any) -> None:
+    """Where true labels are plainly one above those predicted, or below, by their confusion matrix: that."""
+    from dvsnet_jax.metrics.segmentation import shift
+
+    if by := shift(matrix):
+        above, below = ("true", "predicted") if by > 0 else ("predicted", "true")
+        tell(
+            f"dvsnet: the {above} labels seem to count classes from 1: of most pixels they are one above the {below} "
+            "ones, and hardly any is right; give labels that count from 0, with 255 where nothing counts"
+        )
+
+
 def tell_audit(name: str, summary: Summary) -> None:
     """How well warping would have done where it was not let, beside what was expected; nothing where no step audits."""
     count = len(summary.audited)

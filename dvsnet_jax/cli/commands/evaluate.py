@@ -15,7 +15,7 @@ from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import Names, OptionalPath, option
-from dvsnet_jax.cli.screen import clip_progress, tell, tell_untrusted
+from dvsnet_jax.cli.screen import clip_progress, tell, tell_shifted, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
@@ -92,7 +92,7 @@ class Evaluate:
             jax.distributed.initialize()
 
         from dvsnet_jax.datasets.flow.dis import dense_flow, find_flow
-        from dvsnet_jax.evaluation.clips.sources import evaluated_clips
+        from dvsnet_jax.evaluation.clips.sources import check_classes, evaluated_clips
         from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
         from dvsnet_jax.media.opencv import opencv
         from dvsnet_jax.media.written_files import make_folder
@@ -105,6 +105,7 @@ class Evaluate:
         motion = found_by(self.motion) or "dis"
         config = self.settings.apply(carried(self.motion, config))
         check_policy(config)
+        check_classes(self.data, getattr(config.segmentation, "classes", None))
         clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)
         classes = self._classes(config)
         self._claim(folder, params, config, motion)
@@ -160,6 +161,8 @@ class Evaluate:
         import jax
 
         from dvsnet_jax.datasets.readers.named import own_classes
+        from dvsnet_jax.evaluation.clips.label_counts import truth_matrix
+        from dvsnet_jax.evaluation.clips.scores import pooled
         from dvsnet_jax.evaluation.reports import evaluation as reports
         from dvsnet_jax.evaluation.reports.page import write_report
         from dvsnet_jax.markdown import markdown_table
@@ -204,6 +207,7 @@ class Evaluate:
             tell(f"{found.resumed} of the clips were there before")
         if found.changed:
             tell(f"dvsnet: files of {found.changed} clips have changed since the earlier run: these are evaluated anew")
+        tell_shifted(truth_matrix(pooled(found.records).dvsnet))
         if not numbers["labelled"]:
             tell("dvsnet: no frame has a label that counts, so there is no mIoU; labels are clips:CLIPS:LABELS")
         tell_untrusted("all clips", numbers["untrusted_frames"], numbers["frames"], "mIoU leaves void labels out")
