@@ -169,6 +169,11 @@ class Segment:
             from dvsnet_jax.program import load_program
 
             program = load_program(self.program)
+            if program.takes_motion and self.motion in ("network", "paper"):
+                raise UsageError(
+                    f"--motion {self.motion}: {self.program} was exported for motion that is given with each frame; leave "
+                    f"it out, or export another: dvsnet export --motion {self.motion}"
+                )
             return program, fingerprint(program.params)
 
         from dvsnet_jax.inference.segment_source import Segmenter
