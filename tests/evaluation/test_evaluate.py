@@ -308,9 +308,25 @@ def test_the_command_writes_tables_and_a_report_and_goes_on(folder, weights, tmp
     assert main(options(folder, weights, out, "--every-frame", "--show", "1")) == 0
     assert "5 of the clips were there before" in capsys.readouterr().err and lines(out) == before
     assert main(options(folder, weights, out, "--show", "1")) == 1
-    assert "every_frame was true and is now false: this folder is of another run" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "every_frame was true and is now false: this folder is of another run" in told and "(--out)" in told
     assert main(options(folder, weights, out, "--every-frame", "--precision", "bfloat16")) == 1
     assert 'precision was "float32" and is now "bfloat16"' in capsys.readouterr().err
+
+
+def test_labels_that_are_wanted_later_are_made_then(folder, weights, tmp_path, capsys):  # noqa: F811
+    """Of clips that are through; the numbers stay what they were, and once made they are there."""
+    call = options(folder, weights, tmp_path / "out", "--no-consistency", "--only", "clip_1", "clip_4")
+    assert main([*call, "--show", "0"]) == 0 and not (tmp_path / "out" / "labels").exists()
+    before = lines(tmp_path / "out")
+    capsys.readouterr()
+    assert main([*call, "--show", "0", "--keep-labels"]) == 0
+    assert "labels of 2 clips were not kept by the earlier run" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "out" / "labels").iterdir()) == ["clip_1", "clip_4"]
+    assert lines(tmp_path / "out") == before
+    assert main([*call, "--show", "1"]) == 0
+    assert "2 of the clips were there before" in capsys.readouterr().err
+    assert "clip_1 + 4" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_clip_whose_labels_were_corrected_is_evaluated_anew(folder, weights, tmp_path, capsys):  # noqa: F811

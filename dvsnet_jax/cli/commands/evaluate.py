@@ -150,6 +150,7 @@ class Evaluate:
                 "precision": self.precision, "config": to_json(storable(config)),
                 **({"motion": motion} if config.takes_motion else {}),
             },
+            option="--out",
         )  # fmt: skip
 
     def _write(
@@ -205,6 +206,8 @@ class Evaluate:
         print(text)
         if found.resumed:
             tell(f"{found.resumed} of the clips were there before")
+        if found.unkept:
+            tell(f"labels of {found.unkept} clips were not kept by the earlier run: these were evaluated anew")
         if found.changed:
             tell(f"dvsnet: files of {found.changed} clips have changed since the earlier run: these are evaluated anew")
         tell_shifted(truth_matrix(pooled(found.records).dvsnet))

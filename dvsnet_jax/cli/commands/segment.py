@@ -171,8 +171,8 @@ class Segment:
             program = load_program(self.program)
             if program.takes_motion and self.motion in ("network", "paper"):
                 raise UsageError(
-                    f"--motion {self.motion}: {self.program} was exported for motion that is given with each frame; leave "
-                    f"it out, or export another: dvsnet export --motion {self.motion}"
+                    f"--motion {self.motion}: {self.program} was exported for motion that is given with each frame; "
+                    f"leave it out, or export another: dvsnet export --motion {self.motion}"
                 )
             return program, fingerprint(program.params)
 
