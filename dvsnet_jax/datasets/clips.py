@@ -23,7 +23,7 @@ import numpy as np
 from dvsnet_jax.datasets import camvid, cityscapes, folders
 from dvsnet_jax.datasets.labelled_sets import Scaled
 from dvsnet_jax.datasets.readers import named
-from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage, paths_of
+from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage, folder_of, paths_of
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.datasets.street.scene import StreetScene
 from dvsnet_jax.datasets.unlabelled import UnlabelledClip
@@ -242,7 +242,10 @@ def _cityscapes(rest: str, scale: float, num_classes: int) -> Named:
     root, split, *labels = rest.split(":")
     kind = labels[0] if labels else "gtFine"
     named: Named = []
-    for snippet in cityscapes.list_snippets(root, split):
+    snippets = cityscapes.list_snippets(root, split)
+    if labels:  # a frame's may be missing, but not all that were asked for by name
+        folder_of(Path(root) / kind / split, f"labels {kind!r} of the split {split!r}")
+    for snippet in snippets:
         files = [cityscapes.file_of(root, frame, kind) for frame in snippet.frames]  # type: ignore[arg-type]
         named.append((snippet.name, PartlyLabelled(files)))
     return _scaled(named, scale)

@@ -105,6 +105,17 @@ def test_street_drives_and_what_is_held_out():
         clip_set("street:2:7:64x96", hold_out=["street_"])
 
 
+def test_labels_that_are_named_are_there(tmp_path):
+    """Without, every label would be void, and nothing measured."""
+    for name in ("leftImg8bit_sequence", "pseudo"):
+        (tmp_path / name / "val" / "ulm").mkdir(parents=True)
+    picture = np.zeros((64, 96, 3), np.uint8)
+    write_png(tmp_path / "leftImg8bit_sequence/val/ulm/ulm_000000_000019_leftImg8bit.png", picture)
+    assert len(clip_set(f"cityscapes:{tmp_path}:val")) == len(clip_set(f"cityscapes:{tmp_path}:val:pseudo")) == 1
+    with pytest.raises(InputError, match="psuedo/val: is not a folder"):
+        clip_set(f"cityscapes:{tmp_path}:val:psuedo")
+
+
 @pytest.mark.parametrize("spec", ["moving:x", "street:2", "street:a:b", "cityscapes:only", "frames:x@half"])
 def test_what_names_no_clips_is_refused(spec):
     with pytest.raises(InputError, match="expected video:FILE"):

@@ -12,6 +12,8 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ from tiny_files import weights, write_images, write_video  # noqa: F401
 
 from dvsnet_jax import ExpectedConfidence, FrameRate, SegmentationFunction, init_state, segment_frame
 from dvsnet_jax.cli import main
+from dvsnet_jax.cli.commands.evaluate import Evaluate
 from dvsnet_jax.datasets.clip_folders import folder_clips
 from dvsnet_jax.datasets.readers import vspw
 from dvsnet_jax.datasets.samples import VOID, LabelledImage
@@ -31,6 +34,7 @@ from dvsnet_jax.evaluation.clips.log import ClipLog
 from dvsnet_jax.evaluation.clips.scores import ClipRecord, pooled
 from dvsnet_jax.evaluation.clips.sources import NamedClip, check_classes, evaluated_clips
 from dvsnet_jax.evaluation.evaluate import evaluate
+from dvsnet_jax.evaluation.reports.evaluation import class_names
 from dvsnet_jax.inference.streaming.streams import ClipEnd, stream_clips
 from dvsnet_jax.media.images import read_labels, write_png
 from dvsnet_jax.metrics.segmentation import confusion_matrix
@@ -380,6 +384,14 @@ def test_data_of_other_classes_than_the_networks_are_refused(weights, tmp_path, 
     check_classes(["clips:x", "folder:a:b"], names)
     check_classes(["vspw:x:val"], vspw.CLASSES)
     check_classes(["camvid:x:val", "cityscapes:x:val"], None)
+
+
+def test_camvids_names_are_of_its_own_classes_and_of_those_that_become_them():
+    evaluation = Evaluate(data=("camvid:x:val",))
+    for count, counted in ((5, "own"), (11, "camvid"), (19, "camvid"), (21, "own")):
+        config: Any = SimpleNamespace(num_classes=count, segmentation=None)
+        assert evaluation._classes(config) == counted
+        assert len(class_names(config, counted)) == (count if counted == "own" else 11)
 
 
 @pytest.mark.parametrize("num_classes", [19, 11])

@@ -54,9 +54,9 @@ class Accelerate:
     again. Labels are not looked at, unless --supervision says so."""
     validate: Specs = ()
     """Other clips, to validate on; without, a fifth of every clip is held out."""
-    save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR", aliases=("--out",))]
     """Folder of the run."""
-    restore_from: Annotated[str | None, option("PATH")] = None
+    restore_from: Annotated[str | None, option("PATH", "--weights")] = None
     """A checkpoint of DVSNet, or street, the package's own, which is taken if not given."""
     segmentation: NewSegmentation = None
     classes: Classes = None

@@ -60,7 +60,7 @@ class Evaluate:
     motion: Motion = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the segmentation network, as for 'dvsnet segment'."""
-    out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "evaluated"
+    out: Annotated[str, tyro.conf.arg(metavar="DIR", aliases=("--save-dir",))] = "evaluated"
     """Folder for report.html, table.md, results.json, and clips.jsonl with a line for each clip."""
     streams: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 4
     """Clips that step together, dealt out over the devices."""
@@ -125,10 +125,12 @@ class Evaluate:
         return 1 if found.failures else 0
 
     def _classes(self, config: DVSNetConfig) -> Counting:
+        from dvsnet_jax.evaluation.reports.evaluation import counted_as
+
         camvid = {spec.startswith("camvid:") for spec in self.data}
         if len(camvid) > 1 and config.num_classes == 19:
             raise UsageError("CamVid is counted in its own 11 classes and the rest in 19: evaluate one after the other")
-        return "camvid" if camvid == {True} else "own"
+        return counted_as("camvid" if camvid == {True} else "", config.num_classes)
 
     def _claim(self, folder: Path, params: Any, config: DVSNetConfig, motion: Kind) -> None:
         from dvsnet_jax.config_json import storable, to_json

@@ -53,6 +53,8 @@ class Flow:
     """Stop after so many frames of a video."""
 
     def run(self) -> int:
+        if self.num_steps is not None and self.num_steps < 2:
+            raise UsageError(f"--num-steps is {self.num_steps}, but flow leads from a frame to the next: 2 or more")
         if not self.inputs and self.truth:
             return self._set(self.truth)
         if len(self.inputs) not in (1, 2):
