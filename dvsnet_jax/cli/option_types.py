@@ -61,13 +61,16 @@ def _one(kind: _Kind) -> PrimitiveConstructorSpec:
     )
 
 
-def _many(kind: _Kind, count: int | None = None) -> PrimitiveConstructorSpec:
+def _many(kind: _Kind, count: int | None = None, *, growing: bool = False) -> PrimitiveConstructorSpec:
     """The same for so many numbers, or for one or more."""
 
     def read(words: list[str]) -> tuple[Any, ...]:
         if not words:
             raise ValueError(f"expected {kind.expected}, one or more of them")
-        return tuple(map(kind, words))
+        values = tuple(map(kind, words))
+        if growing and sorted(values) != list(values):
+            raise ValueError(f"{' '.join(words)}: expected that LEAST is not above MOST")
+        return values
 
     return PrimitiveConstructorSpec(
         nargs="*" if count is None else count,
@@ -108,7 +111,7 @@ Chance = Annotated[float, _one(_CHANCE)]
 """0 to 1."""
 Pixels = Annotated[tuple[int, int], _many(_COUNT, 2), tyro.conf.arg(metavar="HEIGHT WIDTH")]
 Range = Annotated[tuple[float, float], _many(_POSITIVE, 2), tyro.conf.arg(metavar="LEAST MOST")]
-Distances = Annotated[tuple[int, int], _many(_WHOLE, 2), tyro.conf.arg(metavar="LEAST MOST")]
+Distances = Annotated[tuple[int, int], _many(_NONE_OR_MORE, 2, growing=True), tyro.conf.arg(metavar="LEAST MOST")]
 Widths = Annotated[tuple[int, int, int], _many(_COUNT, 3)]
 Names = Annotated[tuple[str, ...], option("NAME …")]
 Specs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, option("DATA")]

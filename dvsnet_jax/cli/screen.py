@@ -130,8 +130,8 @@ def closing_table(rows: Sequence[tuple[str, Summary]], together: Summary | None 
             str(summary.frames),
             str(len(summary.skipped)),
             f"{summary.segmented / summary.regions:.1%}" if summary.regions else "–",
-            _rate(summary.frames, summary.seconds),
-            _rate(summary.frames, summary.device_seconds),
+            _rate(summary.frames - summary.before, summary.seconds),
+            _rate(summary.frames - summary.before, summary.device_seconds),
         )
     console = _console(highlight=False)
     console.print(table)
@@ -154,6 +154,18 @@ def tell_untrusted(name: str, untrusted: int, frames: int, advice: str) -> None:
             f"dvsnet: {name}: {untrusted} of {frames} frames have regions that cannot be trusted: a network gave what "
             "is no number (NaN) for them. They were segmented anew, or are void (255) where segmenting gave none; "
             f"{advice}"
+        )
+
+
+def tell_shifted(matrix: Any) -> None:
+    """Where true labels are plainly one above those predicted, or below, by their confusion matrix: that."""
+    from dvsnet_jax.metrics.segmentation import shift
+
+    if by := shift(matrix):
+        above, below = ("true", "predicted") if by > 0 else ("predicted", "true")
+        tell(
+            f"dvsnet: the {above} labels seem to count classes from 1: of most pixels they are one above the {below} "
+            "ones, and hardly any is right; give labels that count from 0, with 255 where nothing counts"
         )
 
 
@@ -209,7 +221,8 @@ def tell_pace(name: str, summary: Summary) -> None:
     if summary.seconds <= 0 or summary.device_seconds <= 0:
         return
     # Both with the first frame, which is segmented whole: in a short video that alone takes the rate down.
-    with_io, without = summary.frames / summary.seconds, summary.frames / summary.device_seconds
+    frames = summary.frames - summary.before
+    with_io, without = frames / summary.seconds, frames / summary.device_seconds
     if with_io < 0.95 * min(pace.asked, without):
         tell(
             f"dvsnet: {name}: with reading and writing it was {with_io:.2f} frames/s; leave out files "

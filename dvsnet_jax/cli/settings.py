@@ -74,6 +74,11 @@ class Settings:
         """Whether one of these options is about the policy."""
         return self.dynamic or any(getattr(self, name) is not None for name in ("policy", *_NUMBER_OF.values()))
 
+    @property
+    def cuts(self) -> bool:
+        """Whether one of these options is about how frames are cut into regions."""
+        return any(given is not None for given in (self.overlap, self.regions, self.input_size))
+
     def apply(self, config: DVSNetConfig) -> DVSNetConfig:
         """The configuration with these options in it; `UsageError` where they contradict each other or it."""
         given = {

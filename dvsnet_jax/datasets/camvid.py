@@ -58,6 +58,21 @@ FROM_TRAIN_IDS = tuple(CLASSES.index(_FROM_CITYSCAPES[name]) for name in CITYSCA
 """CamVid class of each Cityscapes train id 0..18."""
 
 
+_ONE_OF_EACH = np.full(256, VOID, np.uint8)
+_ONE_OF_EACH[: len(CITYSCAPES)] = [TRAIN_IDS[ours] for ours in FROM_TRAIN_IDS]
+
+
+def ids_for(num_classes: int) -> tuple[int, ...]:
+    """How stored labels are read for a network of so many classes: as CamVid's own 11, or as Cityscapes' train ids."""
+    return OWN_IDS if num_classes == len(CLASSES) else TRAIN_IDS
+
+
+def one_of_each(labels: UInt8[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """Cityscapes' train ids with all that are one class of CamVid's as one of them, so that its colour stands for all;
+    anything past 18 becomes 255."""
+    return _ONE_OF_EACH[labels]
+
+
 def to_camvid(labels: UInt8[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
     """Cityscapes train ids as CamVid's classes 0..10; anything past 18 becomes 255."""
     table = np.full(256, VOID, np.uint8)

@@ -23,7 +23,7 @@ import numpy as np
 from dvsnet_jax.datasets import camvid, cityscapes, folders
 from dvsnet_jax.datasets.labelled_sets import Scaled
 from dvsnet_jax.datasets.readers import named
-from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage, paths_of
+from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage, folder_of, paths_of
 from dvsnet_jax.datasets.specs import parse
 from dvsnet_jax.datasets.street.scene import StreetScene
 from dvsnet_jax.datasets.unlabelled import UnlabelledClip
@@ -99,24 +99,30 @@ def current_frames(clip: Clip, distances: tuple[int, int]) -> Sequence[int]:
     return [each for each in range(len(clip)) if each not in lost and key_frames(clip, each, distances)]
 
 
-def clip_set(spec: str, *, hold_out: Collection[str] = (), only: Collection[str] = ()) -> list[Clip]:
+def clip_set(
+    spec: str, *, hold_out: Collection[str] = (), only: Collection[str] = (), num_classes: int = 19
+) -> list[Clip]:
     """The clips that a spec names. `hold_out` and `only` choose among them by the beginning of their names.
+
+    A data set of `num_classes` classes of its own is read in these, and so many may be in a folder's labels.
 
     Raises InputError for a spec of another form, a name to hold out that no clip has, where no clip is left, and as the
     readers do.
     """
-    return clip_sets([spec], hold_out=hold_out, only=only)
+    return clip_sets([spec], hold_out=hold_out, only=only, num_classes=num_classes)
 
 
-def clip_sets(specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = ()) -> list[Clip]:
+def clip_sets(
+    specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = (), num_classes: int = 19
+) -> list[Clip]:
     """The clips of several specs, as `clip_set`; a name to hold out is in one of them at least."""
-    return [clip for _, clip in named_clips(specs, hold_out=hold_out, only=only)]
+    return [clip for _, clip in named_clips(specs, hold_out=hold_out, only=only, num_classes=num_classes)]
 
 
 def named_clips(
     specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = (), num_classes: int = 19
 ) -> list[tuple[str, Clip]]:
-    """The same with the clips' names. A data set of as many classes of its own is read in these."""
+    """The same with the clips' names."""
     found = {spec: _named(spec, num_classes) for spec in specs}
     for wanted in hold_out:
         if not any(name.startswith(wanted) for clips in found.values() for name, _ in clips):
@@ -139,7 +145,7 @@ def _named(spec: str, num_classes: int) -> Named:
         if kind in named.KINDS:
             clips = named.clips_of(kind, rest, num_classes=num_classes)
             return _scaled([(name, PartlyLabelled(files)) for name, files in clips], scale)
-        return _READERS[kind](rest, scale)
+        return _READERS[kind](rest, scale, num_classes)
     except InputError:
         raise
     except (KeyError, ValueError, TypeError) as error:
@@ -219,23 +225,27 @@ def _scaled(named: Named, scale: float) -> Named:
     return named if scale == 1 else [(name, Scaled(clip, scale)) for name, clip in named]
 
 
-def _video(path: str, scale: float) -> Named:
+def _video(path: str, scale: float, num_classes: int) -> Named:
     clip = UnlabelledClip(path, scale)
     return [(f"{clip.name}_00000", clip)]
 
 
-def _folder(rest: str, scale: float) -> Named:
+def _folder(rest: str, scale: float, num_classes: int) -> Named:
     frames, _, labels = rest.partition(":")
     if labels:
-        return _scaled([(Path(frames).name, LabelledFiles(folders.list_labelled(frames, labels)))], scale)
-    return _video(frames, scale)
+        files = folders.list_labelled(frames, labels, num_classes=num_classes)
+        return _scaled([(Path(frames).name, LabelledFiles(files))], scale)
+    return _video(frames, scale, num_classes)
 
 
-def _cityscapes(rest: str, scale: float) -> Named:
+def _cityscapes(rest: str, scale: float, num_classes: int) -> Named:
     root, split, *labels = rest.split(":")
     kind = labels[0] if labels else "gtFine"
     named: Named = []
-    for snippet in cityscapes.list_snippets(root, split):
+    snippets = cityscapes.list_snippets(root, split)
+    if labels:  # a frame's may be missing, but not all that were asked for by name
+        folder_of(Path(root) / kind / split, f"labels {kind!r} of the split {split!r}")
+    for snippet in snippets:
         files = [cityscapes.file_of(root, frame, kind) for frame in snippet.frames]  # type: ignore[arg-type]
         named.append((snippet.name, PartlyLabelled(files)))
     return _scaled(named, scale)
@@ -252,12 +262,13 @@ class PartlyLabelled(LabelledFiles):
         return LabelledImage(image, np.full(image.shape[:2], VOID, np.uint8))
 
 
-def _camvid(rest: str, scale: float) -> Named:
+def _camvid(rest: str, scale: float, num_classes: int) -> Named:
     root, split = rest.rsplit(":", 1)
-    return _scaled([(run[0].name, LabelledFiles(run)) for run in in_a_row(camvid.list_labelled(root, split))], scale)
+    files = camvid.list_labelled(root, split, train_ids=camvid.ids_for(num_classes))
+    return _scaled([(run[0].name, LabelledFiles(run)) for run in in_a_row(files)], scale)
 
 
-def _street(rest: str, scale: float) -> Named:
+def _street(rest: str, scale: float, num_classes: int) -> Named:
     count, seed, *size = rest.split(":")
     height, width = map(int, (size[0] if size else "256x512").split("x"))
     seeds = np.random.default_rng(int(seed)).integers(2**62, size=int(count))
@@ -265,6 +276,6 @@ def _street(rest: str, scale: float) -> Named:
     return _scaled([(f"street_{scene.seed}", _Drive(scene)) for scene in drives], scale)
 
 
-_READERS: dict[str, Callable[[str, float], Named]] = {
+_READERS: dict[str, Callable[[str, float, int], Named]] = {
     "video": _video, "frames": _folder, "cityscapes": _cityscapes, "camvid": _camvid, "street": _street,
 }  # fmt: skip

@@ -91,6 +91,8 @@ def hint_for(ids: Collection[int], expected: int) -> str:
         return "they look like Cityscapes' labelIds, where train ids (labelTrainIds) are expected"
     if expected == 66 and max(found - {255}) < 124:
         return "they look like version 2.0 of Mapillary Vistas, of which version 1.2 is read"
+    if 0 not in found and max(found - {255}) == expected:
+        return "where classes are counted from 1, take one off: they are counted from 0 here"
     if (most := max(found)) in _CUT_VOID and most >= expected:
         return (
             f"{most} may be void, whose 255 Pillow cuts to {most.bit_length()} bits in an image with a palette of few "

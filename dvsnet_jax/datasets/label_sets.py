@@ -78,6 +78,13 @@ def to_cityscapes(names: Sequence[str]) -> tuple[int, ...]:
     return tuple(next((_KNOWN[each] for each in _readings(name) if each in _KNOWN), VOID) for name in names)
 
 
+def out_of_place(names: Sequence[str]) -> int | None:
+    """The first of these classes that is called as another of Cityscapes' 19 than has its number: a sure sign that they
+    are no such train ids. None where there is none, as where a name says nothing."""
+    to = to_cityscapes(names[: len(CLASSES)])
+    return next((number for number, label in enumerate(to) if label not in (number, VOID)), None)
+
+
 def _readings(name: str) -> Iterator[str]:
     """What a name may be compared by: all of it, each of its synonyms ("road, route"), and the end of a path such as
     Mapillary's "object--vehicle--car", "marking--general"."""

@@ -156,8 +156,7 @@ def count_pixels(source: Sequence[LabelledImage], num_classes: int, *, most: int
 
 def _files(kind: str, words: list[str], spec: str, num_classes: int) -> list[LabelledFile]:
     if kind == "camvid" and len(words) == 2:
-        own = camvid.OWN_IDS if num_classes == len(camvid.CLASSES) else camvid.TRAIN_IDS
-        return camvid.list_labelled(*words, train_ids=own)
+        return camvid.list_labelled(*words, train_ids=camvid.ids_for(num_classes))
     if kind == "cityscapes" and len(words) in (2, 3):
         root, split, *labels = words
         return cityscapes.list_labelled(root, split, labels=labels[0] if labels else "gtFine")  # type: ignore[arg-type]

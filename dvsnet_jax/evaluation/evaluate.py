@@ -13,7 +13,7 @@ from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.samples import paths_of
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.clips.kept_labels import LabelKeeper
+from dvsnet_jax.evaluation.clips.kept_labels import LabelKeeper, kept
 from dvsnet_jax.evaluation.clips.log import ClipLog
 from dvsnet_jax.evaluation.clips.scores import ClipRecord, ClipScores, DenseFlow
 from dvsnet_jax.evaluation.clips.sources import NamedClip
@@ -38,6 +38,8 @@ class Evaluation:
     """How many of the records were there before."""
     changed: int = 0
     """How many other clips had been there, but their files have changed since."""
+    unkept: int = 0
+    """And how many without the labels that are to be kept now."""
 
 
 def check_policy(config: DVSNetConfig) -> None:
@@ -70,7 +72,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluates the clips that the log in `folder` does not have yet, and those whose files have changed since.
 
-    `keep` names the clips whose labels and routes are written to `folder/labels`, for the report. `on_frame` is called
+    `keep` names the clips whose labels and routes are written to `folder/labels`, for the report: one that the log has
+    without them is evaluated once more. `on_frame` is called
     with the clip's name, `on_clip` besides with what was wrong with it or None, both for this process's own clips. The
     other arguments are those of `stream_clips` and `ClipScores`. The processes of a run call it together, with the same
     clips; each takes its part of what is left.
@@ -82,6 +85,8 @@ def evaluate(
     log = ClipLog(folder, process=jax.process_index())
     now = {clip.name: state_of(paths_of(clip.frames)) for clip in clips}
     changed = log.forget_changed(now)
+    unkept = {clip for clip in keep if clip in log.records and not kept(folder, clip)}
+    log.forget(unkept)
     before = {name for names in gather(sorted(log.records)) for name in names}
     left = own_part([clip for clip in clips if clip.name not in before])
     run = _Run(left, now, log, folder, config, classes, first_counts, find_flow, dense_flow, keep, on_frame, on_clip)
@@ -106,7 +111,7 @@ def evaluate(
     if not done:
         name, error = next(iter(failures.items()))
         raise InputError(f"none of the {len(clips)} clips could be evaluated; {name}: {error}")
-    return Evaluation(done, failures, len(before), len(changed - before))
+    return Evaluation(done, failures, len(before), len(changed - before), len(unkept))
 
 
 @dataclass

@@ -12,7 +12,7 @@ from jaxtyping import Array, Int, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig, SegmentationConfig
-from dvsnet_jax.datasets.camvid import CLASSES, to_camvid
+from dvsnet_jax.datasets.camvid import CLASSES, one_of_each, to_camvid
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.motion.field import for_step
@@ -129,8 +129,17 @@ def measure_each(
 
 def counting(num_classes: int, classes: Counting) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
     """What labels and truth go through before they are counted, and how many classes there are then."""
-    merging = classes == "camvid" and num_classes == 19
-    return (to_camvid, len(CLASSES)) if merging else (np.asarray, num_classes)
+    return (to_camvid, len(CLASSES)) if _merging(num_classes, classes) else (np.asarray, num_classes)
+
+
+def as_counted(labels: UInt8[np.ndarray, "*shape"], num_classes: int, classes: Counting) -> UInt8[np.ndarray, "*shape"]:
+    """Labels to look at: those that are counted as one are one, in numbers of the network's own classes, so that they
+    keep their colours."""
+    return one_of_each(labels) if _merging(num_classes, classes) else labels
+
+
+def _merging(num_classes: int, classes: Counting) -> bool:
+    return classes == "camvid" and num_classes == 19
 
 
 def _confusion(

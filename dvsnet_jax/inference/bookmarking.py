@@ -31,6 +31,10 @@ class Moment(NamedTuple):
     """Frames of the input until then, those passed over too."""
     leaves: list[np.ndarray]
     """Of the state."""
+    skipped: int
+    """How many frames had been passed over by then. Reading is ahead of what is written, and goes on counting."""
+    unknown: int
+    """As `Summary` has it, by then."""
 
 
 class Bookmarking:
@@ -73,11 +77,12 @@ class Bookmarking:
         for name, value in self.start.about["summary"].items():
             setattr(summary, name, [tuple(each) if isinstance(each, list) else each for each in value]
                     if isinstance(value, list) else value)  # fmt: skip
+        summary.before = summary.frames
         return self.start.arrays[0]
 
     def restored(self, state: Any) -> Any:
-        """The state after the bookmark; `state` is one that was just begun. Raises InputError where the two do not go
-        together."""
+        """The state after the bookmark; `state` is one that was just begun, on devices or as numpy has it. Raises
+        InputError where the two do not go together."""
         if self.start is None:
             return state
         leaves, structure = jax.tree.flatten(state)
@@ -86,14 +91,14 @@ class Bookmarking:
             raise InputError(
                 f"{self._output.folder}: was begun by a frame step with another state; pass --overwrite to begin anew"
             )
-        return jax.tree.unflatten(
-            structure, [jax.device_put(was, leaf.sharding) for was, leaf in zip(kept, leaves, strict=True)]
-        )
+        return jax.tree.unflatten(structure, list(map(_where, kept, leaves)))
 
-    def moment(self, frames: int, taken: int, state: Any) -> Moment | None:
+    def moment(self, frames: int, taken: int, state: Any, summary: Summary) -> Moment | None:
         """What is to be kept of a step after which so many frames are segmented; None where nothing is due. Waits for
         the step."""
-        return Moment(taken, jax.tree.leaves(jax.device_get(state))) if self.due(frames) else None
+        if not self.due(frames):
+            return None
+        return Moment(taken, jax.tree.leaves(jax.device_get(state)), len(summary.skipped), summary.unknown)
 
     def due(self, frames: int) -> bool:
         """Whether a bookmark is, after so many frames."""
@@ -108,13 +113,19 @@ class Bookmarking:
             return
         self._output.sync(self._names[self._synced :])
         self._synced = len(self._names)
+        counted = {name: getattr(summary, name) for name in _COUNTED}
+        counted |= {"skipped": summary.skipped[: moment.skipped], "unknown": moment.unknown}
         about = {
             **self._about, "frames": len(self._names), "taken": moment.taken, "size": list(size), "names": self._names,
-            "mark": self._output.mark(len(self._names)),
-            "summary": {name: getattr(summary, name) for name in _COUNTED},
+            "mark": self._output.mark(len(self._names)), "summary": counted,
         }  # fmt: skip
         write_bookmark(self._output.folder, about, [ages, *moment.leaves])
 
     def remove(self) -> None:
         """The input is through."""
         remove_bookmarks(self._output.folder)
+
+
+def _where(kept: np.ndarray, leaf: Any) -> Any:
+    """What was kept, in the place of an array that is on devices, or of numpy's: one stream's of several."""
+    return jax.device_put(kept, leaf.sharding) if isinstance(leaf, jax.Array) else kept

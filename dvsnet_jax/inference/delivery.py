@@ -39,6 +39,8 @@ class Summary:
 
     frames: int = 0
     """Frames segmented and written."""
+    before: int = 0
+    """Of them those of an earlier run that this one went on with: no time below is theirs."""
     regions: int = 0
     """Their regions, all together."""
     segmented: int = 0

@@ -139,8 +139,8 @@ class _Run:
     _delivery: Delivery | None = None
     _skipped: list[str] = field(default_factory=list)
     """Before the frame that this run begins with."""
-    _taken: dict[int, int] = field(default_factory=dict)
-    """By how many frames were read when a bookmark is due, how many had come."""
+    _taken: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """By how many frames were read when a bookmark is due, how many had come, and been passed over."""
 
     def start(self) -> Start | None:
         """Opens what is written to, but not after `stop`. Where to go on; None at the beginning."""
@@ -195,7 +195,7 @@ class _Run:
                     assert frame.image is not None
                     size, self._read = frame.image.shape[:2], self._read + 1
                     if self.keeps(self._read):
-                        self._taken[self._read] = taken
+                        self._taken[self._read] = taken, len(self.summary.skipped)
                     yield frame, moved
         except Exception as error:
             self._unread = error
@@ -214,7 +214,10 @@ class _Run:
                 result = AuditedResult(*batch[:7])
             wanted = self.summary.motion is not None
             self.summary.unknown += wanted and not event.motion_known and event.number > 0
-            moment = None if event.kept is None else Moment(self._taken.pop(event.number + 1), event.kept)
+            moment = None
+            if event.kept is not None:
+                taken, skipped = self._taken.pop(event.number + 1)
+                moment = Moment(taken, event.kept, skipped, self.summary.unknown)
             self._delivery.take(event.sample, result, None, event.motion_known, moment)
         except Exception as error:
             self._unwritten = error

@@ -133,7 +133,7 @@ def segment_source(
                 state, result = step(segmenter.params, state, image[None], *given)
                 summary.unknown += bool(given) and moved is None and summary.frames + len(delivery) > 0
                 done = summary.frames + len(delivery) + 1
-                moment = bookmarks.moment(done, taken + 1, state) if bookmarks else None
+                moment = bookmarks.moment(done, taken + 1, state, summary) if bookmarks else None
                 delivery.take(frame, result, dispatched, moved is not None, moment)
                 on_progress("segmenting", taken + 1)
             summary.interrupted |= bool(live and live.stop.is_set())

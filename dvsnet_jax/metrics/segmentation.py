@@ -19,6 +19,9 @@ from jaxtyping import Array, Float, Int, UInt8
 
 from dvsnet_jax.errors import InputError
 
+_HARDLY, _MUCH, _SEVERAL = 0.1, 0.01, 3
+"""For `shift`: shares of all pixels, and classes."""
+
 
 @partial(jax.jit, static_argnames="num_classes")
 def confusion_matrix(
@@ -69,6 +72,22 @@ def pixel_accuracy(matrix: Int[Array | np.ndarray, "c c"]) -> float:
     """Share of pixels with the true class, 0..1; NaN without a pixel."""
     matrix = _counts(matrix)
     return float(np.diag(matrix).sum() / matrix.sum()) if matrix.sum() else float("nan")
+
+
+def shift(matrix: Int[Array | np.ndarray, "c c"]) -> int:
+    """By how much true labels are above the predicted ones, 1 or -1, where that is plain: hardly a pixel is right as it
+    is, most are with so much taken off, and several classes each say so. 0 else."""
+    counts = _counts(matrix)
+    total, rows = counts.sum(), counts.sum(1)
+    if not total or np.trace(counts) > _HARDLY * total:
+        return 0
+    for by in (1, -1):
+        moved = np.diagonal(counts, -by)  # true class c, predicted c - by
+        of = rows[1:] if by == 1 else rows[:-1]
+        say_so = (moved > of / 2) & (of > _MUCH * total)
+        if moved.sum() > total / 2 and say_so.sum() >= _SEVERAL:
+            return by
+    return 0
 
 
 def summary(matrix: Int[Array | np.ndarray, "c c"]) -> dict[str, float]:

@@ -54,6 +54,13 @@ class Program:
         self._compiled: Any = None
 
     @property
+    def settled(self) -> dict[str, Any]:
+        """What tells it from another program of the same weights, as JSON values: policy, regions and precision to be
+        read, and the sum of the program itself."""
+        said = {name: self.manifest.get(name) for name in ("policy", "regions", "region_size", "precision", "classes")}
+        return {**said, "frame_size": list(self.frame_size), "sha256": self.manifest["parts"][PROGRAM]["sha256"]}
+
+    @property
     def palette(self) -> UInt8[np.ndarray, "256 3"]:
         """The colour of every label; of no class (255 is void): black."""
         palette = np.zeros((256, 3), np.uint8)

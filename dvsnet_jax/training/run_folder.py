@@ -20,30 +20,31 @@ from dvsnet_jax.training.parallel import by_first, told_by_all
 SETTINGS = "settings.json"
 
 
-def claim(folder: str | Path, settings: Mapping[str, Any]) -> bool:
+def claim(folder: str | Path, settings: Mapping[str, Any], *, option: str = "--save-dir") -> bool:
     """Makes a run's folder, or checks that the one there is of a run with these settings; whether it was there.
 
-    `settings` are JSON values: all that decides what the run computes, data and weights as fingerprints.
+    `settings` are JSON values: all that decides what the run computes, data and weights as fingerprints. `option` is
+    what names the folder on the command line.
     Raises InputError for a folder of another run, naming the first setting that differs, and where it cannot be made.
     """
     file = Path(folder) / SETTINGS
-    wanted = as_read_back(settings)
+    wanted, another = as_read_back(settings), f"choose another folder ({option})"
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         found = json.loads(file.read_bytes()) if file.exists() else None
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made or read ({error.strerror}); choose another save folder") from error
+        raise InputError(f"{folder}: cannot be made or read ({error.strerror}); {another}") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}: is damaged, it is not JSON ({error}); choose another save folder") from error
+        raise InputError(f"{file}: is damaged, it is not JSON ({error}); {another}") from error
     if found is None:
         write_json(file, wanted)
         return False
     if not isinstance(found, dict):
-        raise InputError(f"{file}: is damaged, it holds no settings; choose another save folder")
+        raise InputError(f"{file}: is damaged, it holds no settings; {another}")
     if differs := first_difference(found, wanted):
         raise InputError(
             f"{file}: {differs.name} was {differs.first} and is now {differs.second}: this folder is of another run; "
-            "start it with the settings it had, or choose another save folder"
+            f"start it with the settings it had, or {another}"
         )
     return True
 

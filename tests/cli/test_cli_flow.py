@@ -126,6 +126,14 @@ def test_motion_of_a_video_as_the_segmentation_is_carried_along(run, folder):
     assert np.abs(drawn[1][40:-40, 40:-40].mean((0, 1)) - expected).max() < 12
 
 
+def test_frames_that_change_size_have_no_motion_to_draw(run, folder):
+    (folder / "sizes").mkdir()
+    for number, width in enumerate((96, 96, 80)):
+        Image.fromarray(np.zeros((64, width, 3), np.uint8)).save(folder / "sizes" / f"{number}.png")
+    status, _, err = run("sizes", "--motion", "dis", "--out", "sizes.mp4")
+    assert status == 1 and "2.png: is of another size than the frame before it" in err
+
+
 @pytest.mark.parametrize(
     "arguments,status,message",
     [

@@ -147,6 +147,8 @@ SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
 @pytest.mark.parametrize(
     ("arguments", "status", "told"),
     [
+        (["export", "x.dvsnet", "--size", "64x128", "--classes", "cityscapes"], 1, "is of a network of your own, but"),
+        (["export", "x.safetensors", "--format", "safetensors", "--classes", "cityscapes"], 2, "leave out --classes"),
         (["train"], 2, "Expected one of {segmentation, flow-pairs, flow-supervised, flow-joint, decision-data"),
         (["measure"], 2, "Expected one of {segmentation, labels, flow, motion, speed"),
         (["train", "segmentation"], 2, "Missing from dvsnet train segmentation: --save-dir"),
@@ -155,6 +157,18 @@ SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
         (["accelerate", *RUN, "--data", "frames:gone"], 1, "dvsnet: gone: no such file or folder"),
         (["accelerate", *RUN, "--data", "frames:gone", "--crop", "64"], 2, "--crop'. Expected 2 values"),
         (["accelerate", *RUN, "--data", "frames:gone", "--scale", "1", "-1"], 2, "'-1' is not a finite number above 0"),
+        (["accelerate", *RUN, "--data", "frames:gone", "--distances", "12", "1"], 2, "LEAST is not above MOST"),
+        (["accelerate", *RUN, "--data", "frames:gone", "--distances", "-3", "1"], 2, "'-3' is not a whole number of 0"),
+        (["accelerate", "--out", "run", "--weights", "gone", "--data", "x"], 1, "/gone: there is no such checkpoint"),
+        (["evaluate", "frames:gone", "--save-dir", "/dev/null/run"], 1, "/dev/null/run"),
+        (
+            ["policies", "--data", "x", "--restore-from", "gone", "--protocol", "all"],
+            1,
+            "/gone: there is no such checkpoint",
+        ),
+        (["segment", "x.mp4", "--keep", "0.9", "--weights", "w", "--regions", "2x2"], 2, "leave out --regions"),
+        (["segment", "x.mp4", "--together", "on", "--devices", "2"], 2, "--devices deals out the frames of one"),
+        (["flow", "x.mp4", "--motion", "dis", "--out", "f.mp4", "--num-steps", "1"], 2, "--num-steps is 1, but"),
         (["accelerate", *RUN, "--data", "frames:gone", "--step", "3"], 2, "Perhaps you meant: --steps COUNT"),
         ([*SUPERVISED, "--steps", "1.5"], 2, "Error parsing --steps: '1.5' is not a whole number of 1 or more"),
         ([*SUPERVISED, "--validate-every", "0"], 2, "--validate-every: '0' is not a whole number of 1 or more"),

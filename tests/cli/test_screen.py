@@ -67,3 +67,14 @@ def test_results_come_whatever_size_the_terminal_says_to_have(monkeypatch, capsy
     tell("written to here")
     told = capsys.readouterr()
     assert "25.0%" in told.out and "compiling took" in told.out and told.err == "written to here\n"
+
+
+def test_frames_of_an_earlier_run_are_not_in_the_rate_of_this_one(capsys):
+    """One that goes on after 500 frames and does eight more in a second."""
+    gone_on = Summary(frames=508, before=500, regions=2032, segmented=508, seconds=1.0, device_seconds=0.5)
+    closing_table([("drive", gone_on)], together=gone_on)
+    rows = [line for line in capsys.readouterr().out.splitlines() if "508" in line]
+    assert len(rows) == 2 and all({"25.0%", "8.00", "16.00"} <= {*row.split()} for row in rows)
+    gone_on.pace = Pace(asked=100.0, reached=120.0, share=0.2, light=0.001)
+    tell_pace("drive", gone_on)
+    assert "with reading and writing it was 8.00 frames/s" in capsys.readouterr().err

@@ -14,6 +14,7 @@ from dvsnet_jax.datasets.clips import Part, Place, Places, clip_set, clip_sets, 
 from dvsnet_jax.datasets.flow.sets import flow_set
 from dvsnet_jax.datasets.samples import LabelledFile
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.clips.sources import evaluated_clips
 from dvsnet_jax.media.images import write_png
 
 
@@ -75,6 +76,25 @@ def test_labels_beside_frames_are_read(tmp_path):
     assert [int(labelled[index].labels.max()) for index in range(3)] == [0, 1, 2]
 
 
+def test_clips_are_read_in_the_classes_that_are_asked_for(tmp_path):
+    """CamVid in its own 11 or as Cityscapes' train ids, a folder's labels up to as many as the network has."""
+    for folder, value in (("val", 90), ("valannot", 8)):
+        (tmp_path / folder).mkdir()
+        for number in range(2):
+            write_png(tmp_path / folder / f"0001TP_{number:06d}.png", np.full((64, 96), value, np.uint8))
+    spec = f"camvid:{tmp_path}:val"
+    [cityscapes], [own] = clip_set(spec), clip_set(spec, num_classes=11)
+    assert (int(cityscapes[1].labels.max()), int(own[1].labels.max())) == (13, 8)  # a car
+    assert int(evaluated_clips([spec], num_classes=11)[0].frames[0].labels.max()) == 8
+    (tmp_path / "many").mkdir()
+    for path in (tmp_path / "val").iterdir():
+        write_png(tmp_path / "many" / path.name, np.full((64, 96), 29, np.uint8))
+    folder = f"frames:{tmp_path / 'val'}:{tmp_path / 'many'}"
+    assert int(clip_set(folder, num_classes=30)[0][1].labels.max()) == 29
+    with pytest.raises(InputError, match="holds label 29, expected 0 to 18"):
+        clip_set(folder)[0][1]
+
+
 def test_street_drives_and_what_is_held_out():
     clips = clip_sets(["street:2:7:64x96"])
     assert len(clips) == 2 and len(clips[0]) == 10
@@ -83,6 +103,17 @@ def test_street_drives_and_what_is_held_out():
     assert clip_set("street:2:7:64x96", only=["street_"]) and len(Places(clips)) == 20
     with pytest.raises(InputError, match="hold out less"):
         clip_set("street:2:7:64x96", hold_out=["street_"])
+
+
+def test_labels_that_are_named_are_there(tmp_path):
+    """Without, every label would be void, and nothing measured."""
+    for name in ("leftImg8bit_sequence", "pseudo"):
+        (tmp_path / name / "val" / "ulm").mkdir(parents=True)
+    picture = np.zeros((64, 96, 3), np.uint8)
+    write_png(tmp_path / "leftImg8bit_sequence/val/ulm/ulm_000000_000019_leftImg8bit.png", picture)
+    assert len(clip_set(f"cityscapes:{tmp_path}:val")) == len(clip_set(f"cityscapes:{tmp_path}:val:pseudo")) == 1
+    with pytest.raises(InputError, match="psuedo/val: is not a folder"):
+        clip_set(f"cityscapes:{tmp_path}:val:psuedo")
 
 
 @pytest.mark.parametrize("spec", ["moving:x", "street:2", "street:a:b", "cityscapes:only", "frames:x@half"])

@@ -146,6 +146,16 @@ def test_recipe_reads_each_frame_once_and_computes_no_pair_twice(frames, tmp_pat
     assert run(1) == (f"{out}: 8 of 8 pairs\n", 0, [])
 
 
+def test_a_folder_of_pairs_takes_no_others(frames, tmp_path, capsys):
+    """Pairs are told by their numbers alone, so those of other frames would be taken for what is there."""
+    words = ["--data", f"frames:{frames}", "--save-dir", str(tmp_path / "pairs"), "--gaps"]
+    assert recipe("flow_pairs")([*words, "0"]) == 0
+    assert recipe("flow_pairs")([*words, "1", "--share", "0.1"]) == 1
+    assert "gaps was [0] and is now [1]" in capsys.readouterr().err
+    assert recipe("flow_pairs")([*words, "0", "--share", "0.1"]) == 0
+    assert len(list_flow_pairs(tmp_path / "pairs")) == 4
+
+
 def test_recipe_refuses_in_one_line(frames, tmp_path, capsys):
     out = tmp_path / "pairs"
     words = ["--data", f"frames:{frames}", "--save-dir", str(out), "--gaps", "9"]

@@ -7,7 +7,7 @@ import pytest
 
 from dvsnet_jax.datasets import camvid
 from dvsnet_jax.datasets.cityscapes import CLASSES
-from dvsnet_jax.datasets.label_sets import named_palette, read_map, to_cityscapes
+from dvsnet_jax.datasets.label_sets import named_palette, out_of_place, read_map, to_cityscapes
 from dvsnet_jax.datasets.readers import vistas, vspw
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.visualize import label_palette
@@ -30,6 +30,12 @@ def test_names_stand_for_what_the_readers_read_them_as():
     assert [ours for ours, theirs in zip(vspw_ids, vspw.TRAIN_IDS[1:], strict=True) if theirs != 255] == [
         label for label in vspw.TRAIN_IDS[1:] if label != 255
     ]
+
+
+def test_classes_that_are_no_train_ids_are_known_by_a_name_in_another_place():
+    assert out_of_place(ADE) == 0 and out_of_place(("unlabelled", *CLASSES)) == 1
+    assert out_of_place(CLASSES) is None and out_of_place(("Road", "LABEL_1", *CLASSES[2:], "lane marking")) is None
+    assert out_of_place(("ego", "ceiling")) is None  # of which nothing can be said
 
 
 def test_spellings_synonyms_and_paths():

@@ -12,6 +12,8 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,16 +21,20 @@ from compiling import several_devices
 from tiny import SIMPLE, TINY, marked, simple_params, tiny_params, video
 from tiny_files import weights, write_images, write_video  # noqa: F401
 
-from dvsnet_jax import ExpectedConfidence, FrameRate, init_state, segment_frame
+from dvsnet_jax import ExpectedConfidence, FrameRate, SegmentationFunction, init_state, segment_frame
 from dvsnet_jax.cli import main
+from dvsnet_jax.cli.commands.evaluate import Evaluate
 from dvsnet_jax.datasets.clip_folders import folder_clips
+from dvsnet_jax.datasets.readers import vspw
 from dvsnet_jax.datasets.samples import VOID, LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.clips.kept_labels import KeptFrames
 from dvsnet_jax.evaluation.clips.label_counts import truth_matrix
 from dvsnet_jax.evaluation.clips.log import ClipLog
 from dvsnet_jax.evaluation.clips.scores import ClipRecord, pooled
-from dvsnet_jax.evaluation.clips.sources import NamedClip, evaluated_clips
+from dvsnet_jax.evaluation.clips.sources import NamedClip, check_classes, evaluated_clips
 from dvsnet_jax.evaluation.evaluate import evaluate
+from dvsnet_jax.evaluation.reports.evaluation import class_names
 from dvsnet_jax.inference.streaming.streams import ClipEnd, stream_clips
 from dvsnet_jax.media.images import read_labels, write_png
 from dvsnet_jax.metrics.segmentation import confusion_matrix
@@ -306,9 +312,25 @@ def test_the_command_writes_tables_and_a_report_and_goes_on(folder, weights, tmp
     assert main(options(folder, weights, out, "--every-frame", "--show", "1")) == 0
     assert "5 of the clips were there before" in capsys.readouterr().err and lines(out) == before
     assert main(options(folder, weights, out, "--show", "1")) == 1
-    assert "every_frame was true and is now false: this folder is of another run" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "every_frame was true and is now false: this folder is of another run" in told and "(--out)" in told
     assert main(options(folder, weights, out, "--every-frame", "--precision", "bfloat16")) == 1
     assert 'precision was "float32" and is now "bfloat16"' in capsys.readouterr().err
+
+
+def test_labels_that_are_wanted_later_are_made_then(folder, weights, tmp_path, capsys):  # noqa: F811
+    """Of clips that are through; the numbers stay what they were, and once made they are there."""
+    call = options(folder, weights, tmp_path / "out", "--no-consistency", "--only", "clip_1", "clip_4")
+    assert main([*call, "--show", "0"]) == 0 and not (tmp_path / "out" / "labels").exists()
+    before = lines(tmp_path / "out")
+    capsys.readouterr()
+    assert main([*call, "--show", "0", "--keep-labels"]) == 0
+    assert "labels of 2 clips were not kept by the earlier run" in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / "out" / "labels").iterdir()) == ["clip_1", "clip_4"]
+    assert lines(tmp_path / "out") == before
+    assert main([*call, "--show", "1"]) == 0
+    assert "2 of the clips were there before" in capsys.readouterr().err
+    assert "clip_1 + 4" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_clip_whose_labels_were_corrected_is_evaluated_anew(folder, weights, tmp_path, capsys):  # noqa: F811
@@ -326,6 +348,67 @@ def test_a_clip_whose_labels_were_corrected_is_evaluated_anew(folder, weights, t
     assert after.pop("clip_1")["labelled"] == before.pop("clip_1")["labelled"] - 1 and after == before
     assert main(call) == 0
     assert "5 of the clips were there before" in (told := capsys.readouterr().err) and "changed" not in told
+
+
+def test_labels_that_count_from_one_are_told(folder, weights, tmp_path, capsys):  # noqa: F811
+    call = ["--weights", weights, "--only", "clip_1", "--no-consistency", "--interval", "1", "--out"]
+    assert main(["evaluate", f"clips:{folder / 'clips'}", *call, str(tmp_path / "a"), "--show", "1"]) == 0
+    assert "count classes from 1" not in capsys.readouterr().err
+    for number, path in enumerate(sorted((tmp_path / "a" / "labels" / "clip_1").glob("*.png"))):
+        found = read_labels(path)
+        assert len(np.unique(found)) > 3
+        (tmp_path / "labels" / "clip_1").mkdir(parents=True, exist_ok=True)
+        above = np.where(found < 4, found + 1, VOID).astype(np.uint8)
+        write_png(tmp_path / "labels" / "clip_1" / f"street_{number:03d}.png", above)
+    data = f"clips:{folder / 'clips'}:{tmp_path / 'labels'}"
+    assert main(["evaluate", data, *call, str(tmp_path / "b"), "--show", "0"]) == 0
+    assert "the true labels seem to count classes from 1" in capsys.readouterr().err
+
+
+def test_data_of_other_classes_than_the_networks_are_refused(weights, tmp_path, capsys, monkeypatch):  # noqa: F811
+    """By the names that its classes have; read as its own, or as classes of whatever it has, they are taken."""
+    names = ("wall", "building", "sky", "floor", "tree")
+    network = SegmentationFunction(function=lambda params, images: images, num_classes=5, classes=names)
+    config = TINY.replace(segmentation=network)
+    for place in ("evaluate", "policies"):
+        monkeypatch.setattr(f"dvsnet_jax.cli.commands.{place}.load_weights", lambda *places: (tiny_params(), config))
+    monkeypatch.setattr("dvsnet_jax.networks.prepare", lambda params, config, **more: params)
+    for words in (
+        ["evaluate", "street:1:1:64x96", "--out", str(tmp_path / "out")],
+        ["policies", "--data", "vspw:x:val"],
+    ):
+        assert main(words) == 1
+        told = capsys.readouterr().err
+        assert "read as Cityscapes' 19 classes, but this network has 5 others: its class 0 is 'wall'" in told
+        assert "--classes cityscapes" in told
+    check_classes(["clips:x", "folder:a:b"], names)
+    check_classes(["vspw:x:val"], vspw.CLASSES)
+    check_classes(["camvid:x:val", "cityscapes:x:val"], None)
+
+
+def test_camvids_names_are_of_its_own_classes_and_of_those_that_become_them():
+    evaluation = Evaluate(data=("camvid:x:val",))
+    for count, counted in ((5, "own"), (11, "camvid"), (19, "camvid"), (21, "own")):
+        config: Any = SimpleNamespace(num_classes=count, segmentation=None)
+        assert evaluation._classes(config) == counted
+        assert len(class_names(config, counted)) == (count if counted == "own" else 11)
+
+
+@pytest.mark.parametrize("num_classes", [19, 11])
+def test_the_player_shows_camvid_with_void_labels_and_by_its_own_classes(tmp_path, num_classes):
+    """Of 19 classes those that count as one are shown as one; of its own 11 none is, and void stays void."""
+    place = tmp_path / "labels" / "drive"
+    place.mkdir(parents=True)
+    labels = np.full((64, 96), 14 if num_classes == 19 else 8, np.uint8)  # a truck; a car
+    labels[:, :40] = VOID
+    write_png(place / "000000.png", labels)
+    line = {"scores": [None], "targets": [50.0], "segmented": [True], "untrusted": [True]}
+    (place / "routes.jsonl").write_text(json.dumps(line) + "\n")
+    truth = np.full((64, 96), 13 if num_classes == 19 else 8, np.uint8)  # a car
+    clip = NamedClip("drive", [LabelledImage(np.zeros((64, 96, 3), np.uint8), truth)])
+    [frame] = KeptFrames(tmp_path, clip, num_classes, "camvid")
+    assert (frame.labels[:, 40:] == truth[0, 0]).all() and (frame.labels[:, :40] == VOID).all()
+    assert frame.mean_iou == 1  # of what has labels
 
 
 def test_labels_that_were_named_and_are_not_there_are_told(folder, weights, tmp_path, capsys):  # noqa: F811

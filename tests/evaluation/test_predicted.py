@@ -94,3 +94,40 @@ def test_what_does_not_fit_is_named(tmp_path, capsys, change, message):
     call = ["measure", "labels", "--data", spec, "--predicted", str(tmp_path / "predicted"), "--no-consistency"]
     assert main(call) == 1
     assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_camvid_by_a_network_of_its_own_classes(tmp_path, capsys):
+    """Its 11 classes are the truth's, by their names; as Cityscapes' the same files are as right."""
+    for folder, ids in (("val", 60), ("valannot", 8), ("own/0001TP_000000", 8), ("cityscapes/0001TP_000000", 13)):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(2):
+            picture = np.full((64, 96), ids, np.uint8)
+            picture[:, 40:] = {8: 3, 13: 0}.get(ids, ids)  # road beside the car
+            write_png(tmp_path / folder / f"0001TP_{number:06d}.png", picture)
+    call = ["measure", "labels", "--data", f"camvid:{tmp_path}:val", "--no-consistency", "--predicted"]
+    for words in ([str(tmp_path / "own"), "--num-classes", "11"], [str(tmp_path / "cityscapes")]):
+        assert main([*call, *words]) == 0
+        printed = capsys.readouterr().out
+        assert "| pixel accuracy | 100.00% |" in printed and "| car | 100.00% |" in printed and "| road |" in printed
+
+
+def test_labels_that_count_from_one_are_told(tmp_path, capsys):
+    """In the truth or in what is predicted; one that no class has is refused with the way to mend it."""
+    for folder, first in (("frames", 0), ("ones", 1), ("zeros", 0), ("predicted/frames", 0), ("above/frames", 1)):
+        (tmp_path / folder).mkdir(parents=True)
+        picture = np.full((64, 96), 255, np.uint8) if first else np.zeros((64, 96), np.uint8)
+        picture[:, 16:] = np.arange(5, dtype=np.uint8).repeat(16) + first
+        write_png(tmp_path / folder / "frame_0.png", picture)
+    call = ["measure", "labels", "--no-consistency", "--data"]
+    for truth, predicted, told in (
+        ("ones", "predicted", "the true labels seem to count classes from 1"),
+        ("zeros", "above", "the predicted labels seem to count classes from 1"),
+        ("zeros", "predicted", ""),
+    ):
+        spec = f"frames:{tmp_path / 'frames'}:{tmp_path / truth}"
+        assert main([*call, spec, "--predicted", str(tmp_path / predicted)]) == 0
+        said = capsys.readouterr().err
+        assert told in said and ("count classes" in said) == bool(told)
+    ones = f"frames:{tmp_path / 'frames'}:{tmp_path / 'ones'}"
+    assert main([*call, ones, "--predicted", str(tmp_path / "predicted"), "--num-classes", "5"]) == 1
+    assert "holds label 5, expected 0 to 4 or 255 (void); where classes are counted from 1" in capsys.readouterr().err

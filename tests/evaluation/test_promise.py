@@ -130,6 +130,9 @@ def test_the_table_is_kept_beside_the_weights_and_segment_takes_its_limit(tmp_pa
     checkpoints.save(tmp_path / "bare", params, config)
     assert main([*run, str(tmp_path / "bare"), "--keep", "0.98"]) == 1
     assert "'dvsnet accelerate --keep' writes it" in capsys.readouterr().err
+    (tmp_path / "w.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match=r"has no keep\.json, which"):
+        read_table(tmp_path / "w.safetensors")
     (tmp_path / "bare" / "keep.json").write_text('{"rows": 3}')
     with pytest.raises(InputError, match="is damaged"):
         read_table(tmp_path / "bare")

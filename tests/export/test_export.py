@@ -466,6 +466,21 @@ def test_export_and_segment_without_the_networks(tmp_path, weights, capsys):  # 
     assert refused.returncode == 1 and "is not here" in refused.stderr
 
 
+@pytest.mark.usefixtures("compile_once")
+def test_another_program_does_not_go_on_with_what_one_began(tmp_path, capsys):
+    """The same weights, another policy: its frames would not go with those that are there."""
+    write_images(tmp_path / "drive", clip(3))
+    for name, target in (("one", 50.0), ("other", 60.0)):
+        config = CONFIG.replace(policy=ExpectedConfidence(target))
+        export_program(tmp_path / name, tiny_params(), config, platforms=["cpu"], streams=1, **SIZE)
+    call = ["segment", str(tmp_path / "drive"), "--out", str(tmp_path / "out"), "--no-overlay", "--program"]
+    assert main([*call, str(tmp_path / "one")]) == 0
+    assert main([*call, str(tmp_path / "one"), "--resume"]) == 0
+    capsys.readouterr()
+    assert main([*call, str(tmp_path / "other"), "--resume"]) == 1
+    assert "program: policy: target was 50.0 and is now 60.0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [

@@ -17,6 +17,7 @@ from tiny_files import write_images, write_video
 from dvsnet_jax import Budget
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.inference.bookmarking import Bookmarking
+from dvsnet_jax.inference.segment_many import segment_many
 from dvsnet_jax.inference.segment_source import Segmenter, segment_source
 from dvsnet_jax.inference.source_identity import identity
 from dvsnet_jax.media import output_folder
@@ -98,7 +99,8 @@ def inputs(tmp_path_factory) -> dict[str, str]:
 def test_a_run_that_ends_goes_on_after_its_last_bookmark(inputs, made, tmp_path, kind, network):
     source, skip = open_source(inputs[kind]), kind == "images"
     whole, _ = run(tmp_path / "whole", source, made[network], skip=skip)
-    for until, start in ((1, 5), (12, 15), (16, 20)):  # four more are on their way
+    # Four more are on their way; of the second run, which keeps five frames, the unreadable one was passed over too.
+    for until, start in ((1, 5), (4, 5), (12, 15), (16, 20)):
         out = tmp_path / f"out{until}"
         run(out, source, made[network], until=until, skip=skip)
         summary, bookmarks = run(out, source, made[network], resume=True, skip=skip)
@@ -106,6 +108,55 @@ def test_a_run_that_ends_goes_on_after_its_last_bookmark(inputs, made, tmp_path,
         assert same(out, tmp_path / "whole")
         for name in ("frames", "regions", "segmented", "untrusted", "skipped", "audited", "recalibrated", "unknown"):
             assert getattr(summary, name) == getattr(whole, name), name
+        assert (summary.before, whole.before) == (start, 0)  # whose time is not in this run's
+
+
+@pytest.mark.parametrize("stepping", ["together", "apart"])
+def test_streams_go_on_however_they_step(inputs, made, tmp_path, stepping):
+    """A stream that is gone on with beside one that begins; frames are skipped ahead of what is written."""
+    sources, segmenter = [open_source(inputs[kind]) for kind in ("images", "video")], made["plain"]
+
+    def many(folder, *, resume=False, until=None):
+        outputs, bookmarks, seen, stop = {}, {}, [], threading.Event()
+        written = WrittenFiles(folder, resume=resume)
+        written.settle({"a": 1})
+
+        def output(number):
+            place = folder / sources[number].name
+            outputs[number] = OutputFolder(place, palette=label_palette(3), frame_rate=25, written=written)
+            return outputs[number]
+
+        def kept(number, output):
+            bookmarks[number] = Bookmarking(output, identity(sources[number]), resume=resume)
+            return bookmarks[number]
+
+        def on_frame(number, segmented):
+            seen.append(number)
+            if until is not None and seen.count(0) == until:
+                stop.set()
+
+        ends = segment_many(
+            sources, segmenter, output, streams=2, stepping=stepping, skip_unreadable=True, stop=stop,
+            open_bookmarks=kept, on_frame=on_frame,
+        )  # fmt: skip
+        summaries = {}
+        for number, summary, error in ends:
+            assert error is None
+            summaries[number] = summary
+            if until is None:
+                outputs[number].finish(identity(sources[number]))
+                bookmarks[number].remove()
+        written.close()
+        return summaries, {number: each.start and each.start.frames for number, each in bookmarks.items()}
+
+    whole, _ = many(tmp_path / "whole")
+    many(tmp_path / "out", until=1)
+    remove_bookmarks(tmp_path / "out" / sources[1].name)
+    resumed, starts = many(tmp_path / "out", resume=True)
+    assert starts[0] in (5, 10) and starts[1] is None
+    assert same(tmp_path / "out", tmp_path / "whole")
+    for number, name in ((0, "frames"), (0, "skipped"), (0, "segmented"), (0, "unknown"), (1, "frames")):
+        assert getattr(resumed[number], name) == getattr(whole[number], name), name
 
 
 def test_again_and_again_and_where_nothing_is_left(inputs, made, tmp_path):

@@ -175,7 +175,7 @@ def test_a_step_without_the_motion_that_it_wants_says_so():
         step(segmenter.params, state, np.zeros((1, *SIZE, 3), np.uint8))
 
 
-def test_an_exported_program_takes_motion(tmp_path):
+def test_an_exported_program_takes_motion(tmp_path, capsys):
     frames = with_a_cut()
     export_program(
         tmp_path / "p", carried_params(), CARRIED, height=SIZE[0], width=SIZE[1], platforms=["cpu"], streams=1
@@ -191,6 +191,10 @@ def test_an_exported_program_takes_motion(tmp_path):
         program.step(state, frames[:1])
     write_images(tmp_path / "drive", frames)
     assert segment_source(open_source(tmp_path / "drive"), program, output(tmp_path / "out")).unknown == 1
+    for motion in ("paper", "network"):  # what it is not made for, and would not do
+        call = ["segment", str(tmp_path / "drive"), "--program", str(tmp_path / "p"), "--out", str(tmp_path / motion)]
+        assert main([*call, "--motion", motion]) == 2
+        assert "was exported for motion that is given with each frame" in capsys.readouterr().err
 
 
 def test_examples_are_of_the_motion_that_the_step_carries():

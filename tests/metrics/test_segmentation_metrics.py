@@ -16,6 +16,7 @@ from dvsnet_jax.metrics.segmentation import (
     frequency_weighted_iou,
     mean_iou,
     pixel_accuracy,
+    shift,
 )
 
 
@@ -143,3 +144,18 @@ def test_vspws_means_are_over_true_classes_and_by_their_pixels():
     assert frequency_weighted_iou(matrix) == pytest.approx(3 / 4 * 0.4 + 4 / 7 * 0.6)
     nothing = np.zeros((2, 2), int)
     assert math.isnan(mean_iou(nothing, absent="untrue")) and math.isnan(frequency_weighted_iou(nothing))
+
+
+def test_labels_counted_from_one_are_plain_and_nothing_else_is():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 18, (64, 64), np.uint8)
+    found = np.where(rng.random(truth.shape) < 0.3, rng.integers(0, 19, truth.shape), truth).astype(np.uint8)
+
+    def by(labels, true):
+        return shift(confusion_matrix(labels, true, 19))
+
+    assert by(found, truth + 1) == 1 and by(found + 1, truth) == -1
+    assert by(found, truth) == 0 and by(rng.permutation(19)[found].astype(np.uint8), truth) == 0
+    assert by(np.full_like(truth, 255), truth) == 0 and shift(np.zeros((19, 19), np.int64)) == 0
+    # A network that says one class for everything, where most of the picture is the next one.
+    assert by(np.full_like(truth, 3), np.where(truth < 15, 4, truth)) == 0

@@ -18,6 +18,7 @@ from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.frame_motion import FrameMotion, motion_shape
 from dvsnet_jax.networks import merge_classes, merged_classes
+from dvsnet_jax.training.decision.example_files import _settings
 
 NAMES = ("road", "Lane Marking - General", "ceiling", "sky")
 GREYS = (40.0, 100.0, 160.0, 220.0)
@@ -117,6 +118,17 @@ def test_the_option_on_the_command_line(tmp_path, capsys):
         assert set(np.unique(np.asarray(image))) == {0, 10, 255}
     legend = json.loads((tmp_path / "out" / "classes.json").read_text())
     assert legend[0] == {"id": 0, "name": "road", "color": [128, 64, 128]} and len(legend) == 19
+
+
+def test_what_was_made_with_another_map_is_told_apart():
+    """The weights are the same, and so are the names: `--classes` a file that was corrected since."""
+    whole = made(NETWORK)[1]
+    settings = [
+        _settings({}, [], whole.replace(segmentation=merge_classes(NETWORK, to, CLASSES)), 0.0, "dis")["configuration"]
+        for to in ((0, 0, 255, 10), (0, 1, 255, 10))
+    ]
+    assert settings[0] != settings[1] and settings[0]["classes became"] == (0, 0, 255, 10)
+    assert "classes became" not in _settings({}, [], whole, 0.0, "dis")["configuration"]
 
 
 def test_weights_that_cannot_have_other_classes_say_so(tmp_path, capsys):

@@ -27,10 +27,10 @@ def test_the_same_run_goes_on_and_another_does_not(tmp_path):
 
 def test_what_cannot_be_read_is_no_run(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"file: cannot be made or read \(File exists\); choose another save folder"):
+    with pytest.raises(InputError, match=r"file: cannot be made or read \(File exists\); choose another folder"):
         claim(tmp_path / "file", RUN)
     (tmp_path / SETTINGS).write_text('{"kind": ')
-    with pytest.raises(InputError, match=f"{SETTINGS}: is damaged, it is not JSON .*; choose another save folder"):
+    with pytest.raises(InputError, match=f"{SETTINGS}: is damaged, it is not JSON .*; choose another folder"):
         claim(tmp_path, RUN)
     assert (tmp_path / SETTINGS).read_text() == '{"kind": '
 

@@ -54,9 +54,9 @@ class Accelerate:
     again. Labels are not looked at, unless --supervision says so."""
     validate: Specs = ()
     """Other clips, to validate on; without, a fifth of every clip is held out."""
-    save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR", aliases=("--out",))]
     """Folder of the run."""
-    restore_from: Annotated[str | None, option("PATH")] = None
+    restore_from: Annotated[str | None, option("PATH", "--weights")] = None
     """A checkpoint of DVSNet, or street, the package's own, which is taken if not given."""
     segmentation: NewSegmentation = None
     classes: Classes = None
@@ -133,7 +133,7 @@ class Accelerate:
             raise UsageError("--decision paper reads a flow network's features; add --motion paper")
         if self.decision:
             config = config.replace(decision=DecisionConfig() if self.decision == "paper" else LocalDecisionConfig())
-        clips, held = self._clips()
+        clips, held = self._clips(config.num_classes)
         with step_progress("flow steps", self.steps) as show:
             made = accelerate(
                 params, config, clips, held, self.save_dir, self._settings(),
@@ -218,13 +218,13 @@ class Accelerate:
             return params, config
         return carrying(params, config)
 
-    def _clips(self) -> tuple[list[Clip], list[Clip]]:
-        """To train on, and to validate on."""
+    def _clips(self, num_classes: int) -> tuple[list[Clip], list[Clip]]:
+        """To train on, and to validate on; labels, where they are looked at, in so many classes."""
         from dvsnet_jax.datasets.clips import Part, clip_sets
 
-        clips = self._kept(clip_sets(self.data, hold_out=self.hold_out))
+        clips = self._kept(clip_sets(self.data, hold_out=self.hold_out, num_classes=num_classes))
         if self.validate:
-            return clips, self._kept(clip_sets(self.validate, only=self.only))
+            return clips, self._kept(clip_sets(self.validate, only=self.only, num_classes=num_classes))
         ends = [(clip, len(clip) * 4 // 5) for clip in clips]
         return [Part(clip, 0, end) for clip, end in ends], [Part(clip, end, len(clip)) for clip, end in ends]
 

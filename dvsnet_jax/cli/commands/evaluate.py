@@ -15,7 +15,7 @@ from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import Names, OptionalPath, option
-from dvsnet_jax.cli.screen import clip_progress, tell, tell_untrusted
+from dvsnet_jax.cli.screen import clip_progress, tell, tell_shifted, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
@@ -60,7 +60,7 @@ class Evaluate:
     motion: Motion = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the segmentation network, as for 'dvsnet segment'."""
-    out: Annotated[str, tyro.conf.arg(metavar="DIR")] = "evaluated"
+    out: Annotated[str, tyro.conf.arg(metavar="DIR", aliases=("--save-dir",))] = "evaluated"
     """Folder for report.html, table.md, results.json, and clips.jsonl with a line for each clip."""
     streams: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 4
     """Clips that step together, dealt out over the devices."""
@@ -92,7 +92,7 @@ class Evaluate:
             jax.distributed.initialize()
 
         from dvsnet_jax.datasets.flow.dis import dense_flow, find_flow
-        from dvsnet_jax.evaluation.clips.sources import evaluated_clips
+        from dvsnet_jax.evaluation.clips.sources import check_classes, evaluated_clips
         from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
         from dvsnet_jax.media.opencv import opencv
         from dvsnet_jax.media.written_files import make_folder
@@ -105,6 +105,7 @@ class Evaluate:
         motion = found_by(self.motion) or "dis"
         config = self.settings.apply(carried(self.motion, config))
         check_policy(config)
+        check_classes(self.data, getattr(config.segmentation, "classes", None))
         clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)
         classes = self._classes(config)
         self._claim(folder, params, config, motion)
@@ -124,10 +125,12 @@ class Evaluate:
         return 1 if found.failures else 0
 
     def _classes(self, config: DVSNetConfig) -> Counting:
+        from dvsnet_jax.evaluation.reports.evaluation import counted_as
+
         camvid = {spec.startswith("camvid:") for spec in self.data}
         if len(camvid) > 1 and config.num_classes == 19:
             raise UsageError("CamVid is counted in its own 11 classes and the rest in 19: evaluate one after the other")
-        return "camvid" if camvid == {True} else "own"
+        return counted_as("camvid" if camvid == {True} else "", config.num_classes)
 
     def _claim(self, folder: Path, params: Any, config: DVSNetConfig, motion: Kind) -> None:
         from dvsnet_jax.config_json import storable, to_json
@@ -149,6 +152,7 @@ class Evaluate:
                 "precision": self.precision, "config": to_json(storable(config)),
                 **({"motion": motion} if config.takes_motion else {}),
             },
+            option="--out",
         )  # fmt: skip
 
     def _write(
@@ -160,6 +164,8 @@ class Evaluate:
         import jax
 
         from dvsnet_jax.datasets.readers.named import own_classes
+        from dvsnet_jax.evaluation.clips.label_counts import truth_matrix
+        from dvsnet_jax.evaluation.clips.scores import pooled
         from dvsnet_jax.evaluation.reports import evaluation as reports
         from dvsnet_jax.evaluation.reports.page import write_report
         from dvsnet_jax.markdown import markdown_table
@@ -202,8 +208,11 @@ class Evaluate:
         print(text)
         if found.resumed:
             tell(f"{found.resumed} of the clips were there before")
+        if found.unkept:
+            tell(f"labels of {found.unkept} clips were not kept by the earlier run: these were evaluated anew")
         if found.changed:
             tell(f"dvsnet: files of {found.changed} clips have changed since the earlier run: these are evaluated anew")
+        tell_shifted(truth_matrix(pooled(found.records).dvsnet))
         if not numbers["labelled"]:
             tell("dvsnet: no frame has a label that counts, so there is no mIoU; labels are clips:CLIPS:LABELS")
         tell_untrusted("all clips", numbers["untrusted_frames"], numbers["frames"], "mIoU leaves void labels out")

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import carried
 from dvsnet_jax.cli.option_types import OptionalPath, OptionalSize, option, pair
@@ -38,6 +39,7 @@ class Export:
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """Checkpoint folder, .safetensors, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
     segmentation: OwnSegmentation = None
+    classes: Classes = None
     decision_from: OptionalPath = None
     """TensorFlow checkpoint of the decision network, where --weights is one without."""
     motion: Literal["auto", "network", "paper"] = "auto"
@@ -63,7 +65,7 @@ class Export:
 
         from dvsnet_jax.export import export_program
 
-        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
+        params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation, self.classes)
         config = carried(self.motion, config)
         manifest = export_program(
             self.out,
@@ -85,6 +87,8 @@ class Export:
         return 0
 
     def _as_safetensors(self) -> int:
+        if self.classes is not None:
+            raise UsageError("--format safetensors has no segmentation network of your own; leave out --classes")
         settled = (self.size, self.platforms, self.streams, self.precision, self.settings)
         if settled != (None, "cpu,cuda,tpu", "any", "float32", Settings()):
             raise UsageError(

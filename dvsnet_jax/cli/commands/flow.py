@@ -53,6 +53,8 @@ class Flow:
     """Stop after so many frames of a video."""
 
     def run(self) -> int:
+        if self.num_steps is not None and self.num_steps < 2:
+            raise UsageError(f"--num-steps is {self.num_steps}, but flow leads from a frame to the next: 2 or more")
         if not self.inputs and self.truth:
             return self._set(self.truth)
         if len(self.inputs) not in (1, 2):
@@ -189,6 +191,7 @@ class Flow:
 
         plan = AUTO if asked == "auto" else Plan(asked, "as asked for")
         drawn = known = 0
+        size: tuple[int, ...] | None = None
         with (
             VideoWriter(Path(self.out or ""), frame_rate=source.frame_rate or 25) as video,
             progress_bar(source.name, source.count) as on_progress,
@@ -197,6 +200,9 @@ class Flow:
             for count, (frame, motion) in enumerate(islice(frames, self.num_steps)):
                 if frame.image is None:
                     raise InputError(f"{frame.error}; the frames before it are in {self.out}") from frame.error
+                if size not in (None, frame.image.shape):
+                    raise InputError(f"{frame.where}: is of another size than the frame before it; cut the video there")
+                size = frame.image.shape
                 picture = np.zeros_like(frame.image)  # black: not known
                 if motion is not None:
                     flow = CELL * motion.flow.repeat(CELL, 0).repeat(CELL, 1)

@@ -47,13 +47,13 @@ class ComparePolicies:
     folder:FRAMES:LABELS."""
     only: Names = ()
     """Beginnings of frames' names that are taken."""
-    weights: Annotated[str | None, option("PATH")] = None
+    weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """A checkpoint's folder, or street, the package's own, which is taken if not given."""
     segmentation: OwnSegmentation = None
     classes: Classes = None
     motion: Motion = "auto"
-    protocol: Literal["every", "snippets"] = "every"
-    """Which frames count: all that have labels, or as in the paper the last of frames 1 to 20."""
+    protocol: Literal["every", "all", "snippets"] = "every"
+    """Which frames count: all (or every) that have labels, or as in the paper the last of frames 1 to 20."""
     scale: Positive = 1.0
     """Resizes the frames first."""
     shares: Positives = (0.05, 0.1, 0.2, 0.3, 0.5)
@@ -104,7 +104,9 @@ class ComparePolicies:
 
     def _clips(self, config: DVSNetConfig) -> list[LabelledClip]:
         from dvsnet_jax.evaluation.clips.labelled import labelled_clips, snippets
+        from dvsnet_jax.evaluation.clips.sources import check_classes
 
+        check_classes([self.data], getattr(config.segmentation, "classes", None))
         if self.protocol == "snippets":
             return snippets(self.data, only=self.only, scale=self.scale)
         return labelled_clips(self.data, num_classes=config.num_classes, only=self.only, scale=self.scale)
@@ -141,7 +143,7 @@ class ComparePolicies:
             write({"what": "step time", **time.as_json()})
         result = sweep(
             params, video, config=config, shares=self.shares, policies=self.policies,
-            classes=classes, first_counts=self.protocol == "every",
+            classes=classes, first_counts=self.protocol != "snippets",
             tolerance=self.tolerance, most_runs=self.runs, on_run=on_run, time=time,
         )  # fmt: skip
         for cells in result.policies.values():

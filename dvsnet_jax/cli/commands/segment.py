@@ -89,6 +89,11 @@ class Segment:
                 "--keep chooses the policy's limit by the table of --weights, those that 'dvsnet accelerate --keep' "
                 "wrote; add them, and leave out --policy and its numbers"
             )
+        if self.keep is not None and settings.cuts:
+            raise UsageError(
+                "--keep says what was measured with the regions of --weights; leave out --regions, --overlap and "
+                "--input-size"
+            )
         named = (self.weights, self.segmentation, self.classes, self.decision_from, self.precision)
         settled = (*named, self.audit, self.recalibrate, self.settings)
         if self.program is not None and settled != (None, None, None, None, "float32", False, False, Settings()):
@@ -100,6 +105,10 @@ class Segment:
         if self.program is not None and self.many.devices > 1:
             raise UsageError(
                 "--program holds a step for one device; leave out --devices, or give --weights in its place"
+            )
+        if self.many.together == "on" and self.many.devices > 1:
+            raise UsageError(
+                "--together on segments several inputs at once, --devices deals out the frames of one; leave one out"
             )
         if self.program is not None and "scores" in self.outputs.save:
             raise UsageError("--save scores wants scores, which an exported program (--program) does not give")
@@ -169,6 +178,11 @@ class Segment:
             from dvsnet_jax.program import load_program
 
             program = load_program(self.program)
+            if program.takes_motion and self.motion in ("network", "paper"):
+                raise UsageError(
+                    f"--motion {self.motion}: {self.program} was exported for motion that is given with each frame; "
+                    f"leave it out, or export another: dvsnet export --motion {self.motion}"
+                )
             return program, fingerprint(program.params)
 
         from dvsnet_jax.inference.segment_source import Segmenter

@@ -138,6 +138,7 @@ def segment_streams(
             for index, summary, error in ends:
                 name, output = sources[index].name, outputs.pop(index, None)
                 together.frames += summary.frames
+                together.before += summary.before
                 together.regions += summary.regions
                 together.segmented += summary.segmented
                 if view := views.pop(index, None):

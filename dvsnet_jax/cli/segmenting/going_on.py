@@ -29,7 +29,7 @@ def decisive(
     there are several inputs, each with a folder of its own, `together` how many files share a budget, if they do."""
     from dvsnet_jax.inference.segmenter import Segmenter
 
-    own: dict[str, Any] = {"program": True}
+    own: dict[str, Any] = {"program": getattr(segmenter, "settled", True)}
     if isinstance(segmenter, Segmenter):
         asked = {"audit": segmenter.audit, "recalibrate": segmenter.recalibrate}
         own = {"precision": command.precision, **asked, "config": _fields(segmenter.config)}

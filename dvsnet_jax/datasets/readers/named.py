@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from dvsnet_jax.datasets import camvid
 from dvsnet_jax.datasets.readers import a2d2, apolloscape, bdd100k, cityscapes_vps, idd, kitti_step, vistas, vspw
 from dvsnet_jax.datasets.samples import LabelledFile
 from dvsnet_jax.errors import InputError
@@ -36,7 +37,7 @@ FORMS = f"{'|'.join((*_VIDEOS, *_PICTURES))}:ROOT:SPLIT"
 
 _OWN_CLASSES = {
     "vspw": vspw.CLASSES, "vistas": vistas.CLASSES, "idd": idd.CLASSES, "apolloscape": apolloscape.CLASSES,
-    "a2d2": a2d2.CLASSES,
+    "a2d2": a2d2.CLASSES, "camvid": camvid.CLASSES,
 }  # fmt: skip
 
 

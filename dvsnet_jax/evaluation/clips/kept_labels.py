@@ -18,12 +18,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from dvsnet_jax.datasets import camvid
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.reports.player import Frame
-from dvsnet_jax.evaluation.segmentation import Counting
+from dvsnet_jax.evaluation.segmentation import Counting, as_counted
 from dvsnet_jax.flow_colors import flow_to_rgb
 from dvsnet_jax.frame_motion import CELL
 from dvsnet_jax.inference.clip_motion import moving
@@ -107,8 +106,7 @@ class KeptFrames:
         for index, (text, ((image, truth), motion)) in enumerate(zip(lines, frames, strict=True)):
             line = json.loads(text)
             labels = read_labels(folder / f"{index:06d}.png")
-            if self.classes == "camvid":  # one of Cityscapes' classes for each of CamVid's, so that colours stay
-                labels = np.array(camvid.TRAIN_IDS, np.uint8)[camvid.to_camvid(labels)]
+            labels = as_counted(labels, self.num_classes, self.classes)
             truth = resize_labels(truth, labels.shape) if truth.shape != labels.shape else truth
             right = mean_iou(np.asarray(confusion_matrix(labels, truth, self.num_classes)))
             yield Frame(

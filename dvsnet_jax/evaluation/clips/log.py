@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,11 @@ class ClipLog:
         """Leaves out what was counted from files that are others `now`, by clip; of which clips nothing is left."""
         self.records = {each.clip: each for each in self._lines if now.get(each.clip, each.files) == each.files}
         return {each.clip for each in self._lines} - self.records.keys()
+
+    def forget(self, clips: Iterable[str]) -> None:
+        """Leaves out what was counted of these, which are to be counted once more."""
+        for clip in clips:
+            self.records.pop(clip, None)
 
     def append(self, record: ClipRecord) -> None:
         """Adds a record. Raises InputError where it cannot be written; the file ends in a whole line all the same."""

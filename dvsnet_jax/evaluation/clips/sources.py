@@ -16,8 +16,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.datasets.clip_folders import FolderClip, folder_clips
 from dvsnet_jax.datasets.clips import named_clips
+from dvsnet_jax.datasets.label_sets import out_of_place
 from dvsnet_jax.datasets.readers import named
 from dvsnet_jax.datasets.readers.bdd100k_videos import VideoMoment, list_moments
 from dvsnet_jax.datasets.samples import LabelledImage
@@ -35,6 +37,26 @@ FORMS = (
 )
 
 _KINDS = ("clips", "frames", "video", "cityscapes", "camvid", "street", "bdd100k-videos", *named.KINDS)
+
+
+_AS_YOURS = ("clips", "frames", "video", "folder")
+"""Data whose labels are of whatever classes the network has; any other is read in its own or as Cityscapes' 19."""
+
+
+def check_classes(specs: Iterable[str], classes: Sequence[str] | None) -> None:
+    """InputError for data that would be read as Cityscapes' 19 classes beside a network whose `classes`, where it has
+    names for them, are others: labels would be held against classes that happen to have their numbers."""
+    if classes is None or (number := out_of_place(classes)) is None:
+        return
+    for spec in specs:
+        kind = spec.partition(":")[0]
+        if kind in _AS_YOURS or named.own_classes([kind], len(classes)):
+            continue
+        raise InputError(
+            f"{spec}: is read as Cityscapes' 19 classes, but this network has {len(classes)} others: its class "
+            f"{number} is {classes[number]!r}, and there it is {CLASSES[number]!r}; merge them with --classes "
+            "cityscapes, here or when 'dvsnet accelerate' trains around it"
+        )
 
 
 class NamedClip(NamedTuple):

@@ -154,7 +154,7 @@ def read_table(weights: str | Path) -> KeepTable:
         sure = said["confidence"]
         frames, blocks, light, heavy = (int(said[name]) for name in ("frames", "blocks", "light", "heavy"))
         return KeepTable(rows, frames, blocks, None if sure is None else float(sure), light, heavy)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{weights}: has no {KEPT}, which says what each limit keeps; 'dvsnet accelerate --keep' writes it"
         ) from error

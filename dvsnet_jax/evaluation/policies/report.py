@@ -10,7 +10,6 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.datasets import camvid
 from dvsnet_jax.datasets.label_sets import named_palette
 from dvsnet_jax.evaluation.clips.labelled import LabelledClip
 from dvsnet_jax.evaluation.policies.measurement import Measured, SegmentedClip
@@ -19,7 +18,7 @@ from dvsnet_jax.evaluation.policies.sweep import EVERY, FIRST, TITLES, Sweep
 from dvsnet_jax.evaluation.policies.tables import headline, setting_text
 from dvsnet_jax.evaluation.reports.evaluation import class_names, known_names
 from dvsnet_jax.evaluation.reports.page import Clip, Curve, Frame, Point, Report
-from dvsnet_jax.evaluation.segmentation import Counting
+from dvsnet_jax.evaluation.segmentation import Counting, as_counted
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.metrics.calibration import bins
 from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou
@@ -98,9 +97,7 @@ class _Frames(Sequence[Frame]):
         if not 0 <= index < len(self):
             raise IndexError(index)
         image, truth = self.clip.frames[index]
-        labels = self.run.labels[index]
-        if self.classes == "camvid":  # one of Cityscapes' classes for each of CamVid's, so that colours stay
-            labels = np.array(camvid.TRAIN_IDS, np.uint8)[camvid.to_camvid(labels)]
+        labels = as_counted(self.run.labels[index], self.num_classes, self.classes)
         regions = self.run.segmented.shape[1]
         scores: list[float | None] = [None] * regions
         targets = list(scores)

@@ -57,8 +57,8 @@ def known_names(config: DVSNetConfig) -> tuple[str, ...]:
 
 
 def counted_as(kind: str, num_classes: int) -> Counting:
-    """How data of a kind is counted: CamVid in its own 11 classes where labels are of Cityscapes' 19."""
-    return "camvid" if kind == "camvid" and num_classes == 19 else "own"
+    """How data of a kind is counted: CamVid in its own 11 classes where labels are of those or of Cityscapes' 19."""
+    return "camvid" if kind == "camvid" and num_classes in (len(camvid.CLASSES), 19) else "own"
 
 
 def results(evaluation: Evaluation, params: networks.Params, config: DVSNetConfig) -> dict[str, Any]:

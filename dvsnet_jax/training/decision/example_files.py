@@ -98,6 +98,8 @@ def _settings(
         described = to_json(config.replace(policy=DVSNetConfig().policy, routing="compact", chunk=None))
     except InputError:  # a network of the user's own, which JSON cannot hold: its weights tell it apart
         described = {"regions": config.regions, "input_size": config.input_size, "decision": repr(config.decision)}
+        if (merged := networks.merged_classes(config.segmentation)) is not None:  # which its weights do not tell
+            described["classes became"] = merged
     described.pop("overlap", None)  # apart, because it is a flag
     return {
         "kind": "training set of the decision network",

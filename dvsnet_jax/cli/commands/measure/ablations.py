@@ -39,12 +39,12 @@ class Ablations:
     """What is changed; one or more."""
     data: Annotated[str, tyro.conf.arg(metavar="DATA")]
     """Labelled video, as for 'dvsnet policies'."""
-    weights: Annotated[str | None, option("PATH")] = None
+    weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """A checkpoint's folder; the bundled weights if not given."""
     only: Names = ()
     """Beginnings of frames' names that are taken."""
-    protocol: Literal["every", "snippets"] = "every"
-    """Which frames count."""
+    protocol: Literal["every", "all", "snippets"] = "every"
+    """Which frames count, as for 'dvsnet policies'."""
     scale: Positive = 1.0
     """Resizes the frames first."""
     policy: PolicyName = "loss"
@@ -103,7 +103,7 @@ class Ablations:
         settings: dict[str, Any] = {
             "policy": self.policy, "shares": self.shares, "tolerance": self.tolerance, "most_runs": self.runs,
             "classes": "camvid" if self.data.startswith("camvid:") else "own",
-            "first_counts": self.protocol == "every",
+            "first_counts": self.protocol != "snippets",
         }  # fmt: skip
         if what == "warping":
             video = segment_clips(params, clips, config=config, progress=tell)

@@ -82,8 +82,9 @@ class FeatureAblation:
         params, config = load_weights(self.weights, None)
         clips = labelled_clips(self.data, num_classes=config.num_classes)
         training = DecisionTraining(epochs=self.epochs, learning_rate=self.learning_rate)
+        train = clip_set(self.train, num_classes=config.num_classes)
         found = learn_from_layers(
-            params, config, clip_set(self.train), [clip.frames for clip in clips], self.save_dir,
+            params, config, train, [clip.frames for clip in clips], self.save_dir,
             Acceleration(decision=training, pairs=self.pairs, distances=self.distances),
             layers=self.layers, decision=DecisionConfig(hidden=self.hidden), on_stage=tell,
         )  # fmt: skip

@@ -57,8 +57,9 @@ class MeasureFlow:
             print("\n| clips | frames apart | warped, % | copied, % | pairs |\n|---|--:|--:|--:|--:|")
             for spec in self.clips:
                 table = agreement_at_gaps(
-                    params, clip_set(spec, only=self.only), config, gaps=self.gaps, most=self.most
-                )
+                    params, clip_set(spec, only=self.only, num_classes=config.num_classes), config, gaps=self.gaps,
+                    most=self.most,
+                )  # fmt: skip
                 for gap, row in table.items():
                     print(
                         f"| {spec} | {gap} | {row['warped']:.2f} | {row['copied']:.2f} | {row['pairs']} |", flush=True

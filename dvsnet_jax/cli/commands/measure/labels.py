@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from dvsnet_jax.cli.screen import step_progress
+from dvsnet_jax.cli.screen import step_progress, tell_shifted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,7 @@ class MeasureLabels:
         from dvsnet_jax.datasets.clips import named_clips
         from dvsnet_jax.datasets.flow.dis import dense_flow, find_flow
         from dvsnet_jax.datasets.readers.named import own_classes
+        from dvsnet_jax.evaluation.clips.label_counts import truth_matrix
         from dvsnet_jax.evaluation.predicted import measure_predicted
         from dvsnet_jax.evaluation.reports import evaluation as reports
         from dvsnet_jax.markdown import markdown_table
@@ -56,6 +57,7 @@ class MeasureLabels:
         print(markdown_table(reports.vspw_table(numbers, str(self.predicted))), end="\n\n")
         print(markdown_table(reports.label_table(metrics)), end="\n\n")
         print(markdown_table(reports.class_table(numbers, names, "labels")))
+        tell_shifted(truth_matrix(found.labels))
         if found.tubes is not None:
             association = association_quality(found.tubes)
             print(f"\nAQ {association:.2%}, STQ {stq(association, metrics['segmentation_quality'] or 0):.2%}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from dvsnet_jax.cli.option_types import Names, option
-from dvsnet_jax.cli.screen import step_progress
+from dvsnet_jax.cli.screen import step_progress, tell_shifted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,7 @@ class MeasureSegmentation:
         for index, ious in enumerate(zip(*map(class_ious, matrices.values()), strict=True)):
             if not np.isnan(ious).all():  # the class occurs
                 print(f"| {names[index] if names else index} | {' | '.join(f'{iou:.1%}' for iou in ious)} |")
+        tell_shifted(matrices["whole"])
         if not self.whole_only and not np.isnan(share := disagreement(params, source, config)):
             print(f"\nNeighbouring regions differ in {share:.2%} of the pixels that both have.")
         return 0

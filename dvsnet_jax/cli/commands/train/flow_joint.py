@@ -73,8 +73,9 @@ class FineTuneFlow:
             supervision=self.supervision, seed=self.seed,
         )  # fmt: skip
         params, config = begin_any(self.restore_from, self.preset, self.seed)
-        clips = clip_sets(self.data, hold_out=self.hold_out)
-        held = clip_sets(self.validate, only=self.only) if self.validate else None
+        classes = config.num_classes
+        clips = clip_sets(self.data, hold_out=self.hold_out, num_classes=classes)
+        held = clip_sets(self.validate, only=self.only, num_classes=classes) if self.validate else None
         with step_progress("steps", self.steps) as show:
             kept = fine_tune(
                 params, config, clips, self.save_dir, training, self.run_options.schedule(self.steps), held_out=held,

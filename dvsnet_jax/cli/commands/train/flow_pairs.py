@@ -50,9 +50,16 @@ class FlowPairs:
 
         from dvsnet_jax.datasets.clips import clip_sets
         from dvsnet_jax.datasets.flow.video_pairs import make_flow_pairs, wanted_pairs
+        from dvsnet_jax.training.run_folder import claim_alone, fingerprint_lines
 
         clips = clip_sets(self.data, hold_out=self.hold_out, only=self.only)
         wanted = wanted_pairs(clips, gaps=self.gaps, every=self.every)
+        settings = {
+            "data": self.data, "hold_out": self.hold_out, "only": self.only, "gaps": sorted({*self.gaps}),
+            "every": self.every, "frames": fingerprint_lines([str(pair) for pair in wanted]),
+        }  # fmt: skip
+        if wanted:  # pairs are told by their numbers; with another --share the same ones are looked at again
+            claim_alone(self.save_dir, settings)
         with step_progress("pairs", len(wanted)) as show:
             kept = make_flow_pairs(
                 clips, wanted, self.save_dir, share=self.share, on_pair=lambda done, kept: show(done, f"{kept} kept")
