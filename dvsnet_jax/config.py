@@ -195,6 +195,10 @@ class DVSNetConfig:
     """Height and width that frames are resized to first (TensorFlow's legacy bilinear, as the original does with
     1024×2048); labels come out at that size. None works at each frame's own size."""
 
+    fuse: float = 0.0
+    """How much say carried scores keep where a region is segmented anew, 0..1, at most (`networks.fusion`): 0, none, as
+    in the paper; more steadies labels. For carried motion."""
+
     @property
     def num_classes(self) -> int:
         return self.segmentation.num_classes
@@ -248,6 +252,13 @@ class DVSNetConfig:
             raise ValueError(
                 "flow is CarriedMotionConfig, which has no features for the paper's decision network; "
                 "use decision=LocalDecisionConfig()"
+            )
+        if not 0 <= self.fuse <= 1:
+            raise ValueError(f"fuse is {self.fuse}, but it is a part of the whole: 0..1")
+        if self.fuse and not self.carries_motion:
+            raise ValueError(
+                f"fuse is {self.fuse}, but the flow is {type(self.flow).__name__}; only carried motion "
+                "(CarriedMotionConfig) says how sure and how old carried scores are, so set fuse to 0"
             )
         if not isinstance(self.policy, policies.Policy):
             raise TypeError(f"policy is {self.policy!r}, which lacks init, decide or targets; see dvsnet_jax.policies")

@@ -57,10 +57,12 @@ def segment_where(
     *,
     routing: str,
     chunk: int | None,
+    join: Callable[[Int[Array, "n"], Values, Values], Values] | None = None,
 ) -> Values:
     """`values`, with those of the regions that `segment` names replaced by `network` of their `images`. They are an
     array or a tree of arrays, whose leading axis is the regions. `images` is an array too, or gives those of regions
-    by their numbers, past the end any.
+    by their numbers, past the end any. `join`, of regions' numbers, their old and their new values, gives what replaces
+    the old ones, if not the new ones themselves.
 
     `compact` takes the masked regions first and runs the network on at most `chunk` of them at a time in a
     `lax.while_loop`, so time follows their number: never `vmap` it, a vmapped loop runs everything. The last pass takes
@@ -69,7 +71,8 @@ def segment_where(
     """
     regions = segment.shape[0]
     if routing == "dense":
-        return where(segment, network(images(jnp.arange(regions)) if callable(images) else images), values)
+        new = network(images(jnp.arange(regions)) if callable(images) else images)
+        return where(segment, join(jnp.arange(regions), values, new) if join else new, values)
 
     chunk = chunk or default_chunk(regions)
     chunk = chunk if regions >= chunk else regions  # not `min`: where regions is symbolic (export), this can be told
@@ -93,6 +96,8 @@ def segment_where(
         # whole network in front of it, to be run whether the loop is or not.
         some = jnp.where(done < 0, jnp.zeros_like(some), some)
         new = network(some)
+        if join:
+            new = join(chosen, jax.tree.map(lambda leaf: leaf.at[chosen].get(mode="clip"), values), new)
         kept = jnp.where(done + jnp.arange(size) < count, chosen, regions)
         return done + size, jax.tree.map(lambda old, new: old.at[kept].set(new, mode="drop"), values, new)
 

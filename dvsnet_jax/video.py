@@ -81,7 +81,7 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig, re
     images = jax.ShapeDtypeStruct((regions, h, w, 3), jnp.float32 if config.input_size else jnp.uint8)
     # The policy is none of its business: the networks are traced once for all.
     kept = _traced_key.eval_shape(params, images, config=config.replace(policy=ExpectedConfidence()))
-    scores, features = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), kept)
+    scores, features, _ = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), kept)
     return VideoState(
         key_images=jnp.zeros((regions, h // 2, w // 2, 3), images.dtype),
         key_scores=scores,
@@ -186,7 +186,7 @@ def _step(
 
     with jax.named_scope("decision"):
         # Each [regions], as are all masks below; from here on of all devices' regions.
-        evidence = evidence_of(params, small, state.key_images, key, flow, config)
+        evidence, places = evidence_of(params, small, state.key_images, key, flow, config)
         sound = trusted(evidence, flow, state.key_scores)
         known = jnp.ones_like(sound) if carried is None else jnp.isfinite(carried.flow).all((1, 2, 3))
         evidence, sound, known = share.all((evidence, sound, known))
@@ -208,14 +208,16 @@ def _step(
         here = share.own(segment)
 
     with jax.named_scope("segmentation"):
-        key_scores, key_features = segment_where(  # [regions, h2, w2, classes]
-            here,
-            partial(_key, params, config=config),
-            images,
-            (state.key_scores, state.key_features),
-            routing=config.routing,
-            chunk=config.chunk,
-        )
+        join = None
+        if config.fuse:
+            assert carried is not None and places is not None  # `DVSNetConfig` checks it
+            places = where(share.own(fresh | lost | untrusted), jnp.zeros_like(places), places)
+            join = partial(networks.joined, params, config, small, flow, places, carried.age)
+        key_scores, key_features, agreed = segment_where(  # [regions, h2, w2, classes], …, [regions]
+            here, partial(_key, params, config=config), images,
+            (state.key_scores, state.key_features, jnp.zeros(here.shape[0]) if join else None),
+            routing=config.routing, chunk=config.chunk, join=join,
+        )  # fmt: skip
         key_images = where(here, small, state.key_images)
 
     with jax.named_scope("warp"):
@@ -245,7 +247,9 @@ def _step(
     recalibration = state.recalibration
     if audit or recalibration is not None:
         with jax.named_scope("audit"):
-            agreement = label_agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
+            agreement = agreed
+            if agreed is None:
+                agreement = label_agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
             agreement = jnp.where(have_scores(state.key_scores) & have_scores(key_scores), agreement, jnp.nan)
             agreement = jnp.where(segment & ~fresh & ~lost, share.all(agreement), jnp.nan)
             agreement = jnp.where(untrusted, jnp.nan, agreement).reshape(per_stream)
@@ -269,14 +273,16 @@ def evidence_of(
     key: KeyCells,
     flow: FlowOutput,
     config: DVSNetConfig,
-) -> Evidence:
-    """What a policy may look at, of half-size images (RGB, 0..255) against the key frame's."""
+) -> tuple[Evidence, Float[Array, "regions gh gw"] | None]:
+    """What a policy may look at, of half-size images (RGB, 0..255) against the key frame's; and where in a region how
+    much will agree, as `networks.expected_agreement` has it."""
     x, y = flow.flow[..., 0], flow.flow[..., 1]
+    score, places = networks.expected_agreement(params, current, key, flow, config)
     return Evidence(
-        score=networks.expected_confidence(params, current, key, flow, config),
+        score=score,
         frame_difference=jnp.abs(current.astype(jnp.float32) - key_images).mean((1, 2, 3)),
         flow_magnitude=CELL * jnp.sqrt(x * x + y * y).mean((1, 2)),
-    )
+    ), places
 
 
 def trusted(
@@ -292,12 +298,12 @@ def have_scores(scores: Float[Array, "regions h2 w2 classes"]) -> Bool[Array, "r
     return ~jnp.isnan(scores[:, 0, 0, 0])
 
 
-def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> tuple[Array, Array | KeyCells | None]:
+def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> networks.Kept:
     """What is kept of regions that become key regions: their scores, and what the light path makes of them alone."""
     scores = networks.segmentation_scores(params, images, config)
     with jax.named_scope("key_features"):
         features = networks.key_features(params, preprocessing.half(images), scores, config)
-    return scores, features
+    return scores, features, jnp.zeros(len(images)) if config.fuse else None
 
 
 _traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it has traced

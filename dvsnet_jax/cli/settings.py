@@ -62,6 +62,9 @@ class Settings:
     """Frames; implies --policy interval."""
     threshold: OptionalNumber = None
     """Grey levels of 255 or pixels, for the policies difference and flow."""
+    fuse: OptionalNumber = None
+    """How much say carried scores keep where a region is segmented
+    anew, 0 to 1, such as 0.5: steadier labels. For carried motion."""
     overlap: OptionalCount = None
     """Pixels that a region reaches over its border with the next one."""
     regions: OptionalGrid = None
@@ -82,6 +85,7 @@ class Settings:
     def apply(self, config: DVSNetConfig) -> DVSNetConfig:
         """The configuration with these options in it; `UsageError` where they contradict each other or it."""
         given = {
+            "fuse": self.fuse,
             "overlap": self.overlap,
             "regions": pair("--regions", self.regions),
             "input_size": pair("--input-size", self.input_size),

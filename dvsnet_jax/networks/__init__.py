@@ -7,12 +7,17 @@ from dvsnet_jax.networks.deeplab_v2 import DeepLabV2 as DeepLabV2
 from dvsnet_jax.networks.flow_and_decision import carried_flow as carried_flow
 from dvsnet_jax.networks.flow_and_decision import decision_input as decision_input
 from dvsnet_jax.networks.flow_and_decision import decision_network as decision_network
+from dvsnet_jax.networks.flow_and_decision import expected_agreement as expected_agreement
 from dvsnet_jax.networks.flow_and_decision import expected_confidence as expected_confidence
 from dvsnet_jax.networks.flow_and_decision import flow_and_feature as flow_and_feature
 from dvsnet_jax.networks.flow_and_decision import key_features as key_features
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s as FlowNet2s
 from dvsnet_jax.networks.flownet.predictions import flow_predictions as flow_predictions
 from dvsnet_jax.networks.flownet.predictions import full_size_flow as full_size_flow
+from dvsnet_jax.networks.fusion import Kept as Kept
+from dvsnet_jax.networks.fusion import fused as fused
+from dvsnet_jax.networks.fusion import fusion_weight as fusion_weight
+from dvsnet_jax.networks.fusion import joined as joined
 from dvsnet_jax.networks.local_decision import LocalDecisionNetwork as LocalDecisionNetwork
 from dvsnet_jax.networks.merged_classes import merge_classes as merge_classes
 from dvsnet_jax.networks.merged_classes import merged_classes as merged_classes

@@ -130,6 +130,14 @@ def expected_confidence(
     params: Params, current: Shaped[Array, "n h w 3"], key: KeyCells, out: FlowOutput, config: DVSNetConfig
 ) -> Float[Array, "n"]:
     """Expected confidence scores, percent, of warping the key frame's scores; all arguments as `decision_input`'s."""
+    return expected_agreement(params, current, key, out, config)[0]
+
+
+def expected_agreement(
+    params: Params, current: Shaped[Array, "n h w 3"], key: KeyCells, out: FlowOutput, config: DVSNetConfig
+) -> tuple[Float[Array, "n"], Float[Array, "n gh gw"] | None]:
+    """`expected_confidence`, and of the local decision network the share of each place's pixels that it expects to
+    agree, 0..1, on its grid; of the paper's, which says nothing of places, None."""
     read = decision_input(current, key, out, config)
-    score, _ = decision_network(config.decision).apply({"params": params["decision"]}, read)
-    return score
+    score, seen = decision_network(config.decision).apply({"params": params["decision"]}, read)
+    return score, seen.get("agreement")

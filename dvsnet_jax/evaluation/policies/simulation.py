@@ -276,7 +276,7 @@ def _step(
         size = (grid.region_height, grid.region_width)
         warped, maxima = upsample_argmax(warped_scores, size, config.num_classes)
     counted = grid.within_frame()
-    evidence = evidence_of(params, frame.images, keys.images, key, out, config)
+    evidence, places = evidence_of(params, frame.images, keys.images, key, out, config)
     score, loss = evidence.score, accumulated_loss(keys.loss, evidence.score)
     agreement = 100 * ((warped == frame.labels) & counted).sum((1, 2)) / counted.sum((1, 2))
     urgency = jnp.stack(
@@ -291,20 +291,27 @@ def _step(
             oracle=-jnp.where(have_scores(keys.scores) & have_scores(frame.scores), agreement, jnp.nan),
         )
     )
-    if carried is not None:  # as the frame step shows it
-        urgency = jnp.where(jnp.isfinite(carried.flow).all((1, 2, 3)), urgency, jnp.inf)
+    known = jnp.ones_like(draw, bool) if carried is None else jnp.isfinite(carried.flow).all((1, 2, 3))
+    urgency = jnp.where(known, urgency, jnp.inf)  # as the frame step shows it
     segment = urgency[policy] > threshold
     # The target itself, as the frame step holds it against the score: a division's rounding could tip the balance.
     by_target = score < moved_target(keys.moves, DYNAMIC.target, DYNAMIC.fall, -threshold)
     segment = jnp.where((policy == POLICIES.index("dynamic")) & jnp.isfinite(threshold), by_target, segment)
     segment = segment | ~trusted(evidence, out, keys.scores)
     moves = TargetMoves(keys.moves.segmented + segment, keys.moves.warped + ~segment)
+    scores, anew = frame.scores, (frame.labels, frame.maxima)
+    if config.fuse and warping != "labels":
+        assert carried is not None and places is not None
+        sound = known & trusted(evidence, out, keys.scores)
+        weight = networks.fusion_weight(where(sound, places, jnp.zeros_like(places)), carried.age, config)
+        scores = networks.fused(scores, warp_scores(keys.scores, out.flow, out.scale), weight)
+        anew = _labels_of_regions(scores, grid, config.num_classes)
     new = _Keys(
-        frame.images, frame.scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves,
+        frame.images, scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves,
         *_labels_to_warp(frame, warping), None if carried is None else still(segment.shape[0], grid),
     )  # fmt: skip
     keys = where(segment, new, keys._replace(loss=loss, moves=moves, carried=carried))
-    labels = merge(*where(segment, (frame.labels, frame.maxima), (warped, maxima)), grid)[0]
+    labels = merge(*where(segment, anew, (warped, maxima)), grid)[0]
     return keys._replace(age=keys.age + 1), labels, segment, urgency
 
 
