@@ -78,9 +78,9 @@ class Settings:
         return self.dynamic or any(getattr(self, name) is not None for name in ("policy", *_NUMBER_OF.values()))
 
     @property
-    def cuts(self) -> bool:
-        """Whether one of these options is about how frames are cut into regions."""
-        return any(given is not None for given in (self.overlap, self.regions, self.input_size))
+    def makes_other_labels(self) -> bool:
+        """Whether one of these options changes what a region's labels are, whenever it is segmented."""
+        return any(given is not None for given in (self.overlap, self.regions, self.input_size, self.fuse))
 
     def apply(self, config: DVSNetConfig) -> DVSNetConfig:
         """The configuration with these options in it; `UsageError` where they contradict each other or it."""

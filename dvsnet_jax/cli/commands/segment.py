@@ -89,10 +89,10 @@ class Segment:
                 "--keep chooses the policy's limit by the table of --weights, those that 'dvsnet accelerate --keep' "
                 "wrote; add them, and leave out --policy and its numbers"
             )
-        if self.keep is not None and settings.cuts:
+        if self.keep is not None and settings.makes_other_labels:
             raise UsageError(
-                "--keep says what was measured with the regions of --weights; leave out --regions, --overlap and "
-                "--input-size"
+                "--keep says what was measured with the regions of --weights, each by itself; leave out --regions, "
+                "--overlap, --input-size and --fuse"
             )
         named = (self.weights, self.segmentation, self.classes, self.decision_from, self.precision)
         settled = (*named, self.audit, self.recalibrate, self.settings)
