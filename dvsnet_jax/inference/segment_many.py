@@ -177,6 +177,9 @@ class _Run:
         self._read = bookmarks.start.frames if bookmarks and bookmarks.start else 0
         size: tuple[int, ...] = bookmarks.size if bookmarks else ()
         done_before = bookmarks.taken if bookmarks else 0
+        if self.stop.is_set():  # else a stop would have all those that wait opened, one after the other
+            self.summary.interrupted = True
+            return
         try:
             plan = self.summary.motion = plan_motion(self.source, self.segmenter, self.motion)
             with closing(with_motion(self.source, plan.kind if plan else None)) as frames:  # type: ignore[type-var]

@@ -131,6 +131,18 @@ def test_a_stop_ends_all_in_good_order(sources, tmp_path):
     assert not (tmp_path / "out" / "4").exists()
 
 
+def test_after_a_stop_no_further_source_is_opened(sources, tmp_path, monkeypatch):
+    stop, opened, frames = threading.Event(), [], ImageSequence.frames
+
+    def counted(self):
+        opened.append(self.name)
+        return frames(self)
+
+    monkeypatch.setattr(ImageSequence, "frames", counted)
+    ends = many(sources, tmp_path / "out", streams=1, stop=stop, on_progress=lambda number: stop.set())
+    assert opened == ["0"] and set(ends) == {0}
+
+
 def test_num_frames_and_a_clock(sources, tmp_path):
     ends = many(sources, tmp_path / "out", streams=4, num_frames=3)
     assert [ends[number].summary.frames for number in range(5)] == [3, 2, 3, 1, 3]
