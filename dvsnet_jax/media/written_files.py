@@ -140,9 +140,8 @@ class WrittenFiles:
 
     def check_kept(self, inputs: Iterable[str | os.PathLike[str]]) -> None:
         """InputError where an input is one of the files that are to be overwritten."""
-        former = {os.path.realpath(path) for path in self._former}
         for path in inputs:
-            if os.path.realpath(path) in former:
+            if os.path.realpath(path) in self._former_places:
                 raise InputError(
                     f"{path}: is an input, but an earlier run wrote it and --overwrite would remove it; choose another "
                     "folder with --out"
@@ -217,6 +216,12 @@ class WrittenFiles:
     def _of(self, place: Path) -> list[Path]:
         """The earlier run's files of an input."""
         return self._by_place.get(place, [])
+
+    @cached_property
+    def _former_places(self) -> set[str]:
+        """Where the earlier run's files really are: found out once, since that run may have written millions and this
+        one asks for each of its inputs."""
+        return {os.path.realpath(path) for path in self._former}
 
     @cached_property
     def _by_place(self) -> dict[Path, list[Path]]:

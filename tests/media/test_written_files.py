@@ -154,6 +154,20 @@ def test_an_input_that_would_be_removed_is_told(tmp_path):
             written.check_kept([path])
 
 
+def test_the_earlier_files_are_looked_at_once_however_many_inputs_there_are(tmp_path, monkeypatch):
+    write(tmp_path, *(f"{number}" for number in range(50)))
+    written, looked, real = WrittenFiles(tmp_path, overwrite=True), [], os.path.realpath
+
+    def counted(path, **options):
+        looked.append(path)
+        return real(path, **options)
+
+    monkeypatch.setattr(written_files.os.path, "realpath", counted)
+    for number in range(20):
+        written.check_kept([tmp_path / f"{number}.mp4"])
+    assert len(looked) <= 150 + 20  # labels, colours and what else there is
+
+
 def test_a_folder_that_cannot_be_written_is_told_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
     with pytest.raises(InputError, match=r"cannot be the output folder \(no permission to write in it\)"):
