@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -92,13 +93,16 @@ def outline_regions(
     picture: UInt8[np.ndarray, "height width 3"],
     segmented: Bool[np.ndarray, "regions"],
     regions: tuple[int, int],
+    borders: tuple[Sequence[int], Sequence[int]] | None = None,
 ) -> None:
     """Draws on `picture` which regions were segmented: thick and amber; the warped ones get a thin white outline.
 
-    `regions` is (rows, columns). Outlines follow the borders between regions, not their overlaps.
+    `regions` is (rows, columns). Outlines follow the `borders` between regions (`RegionGrid.borders`), not their
+    overlaps; evenly spaced ones if not given.
     """
-    sizes = zip(picture.shape[:2], regions, strict=True)
-    rows, columns = (np.linspace(0, size, count + 1).astype(int) for size, count in sizes)
+    rows, columns = borders or [
+        np.linspace(0, size, count + 1).astype(int) for size, count in zip(picture.shape[:2], regions, strict=True)
+    ]
     thin = max(1, picture.shape[0] // 360)
     for index, chosen in enumerate(segmented):
         row, column = divmod(index, regions[1])

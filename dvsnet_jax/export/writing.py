@@ -87,6 +87,7 @@ def export_program(
         "frame_size": [height, width],
         "streams": streams,
         "regions": list(config.regions),
+        "overlap": config.overlap,
         "region_size": [grid.region_height, grid.region_width],
         "routing": config.routing,
         "chunk": step.chunks,

@@ -28,6 +28,7 @@ from dvsnet_jax.media.live.tally import Tally
 from dvsnet_jax.media.motion.attached import Plan
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.sources import Frame
+from dvsnet_jax.ops.regions import region_borders
 
 _IN_FLIGHT = 4  # frames handed to the device whose files are not yet written
 _ENCODERS = min(4, cpu_count() or 1)
@@ -91,7 +92,10 @@ class Delivery:
         on_frame: Callable[[Segmented], object] | None = None,
         in_flight: int = _IN_FLIGHT,
         bookmarks: Bookmarking | None = None,
+        overlap: int | None = None,
     ) -> None:
+        """`regions` is (rows, columns), which have this `overlap`, if that is known."""
+        self._overlap = overlap
         self._regions, self._output, self._summary, self._pacer = regions, output, summary, pacer
         self._products, self._on_frame, self._in_flight = products, on_frame, in_flight
         self._bookmarks = bookmarks
@@ -212,7 +216,8 @@ class Delivery:
         assert frame.image is not None
         image = resize_image(frame.image, labels.shape[:2])
         right = visualize.overlay(image, labels, self._output.palette)
-        visualize.outline_regions(right, segmented, self._regions)
+        borders = region_borders(*labels.shape, self._regions, self._overlap)
+        visualize.outline_regions(right, segmented, self._regions, borders)
         return visualize.beside(image, right)
 
 

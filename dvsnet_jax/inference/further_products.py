@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int32, UInt8
 
 from dvsnet_jax.errors import do_all
 from dvsnet_jax.inference.segmented import Segmented
@@ -28,6 +28,7 @@ from dvsnet_jax.media.products.pixel_arrays import write_maps, write_scores
 from dvsnet_jax.media.products.region_arrays import RegionArrays, per_pixel, region_boxes
 from dvsnet_jax.media.products.run_lengths import segments
 from dvsnet_jax.media.written_files import WrittenFiles, make_folder
+from dvsnet_jax.ops.regions import region_borders
 
 Kind = Literal["video", "rle", "regions", "panoptic", "scores", "pixels"]
 FILES: dict[str, str] = {
@@ -55,14 +56,16 @@ class FurtherProducts:
         keep_times: bool = True,
         written: WrittenFiles,
         classes: Sequence[str] | int = (),
+        overlap: int | None = None,
     ) -> None:
-        """`regions` is (rows, columns), `keep_times` as of an `OutputFolder`, `classes` are names or their number.
+        """`regions` is (rows, columns), which have this `overlap`, if that is known; `keep_times` as of an
+        `OutputFolder`, `classes` are names or their number.
 
         Raises ValueError for an unknown kind, InputError where a file is in the way that no run is known to have
         written."""
         if unknown := set(kinds) - set(get_args(Kind)):
             raise ValueError(f"kinds are {', '.join(get_args(Kind))}; {', '.join(sorted(unknown))} is none of them")
-        self._folder, self._regions, self._written = folder, regions, written
+        self._folder, self._regions, self._overlap, self._written = folder, regions, overlap, written
         check_further(written, folder, kinds)
         path = {kind: folder / FILES[kind] for kind in kinds if kind in FILES}
         names = [f"class {label}" for label in range(classes)] if isinstance(classes, int) else list(classes)
@@ -87,7 +90,7 @@ class FurtherProducts:
         if self._segments:
             self._segments.write({"frame": frame.index, "name": frame.name, "segments": segments(labels)})
         if self._arrays:
-            self._arrays.hold(boxes=region_boxes(labels.shape[0], labels.shape[1], self._regions))
+            self._arrays.hold(boxes=self._boxes(*labels.shape))
             self._arrays.write(
                 frame=np.int64(frame.index),
                 age=segmented.ages.astype(np.int32),
@@ -111,9 +114,13 @@ class FurtherProducts:
                 raise ValueError("scores are wanted of a step that does not give them; Segmenter(…, every_score=True)")
             write_scores(places["scores"], segmented.class_scores)
         if "pixels" in self._kinds:
-            boxes = region_boxes(labels.shape[0], labels.shape[1], self._regions)
+            boxes = self._boxes(*labels.shape)
             agreement = per_pixel(segmented.scores.astype(np.float16), boxes)
             write_maps(places["pixels"], age=per_pixel(segmented.ages, boxes), expected_agreement=agreement)
+
+    def _boxes(self, height: int, width: int) -> Int32[np.ndarray, "regions 4"]:
+        borders = region_borders(height, width, self._regions, self._overlap)
+        return region_boxes(height, width, self._regions, borders)
 
     def close(self) -> None:
         """Finishes the files, each whatever becomes of the others. Further calls do nothing."""

@@ -162,7 +162,7 @@ class _Run:
         told = partial(self.on_frame, self.number) if self.on_frame else None
         self._delivery = Delivery(
             self.segmenter.regions, self._output, self.summary, products=self._products, on_frame=told,
-            bookmarks=self._bookmarks,
+            bookmarks=self._bookmarks, overlap=self.segmenter.overlap,
         )  # fmt: skip
         self._skipped = list(self.summary.skipped)
 

@@ -38,6 +38,10 @@ class FrameStep(Protocol):
         """Rows and columns of regions."""
 
     @property
+    def overlap(self) -> int | None:
+        """As `DVSNetConfig` has it; None where that is not known."""
+
+    @property
     def num_classes(self) -> int: ...
 
     @property
@@ -99,6 +103,10 @@ class Segmenter:
     @property
     def regions(self) -> tuple[int, int]:
         return self.config.regions
+
+    @property
+    def overlap(self) -> int:
+        return self.config.overlap
 
     @property
     def num_classes(self) -> int:

@@ -105,6 +105,17 @@ class RegionGrid:
         return np.stack(inside)
 
     @property
+    def borders(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Rows, and columns, where a region ends and the next begins, half way through what they share of the frame:
+        from 0 to the frame's own end. They are not evenly spaced where frames are padded."""
+        steps = self.region_height - 2 * self.overlap, self.region_width - 2 * self.overlap
+        rows, columns = (
+            (0, *((at + min(at + 2 * self.overlap, length)) // 2 for at in range(step, count * step, step)), length)
+            for step, count, length in zip(steps, (self.rows, self.columns), (self.height, self.width), strict=True)
+        )
+        return rows, columns
+
+    @property
     def corners(self) -> list[tuple[int, int]]:
         """(top, left) of every region, in its order: row by row."""
         step_y, step_x = self.region_height - 2 * self.overlap, self.region_width - 2 * self.overlap
@@ -118,6 +129,13 @@ def split(frames: Array, grid: RegionGrid, *, every: int = 1) -> Array:
     h, w = grid.region_height, grid.region_width
     cut = [frames[:, top : top + h : every, left : left + w : every] for top, left in grid.corners]
     return jnp.stack(cut, axis=1).reshape(-1, *cut[0].shape[1:])
+
+
+def region_borders(
+    height: int, width: int, regions: tuple[int, int], overlap: int | None
+) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    """`RegionGrid.borders` of frames of this size; None where the overlap is not known."""
+    return None if overlap is None else RegionGrid.fit(height, width, regions, overlap).borders
 
 
 def padded(frames: Array, grid: RegionGrid) -> Array:

@@ -43,6 +43,8 @@ class Program:
         """How many videos step together; None where any number may."""
         self.regions: tuple[int, int] = tuple(manifest["regions"])
         """Rows and columns."""
+        self.overlap: int | None = manifest.get("overlap")
+        """Pixels that a region reaches over its border; None where the program was exported before that was said."""
         self.num_classes = len(manifest["classes"])
         self.class_names = tuple(entry["name"] for entry in manifest["classes"])
         self.takes_motion = "motion" in manifest["inputs"]

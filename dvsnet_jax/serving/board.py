@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, UInt8
 from dvsnet_jax import visualize
 from dvsnet_jax.media.encoded import ids_png_bytes, jpeg_bytes
 from dvsnet_jax.media.images import resize_image
+from dvsnet_jax.ops.regions import region_borders
 
 _WIDEST = 1280  # pixels of a picture that is sent
 _RATE_OVER = 5.0  # seconds
@@ -51,8 +52,11 @@ class Encoded(NamedTuple):
 class View:
     """One source. `offer` is for the run, the rest for the server's threads."""
 
-    def __init__(self, name: str, regions: tuple[int, int], palette: UInt8[np.ndarray, "256 3"]) -> None:
-        self.name, self._regions, self._palette = name, regions, palette
+    def __init__(
+        self, name: str, regions: tuple[int, int], palette: UInt8[np.ndarray, "256 3"], overlap: int | None = None
+    ) -> None:
+        """`regions` is (rows, columns), which have this `overlap`, if that is known."""
+        self.name, self._regions, self._palette, self._overlap = name, regions, palette, overlap
         self._changed = threading.Condition()
         self._shown: ShownFrame | None = None
         self._number = 0
@@ -144,9 +148,13 @@ class View:
     def _draw(self, shown: ShownFrame) -> bytes:
         labels = shown.labels
         step = -(-labels.shape[1] // _WIDEST)
+        borders = region_borders(*labels.shape, self._regions, self._overlap)
+        if borders is not None:
+            rows, columns = ([-(-place // step) for place in places] for places in borders)
+            borders = rows, columns
         labels = np.ascontiguousarray(labels[::step, ::step])
         picture = visualize.overlay(resize_image(shown.frame.image, labels.shape[:2]), labels, self._palette)
-        visualize.outline_regions(picture, shown.segmented, self._regions)
+        visualize.outline_regions(picture, shown.segmented, self._regions, borders)
         return jpeg_bytes(picture)
 
 

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from io import BytesIO
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 from tiny import TINY, tiny_params
 from tiny_files import clip, compile_once, write_images  # noqa: F401
 
 from dvsnet_jax import DynamicTarget
+from dvsnet_jax.cli.segmenting.outputs import Opening, Outputs
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.inference.further_products import FurtherProducts
 from dvsnet_jax.inference.segment_source import Segmenter, segment_source
+from dvsnet_jax.inference.segmented import Segmented
 from dvsnet_jax.media.images import read_labels
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.products.label_video import LabelVideo
 from dvsnet_jax.media.products.region_arrays import RegionArrays, per_pixel, region_boxes
 from dvsnet_jax.media.products.run_lengths import compress, segments
-from dvsnet_jax.media.sources import open_source
+from dvsnet_jax.media.sources import Frame, open_source
 from dvsnet_jax.media.written_files import WrittenFiles
+from dvsnet_jax.ops.regions import RegionGrid
+from dvsnet_jax.serving.board import Board
 from dvsnet_jax.visualize import label_palette
 
 CONFIG = TINY.replace(policy=DynamicTarget(51.5, fall=0.2, rise=0.1))
@@ -147,6 +154,42 @@ def test_boxes_part_the_picture():
     assert numbers.shape == (65, 97)
     assert [int(numbers[y, x]) for y in (0, 64) for x in (0, 48, 96)] == list(range(6))
     assert ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)).sum() == 65 * 97
+
+
+@pytest.mark.parametrize(
+    ("size", "regions", "overlap"),
+    [((360, 480), (2, 2), 32), ((72, 104), (2, 3), 0), ((1080, 1920), (4, 5), 16), ((65, 97), (1, 1), 8)],
+)
+def test_boxes_hold_pixels_of_their_own_regions_alone(size, regions, overlap):
+    """Frames that the grid does not fit, too, whose regions are not evenly spaced."""
+    grid = RegionGrid.fit(*size, regions, overlap)
+    boxes = region_boxes(*size, regions, grid.borders)
+    assert per_pixel(np.arange(grid.num_regions), boxes).shape == size
+    assert ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1)).sum() == size[0] * size[1]
+    for (top, left), (first, before, last, after) in zip(grid.corners, boxes, strict=True):
+        assert top <= first < last <= top + grid.region_height
+        assert left <= before < after <= left + grid.region_width
+        assert first in (0, top + overlap) or last == size[0]  # half way through what two share
+        assert before in (0, left + overlap) or after == size[1]
+
+
+def test_the_command_s_boxes_and_outlines_are_where_the_regions_are(tmp_path):
+    step = SimpleNamespace(regions=(2, 2), overlap=32, num_classes=19, class_names=None)
+    opening = Opening(Outputs(out=str(tmp_path), save=("regions",)), step, WrittenFiles(tmp_path))
+    source = SimpleNamespace(name="drive", frame_rate=None)
+    image, labels = np.zeros((360, 480, 3), np.uint8), np.full((360, 480), 255, np.uint8)
+    numbers, chosen = np.zeros(4, np.float32), np.arange(4) == 3
+    frame = Segmented(Frame(0, "a", "a", image), labels, numbers, numbers, chosen, chosen, np.zeros(4, np.int32), {})
+    further = opening.further(source, tmp_path)
+    further.take(frame)
+    further.close()
+    with np.load(tmp_path / "regions.npz") as arrays:
+        assert arrays["boxes"].tolist()[3] == [192, 240, 360, 480]
+    page = opening.view(source, Board())
+    page.offer(frame)
+    picture = np.asarray(Image.open(BytesIO(page.picture().content))).astype(int)
+    amber = picture[..., 0] - picture[..., 2] > 100
+    assert amber[193, 242:].all() and not amber[:190].any() and not amber[:, :238].any()
 
 
 def test_region_arrays_without_a_row_are_no_file(tmp_path):

@@ -103,7 +103,7 @@ class Opening:
         return FurtherProducts(
             place, self._outputs.save, regions=self._segmenter.regions, palette=self._palette,
             frame_rate=self._rate(source), keep_times=self._outputs.frame_rate is None, written=self._written,
-            classes=self._segmenter.class_names or self._segmenter.num_classes,
+            classes=self._segmenter.class_names or self._segmenter.num_classes, overlap=self._segmenter.overlap,
         )  # fmt: skip
 
     def bookmarks(self, output: OutputFolder, source: Source, came: Any) -> Bookmarking | None:
@@ -123,7 +123,9 @@ class Opening:
         """Its place on the page, where there is one."""
         from dvsnet_jax.serving.board import View
 
-        return board.add(View(source.name, self._segmenter.regions, self._palette)) if board is not None else None
+        if board is None:
+            return None
+        return board.add(View(source.name, self._segmenter.regions, self._palette, self._segmenter.overlap))
 
     def _rate(self, source: Source) -> float | Fraction:
         return self._outputs.frame_rate or source.frame_rate or 25

@@ -8,6 +8,7 @@ boxes part them half way, as the overlay draws them.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,14 @@ from jaxtyping import Int32, Shaped
 from dvsnet_jax.media.atomic import atomic_path
 
 
-def region_boxes(height: int, width: int, regions: tuple[int, int]) -> Int32[np.ndarray, "regions 4"]:
-    """(top, left, bottom, right) of each region, row by row, without overlaps; bottom and right are just past it."""
-    rows, columns = (
+def region_boxes(
+    height: int, width: int, regions: tuple[int, int], borders: tuple[Sequence[int], Sequence[int]] | None = None
+) -> Int32[np.ndarray, "regions 4"]:
+    """(top, left, bottom, right) of each region, row by row, without overlaps; bottom and right are just past it. They
+    meet at `borders` (`RegionGrid.borders`), evenly spaced ones if not given."""
+    rows, columns = borders or [
         np.linspace(0, size, count + 1).astype(int) for size, count in zip((height, width), regions, strict=True)
-    )
+    ]
     boxes = [
         (rows[row], columns[column], rows[row + 1], columns[column + 1])
         for row in range(regions[0])
