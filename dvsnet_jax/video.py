@@ -71,10 +71,11 @@ def init_state(params: networks.Params, frames: Any, *, config: DVSNetConfig, re
 
     `frames` is an array of the frames to come, or anything with its shape and dtype (`jax.ShapeDtypeStruct`). With
     `recalibrate` every frame is audited and scores are set right by that (`policies.recalibration`).
-    Raises ValueError for frames that are not uint8 `[streams, height, width, 3]` of at least 64×64, and for an overlap
-    that the frame cannot take.
+    Raises ValueError for frames that are not uint8 `[streams, height, width, 3]` of at least 64×64, for an overlap
+    that the frame cannot take, and for a budget or rate of frames of other regions.
     """
     _check_frames(frames.shape, frames.dtype)
+    policies.check_frames(config.policy, config.num_regions)
     grid = region_grid(config, *frames.shape[1:3])
     regions = frames.shape[0] * grid.num_regions
     h, w = grid.region_height, grid.region_width
@@ -153,6 +154,7 @@ def _step(
 ) -> tuple[VideoState, Result]:
     _check_frames(frames.shape, frames.dtype)
     streams, height, width, _ = frames.shape
+    policies.check_frames(config.policy, config.num_regions)
     grid = region_grid(config, height, width)
     _check_state(state, streams, grid, share)
     _check_motion(state, motion, config)
@@ -261,8 +263,7 @@ def _step(
     answer = answer if class_scores is None else with_scores(answer, class_scores)
     if carried is not None:
         carried = where(here, still(here.shape[0], grid), carried)
-    previous = small if config.searches_motion else None
-    started = jnp.ones(streams, bool)
+    previous, started = small if config.searches_motion else None, jnp.ones(streams, bool)
     return VideoState(key_images, key_scores, key_features, carried, policy, started, previous, recalibration), answer
 
 

@@ -40,6 +40,7 @@ from dvsnet_jax.policies.shared import Shared as Shared
 from dvsnet_jax.policies.shared import SharedBudget as SharedBudget
 from dvsnet_jax.policies.shared import SharedFrameRate as SharedFrameRate
 from dvsnet_jax.policies.shared import SharedState as SharedState
+from dvsnet_jax.policies.shared import check_frames as check_frames
 from dvsnet_jax.policies.shared import over_streams as over_streams
 from dvsnet_jax.policies.thresholds import ExpectedConfidence as ExpectedConfidence
 from dvsnet_jax.policies.thresholds import FlowMagnitude as FlowMagnitude

@@ -108,6 +108,16 @@ def over_streams(policy: Budget | FrameRate) -> Shared:
     return SharedFrameRate(policy.fps, policy.regions, policy.least)
 
 
+def check_frames(policy: object, regions: int) -> None:
+    """ValueError where a policy keeps a budget or rate of frames of another number of regions: it would take parts of a
+    frame, or several streams, for one."""
+    if isinstance(policy, Budget | FrameRate | Shared) and policy.regions != regions:
+        raise ValueError(
+            f"{type(policy).__name__} is for frames of {policy.regions} regions, but the configuration cuts frames into "
+            f"{regions}; give it regions=config.num_regions"
+        )
+
+
 def _init(policy: Shared, regions: int, limit: float) -> SharedState:
     check_regions(policy, regions)
     nothing = [jnp.zeros(regions, jnp.float32) for _ in range(3)]  # three: a state is donated

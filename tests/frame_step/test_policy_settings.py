@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from typing import ClassVar
@@ -26,7 +27,7 @@ from dvsnet_jax import (
     segment_clip,
     segment_frame,
 )
-from dvsnet_jax.policies import Evidence
+from dvsnet_jax.policies import Evidence, SharedBudget, SharedFrameRate
 
 KINDS = {
     "confidence": (ExpectedConfidence(60.0), ExpectedConfidence(80.0)),
@@ -35,8 +36,8 @@ KINDS = {
     "loss": (AccumulatedLoss(100.0), AccumulatedLoss(50.0)),
     "dynamic": (DynamicTarget(60.0), DynamicTarget(80.0)),
     "interval": (FixedInterval(3), FixedInterval(2)),
-    "budget": (Budget(0.1), Budget(0.9)),
-    "fps": (FrameRate(25.0, least=0.1), FrameRate(25.0, least=0.9)),
+    "budget": (Budget(0.1, 2), Budget(0.9, 2)),
+    "fps": (FrameRate(25.0, 2, least=0.1), FrameRate(25.0, 2, least=0.9)),
 }
 
 
@@ -122,6 +123,18 @@ def test_another_policys_state_is_refused(ours, theirs, came, expected):
     advice = re.search(r"state\._replace\(policy=config\.policy\.init\((\d+)\)\)", str(refused.value))
     state = state._replace(policy=config.policy.init(int(advice[1])))
     jax.eval_shape(lambda state: segment_frame(simple_params(), state, clip[0], config=config), state)
+
+
+@pytest.mark.parametrize("policy", [Budget(0.2, 4), FrameRate(25.0, 1), SharedBudget(0.2, 4), SharedFrameRate(9.0, 4)])
+def test_a_budget_of_other_frames_is_refused(policy):
+    """Of four regions, where two streams have two each: one credit would be both streams', and one's restart would
+    part it."""
+    config, frames = SIMPLE.replace(policy=policy), video(1, streams=2)[0]
+    with pytest.raises(ValueError, match=rf"for frames of {policy.regions} regions, but .* into 2; give it regions="):
+        init_state(simple_params(), frames, config=config)
+    state = init_state(simple_params(), frames, config=SIMPLE.replace(policy=dataclasses.replace(policy, regions=2)))
+    with pytest.raises(ValueError, match=rf"for frames of {policy.regions} regions"):
+        segment_frame(simple_params(), state, frames, config=config)
 
 
 def test_a_state_for_other_regions_is_refused():
