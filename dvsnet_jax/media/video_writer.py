@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from fractions import Fraction
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -27,15 +28,18 @@ _SLOWEST, _FASTEST = Fraction(1, 1000), Fraction(1_000_000)
 QUICK: Mapping[str, str] = MappingProxyType({"preset": "veryfast", "crf": "20"})
 # Microseconds. A fragmented file has no edit list to begin at 0 by, for which negative offsets of B frames do instead.
 FRAGMENTED = {"movflags": "hybrid_fragmented+negative_cts_offsets", "frag_duration": "500000"}
+FORMATS: Mapping[str, str] = MappingProxyType({".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".avi": "avi"})
+"""Of the files that are written, by their suffix, and FFmpeg's names for them."""
 
 
 class Timeline:
     """When the frames of a video are shown, in ticks: those of its rate, or nearly their own times."""
 
-    def __init__(self, frame_rate: float | Fraction) -> None:
+    def __init__(self, frame_rate: float | Fraction, *, even: bool = False) -> None:
+        """`even`: a tick a frame, as AVI has it, which fills what is between two frames with empty ones."""
         self.rate = min(max(Fraction(frame_rate).limit_denominator(65535), _SLOWEST), _FASTEST)
         # Ticks that the frames of this rate fall on, and others nearly: at least 90,000 a second.
-        self._step = self.rate.denominator * max(1, -(-90_000 // self.rate.numerator))
+        self._step = 1 if even else self.rate.denominator * max(1, -(-90_000 // self.rate.numerator))
         self.tick = 1 / (self.rate * self._step)
         """Seconds."""
         self._last: int | None = None
@@ -115,7 +119,7 @@ class WrittenVideo:
 
 
 class VideoWriter(WrittenVideo):
-    """Frames of one size into an `.mp4` that every player takes (yuv420p, BT.709).
+    """Frames of one size into an `.mp4` that every player takes (yuv420p, BT.709), or what else `FORMATS` has.
 
         with VideoWriter(path, frame_rate=25) as video:
             video.write(frame)      # uint8 RGB [h, w, 3]; odd sizes are padded by their last row or column
@@ -141,6 +145,9 @@ class VideoWriter(WrittenVideo):
         """`options` are libx264's; by default quick ones, good enough to look at."""
         super().__init__(path, frame_rate)
         self._options, self._growing = dict(options), growing
+        self._format = "mp4" if growing else FORMATS.get(Path(path).suffix.lower(), "mp4")
+        if self._format == "avi":  # which has neither times of frames nor an order other than theirs
+            self._timeline, self._options["bf"] = Timeline(frame_rate, even=True), "0"
         self._size: tuple[int, int] | None = None
 
     def __enter__(self) -> VideoWriter:
@@ -168,7 +175,7 @@ class VideoWriter(WrittenVideo):
             path = stack.enter_context((growing_path if self._growing else atomic_path)(self.path))
             # A Python file, not a path: its errors come back as they were, "no space left" among them.
             file: Any = stack.enter_context(Fragments(path) if self._growing else path.open("wb"))
-            container = av.open(file, "w", format="mp4", options=FRAGMENTED if self._growing else {})
+            container = av.open(file, "w", format=self._format, options=FRAGMENTED if self._growing else {})
             stack.push(partial(close_container, container))
             stream = container.add_stream("libx264", rate=self._timeline.rate, options=self._options)
             stream.time_base = self._timeline.tick

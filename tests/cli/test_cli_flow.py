@@ -155,6 +155,8 @@ def test_frames_that_change_size_have_no_motion_to_draw(run, folder):
         (("frames", "--weights", "weights"), 2, "--out is missing; the flow of a video is written as .mp4"),
         (("frames", "--weights", "weights", "--truth", "cut.flo", "--out", "y.mp4"), 2, "for a pair of images"),
         ((), 2, "0 inputs"),
+        (("frames", "--motion", "dis", "--network", "FlowNetC", "--out", "y.mp4"), 2, "--motion is in place of"),
+        ((*PAIR, "--num-steps", "3", "--out", "y.flo"), 2, "--num-steps is for a video"),
         ((*PAIR, "--out", "frames/1.png"), 2, "--out frames/1.png: is an input"),
         ((*PAIR, "--truth", "other.flo", "--out", "./other.flo"), 2, "./other.flo: is the true flow"),
         ((*PAIR, "--out", "y.png", "--picture", "y.png"), 2, "--picture y.png: is where --out is written"),
@@ -175,6 +177,14 @@ def test_bad_input(run, folder, arguments, status, message):
     assert came == status, err
     assert message in err and len(err.strip().splitlines()) == 1, err
     assert not (folder / "y.flo").exists() and not (folder / "y.mp4").exists()
+
+
+@pytest.mark.parametrize("length", ["0", "-3", "nan"])
+def test_a_length_that_gets_full_colour_is_above_0(run, folder, length):
+    """In a video 0 was taken for none given."""
+    came, _, err = run("frames", "--motion", "dis", "--out", "y.mp4", f"--max-length={length}")
+    assert came == 2 and "is not a finite number above 0" in err
+    assert not (folder / "y.mp4").exists()
 
 
 def test_info_lists_the_networks(capsys, monkeypatch):

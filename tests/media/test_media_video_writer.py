@@ -64,6 +64,21 @@ def test_rates_that_headers_may_have_and_no_video(tmp_path, rate):
     assert len(list(decode_video(str(tmp_path / "v.mp4")))) == 3
 
 
+@pytest.mark.parametrize(("suffix", "kind"), [(".mp4", "mp4"), (".mov", "mov"), (".mkv", "matroska"), (".AVI", "avi")])
+@pytest.mark.parametrize("rate", [25, Fraction(30000, 1001)])
+def test_the_suffix_is_what_is_in_the_file(tmp_path, suffix, kind, rate):
+    place, frames = tmp_path / f"v{suffix}", [np.full((64, 96, 3), 20 * number, np.uint8) for number in range(9)]
+    with VideoWriter(place, frame_rate=rate) as video:
+        for frame in frames:
+            video.write(frame)
+    with av.open(str(place)) as container:
+        assert kind in container.format.name
+    assert (place.read_bytes()[4:8] == b"ftyp") == (kind in ("mp4", "mov"))
+    read = list(decode_video(str(place)))
+    assert [round(float(image.mean()) / 20) for image in read] == list(range(9))
+    assert float(probe_video(str(place))[1]) == pytest.approx(float(rate), rel=1e-3)
+
+
 def test_odd_sizes_are_padded(tmp_path):
     frame = np.full((63, 95, 3), 200, np.uint8)
     with VideoWriter(tmp_path / "v.mp4", frame_rate=25) as video:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, option
+from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, OptionalPositive, option
 from dvsnet_jax.cli.screen import progress_bar, tell
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from dvsnet_jax.media.motion.attached import Kind
     from dvsnet_jax.media.sources import Source
-
-_VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,7 @@ class Flow:
     things:ROOT:TRAIN|TEST:clean|final, kitti, hd1k, spring or tartanair:ROOT, viper:ROOT:train|val, pairs:FOLDER."""
     motion: Annotated[Literal["auto", "codec", "encoder", "dis"] | None, option("{auto,codec,encoder,dis}")] = None
     """For a video, in place of --weights: motion from each frame to the one before it, as 'dvsnet segment' finds it."""
-    max_length: Annotated[float | None, option("PIXELS")] = None
+    max_length: Annotated[OptionalPositive, option("PIXELS")] = None
     """Length of flow that gets full colour; the longest vector of the pair, or 20 in a video, if not given."""
     num_steps: OptionalCount = None
     """Stop after so many frames of a video."""
@@ -55,14 +53,16 @@ class Flow:
     def run(self) -> int:
         if self.num_steps is not None and self.num_steps < 2:
             raise UsageError(f"--num-steps is {self.num_steps}, but flow leads from a frame to the next: 2 or more")
+        if self.num_steps is not None and len(self.inputs) != 1:
+            raise UsageError("--num-steps is for a video, folder or list, of which one is named; leave it out")
         if not self.inputs and self.truth:
             return self._set(self.truth)
         if len(self.inputs) not in (1, 2):
             raise UsageError(f"{len(self.inputs)} inputs; name two images, or one video, folder or list")
         if self.motion and len(self.inputs) == 2:
             raise UsageError("--motion is for a video; the flow of a pair of images needs a network, --weights PATH")
-        if self.motion and self.weights:
-            raise UsageError("--motion is in place of --weights; leave one out")
+        if self.motion and (self.weights or self.network):
+            raise UsageError("--motion is in place of --weights and --network; leave one out")
         return self._pair() if len(self.inputs) == 2 else self._video()
 
     def _pair(self) -> int:
@@ -132,9 +132,12 @@ class Flow:
     def _video(self) -> int:
         if self.picture or self.truth:
             raise UsageError("--picture and --truth are for a pair of images; name two")
-        if not self.out or Path(self.out).suffix.lower() not in _VIDEO_SUFFIXES:
+
+        from dvsnet_jax.media.video_writer import FORMATS
+
+        if not self.out or Path(self.out).suffix.lower() not in FORMATS:
             raise UsageError(
-                f"--out is {self.out or 'missing'}; the flow of a video is written as {', '.join(_VIDEO_SUFFIXES)}, "
+                f"--out is {self.out or 'missing'}; the flow of a video is written as {', '.join(FORMATS)}, "
                 "and for the flow of a pair two images are needed"
             )
 
