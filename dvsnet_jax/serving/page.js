@@ -27,6 +27,7 @@ class Card {
     document.getElementById("sources").append(this.root);
     this.image = this.root.querySelector("img");
     this.shown = 0;
+    this.ended = false;
     this.run();
   }
 
@@ -37,6 +38,7 @@ class Card {
   }
 
   tell(source) {
+    this.ended = source.ended;
     this.root.querySelector("h2").textContent = source.name + (source.ended ? " – ended" : "");
     if (!source.number) return;
     const silent = !source.ended && source.silent > 5 ? `nothing for ${source.silent.toFixed(0)} s` : "";
@@ -60,6 +62,7 @@ class Card {
       try {
         // A browser opens six connections to a server: with many sources none may wait there.
         const wait = cards.length > 4 ? 0 : 3;
+        const ended = this.ended;
         const answer = await fetch(`picture/${this.place}?after=${this.shown}&wait=${wait}`);
         if (answer.status === 200) {
           const content = await answer.blob();
@@ -71,7 +74,8 @@ class Card {
           this.shown = Number(answer.headers.get("X-Frame"));
           this.root.dataset.shown = this.shown;
         } else {
-          // The server waits for no frame of a source that has ended.
+          // Nothing comes of it any more, and of many inputs the page would ask for all of them for ever.
+          if (ended) return;
           await pause(150);
         }
       } catch {

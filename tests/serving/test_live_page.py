@@ -116,6 +116,21 @@ def test_pictures_move_and_the_keyboard_pauses_them(browser, server):
     assert not errors(browser, server)
 
 
+def test_of_an_input_that_has_ended_no_picture_is_asked_for_any_more(browser, server, monkeypatch):
+    opened(browser, server.url)
+    asked, wait = [], View.wait
+    monkeypatch.setattr(View, "wait", lambda view, *rest: asked.append(view.name) or wait(view, *rest))
+    board = server._server.board
+    board.view(0).offer = lambda shown: None
+    board.view(0).end()
+    wait_for(lambda: "ended" in text(browser, "h2"))
+    time.sleep(1)
+    del asked[:]
+    last = shown(browser)
+    wait_for(lambda: shown(browser)[1] > last[1] + 20)
+    assert asked and "front-door" not in asked
+
+
 def test_numbers_and_names(browser, server):
     opened(browser, server.url)
     wait_for(lambda: "running" in text(browser, "#status"))

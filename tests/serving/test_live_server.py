@@ -92,6 +92,16 @@ def test_of_many_inputs_only_the_newest_keep_their_pictures(monkeypatch):
     assert [source["frame"] for source in state[:5]] == list(range(5)) and state[0]["ended"]
 
 
+def test_the_thousandth_input_has_a_picture_too(view):
+    board = Board()
+    for number in range(1000):
+        board.add(View(f"{number}", (2, 2), label_palette()))
+    board.add(view).offer(shown(1))
+    with LiveServer(board, "127.0.0.1", 0) as server:
+        assert get(server, "/labels/1000")[0] == get(server, "/picture/1000")[0] == 200
+        assert get(server, "/picture/1001")[0] == get(server, f"/picture/{10**30}")[0] == 404
+
+
 def test_frames_a_second_are_those_of_the_last_seconds(view, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(boards.time, "monotonic", lambda: now[0])
