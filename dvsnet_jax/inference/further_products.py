@@ -104,7 +104,7 @@ class FurtherProducts:
         """What is a file a frame."""
         labels, frame = segmented.labels, segmented.frame
         places = {kind: frame_file(self._folder, kind, frame.name) for kind in FOLDERS if kind in self._kinds}
-        self._written.add(*places.values(), place=self._folder)
+        self._written.add(*places.values(), place=self._folder, once=True)
         for place in places.values():
             make_folder(place.parent)
         if self._panoptic:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from dvsnet_jax.media.sources import Source
 
 def identity(source: Source) -> dict[str, Any]:
     """A JSON value that is the same while the source's files are: their number, the first one's name, all their bytes
-    and the last change among them. A stream has no files, and no identity but its name."""
+    and the last change among them. A stream has no files, and no identity but its name. What comes out of a pipe
+    nobody knows beforehand: it is never the same."""
     files = [Path(file) for file in source.files]
-    return {"first": files[0].name if files else source.name, **state_of(files), "files": len(files)}
+    own = {"first": files[0].name if files else source.name, **state_of(files), "files": len(files)}
+    return {**own, "read": time.time_ns()} if any(path.exists() and not path.is_file() for path in files) else own
 
 
 def state_of(files: Iterable[str | os.PathLike[str]]) -> dict[str, int]:

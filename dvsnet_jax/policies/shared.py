@@ -113,7 +113,7 @@ def check_frames(policy: object, regions: int) -> None:
     frame, or several streams, for one."""
     if isinstance(policy, Budget | FrameRate | Shared) and policy.regions != regions:
         raise ValueError(
-            f"{type(policy).__name__} is for frames of {policy.regions} regions, but the configuration cuts frames into "
+            f"{type(policy).__name__} is for frames of {policy.regions} regions, but the configuration cuts them into "
             f"{regions}; give it regions=config.num_regions"
         )
 

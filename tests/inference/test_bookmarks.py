@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import threading
 import zipfile
@@ -215,6 +216,14 @@ def _said(path: Path) -> dict:
             return json.loads(content["about"].tobytes())
     except zipfile.BadZipFile:  # cut before
         return {"frames": 100}
+
+
+def test_what_comes_out_of_a_pipe_is_never_what_came_before(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    pipe = open_source(tmp_path / "pipe")
+    assert identity(pipe) != identity(pipe)
+    (tmp_path / "a.mp4").write_bytes(b"a file")
+    assert identity(open_source(tmp_path / "a.mp4")) == identity(open_source(tmp_path / "a.mp4"))
 
 
 def test_a_state_of_another_kind_is_refused(inputs, made, tmp_path):

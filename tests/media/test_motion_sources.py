@@ -12,6 +12,7 @@ from tiny_files import write_images
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.frame_motion import motion_shape
+from dvsnet_jax.media.live.source import LiveVideo
 from dvsnet_jax.media.motion.attached import with_motion
 from dvsnet_jax.media.motion.dis import DisMotion
 from dvsnet_jax.media.motion.encoder import EncoderMotion
@@ -128,6 +129,8 @@ def test_images_go_along_with_their_motion(tmp_path):
         assert known(motions) == [False, True, True, False, False, True]
     with pytest.raises(InputError, match="street: images have no motion vectors of their own; take 'dis' or 'encoder'"):
         with_motion(source, "codec")
+    with pytest.raises(InputError, match=r"yard: a live source leaves frames out, .* take 'dis' or 'encoder'"):
+        with_motion(LiveVideo("yard", "rtsp://yard/1"), "codec")
 
 
 @pytest.mark.parametrize("kind", ["dis", "encoder"])

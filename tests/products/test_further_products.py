@@ -26,7 +26,7 @@ from dvsnet_jax.media.products.label_video import LabelVideo
 from dvsnet_jax.media.products.region_arrays import RegionArrays, per_pixel, region_boxes
 from dvsnet_jax.media.products.run_lengths import compress, segments
 from dvsnet_jax.media.sources import Frame, open_source
-from dvsnet_jax.media.written_files import WrittenFiles
+from dvsnet_jax.media.written_files import RECORD, WrittenFiles
 from dvsnet_jax.ops.regions import RegionGrid
 from dvsnet_jax.serving.board import Board
 from dvsnet_jax.visualize import label_palette
@@ -190,6 +190,22 @@ def test_the_command_s_boxes_and_outlines_are_where_the_regions_are(tmp_path):
     picture = np.asarray(Image.open(BytesIO(page.picture().content))).astype(int)
     amber = picture[..., 0] - picture[..., 2] > 100
     assert amber[193, 242:].all() and not amber[:190].any() and not amber[:, :238].any()
+
+
+def test_files_of_a_frame_are_not_remembered_for_ever(tmp_path):
+    """As those of a camera that runs for weeks."""
+    written = WrittenFiles(tmp_path)
+    further = FurtherProducts(
+        tmp_path, ("panoptic", "pixels"), regions=(1, 2), palette=PALETTE, frame_rate=25, written=written, classes=19
+    )
+    labels, numbers = np.zeros((64, 64), np.uint8), np.zeros(2, np.float32)
+    for index in range(3):
+        frame = Frame(index, f"frame_{index}", "", None)
+        further.take(Segmented(frame, labels, numbers, numbers, numbers > 0, numbers > 0, np.zeros(2, np.int32), {}))
+    further.close()
+    assert written._added == {tmp_path / "panoptic.json"}
+    written.finish(tmp_path, "came")
+    assert '"files": 7' in (tmp_path / RECORD).read_text()
 
 
 def test_region_arrays_without_a_row_are_no_file(tmp_path):

@@ -54,6 +54,11 @@ def with_motion(source: Source, kind: Kind | None) -> Iterator[tuple[Frame, Moti
     OpenCV cannot be loaded or, for `encoder`, libx264 is missing.
     """
     if kind == "codec":
+        if isinstance(source, LiveVideo):
+            raise InputError(
+                f"{source.name}: a live source leaves frames out, and motion vectors lead from each frame to the one "
+                "before it; take 'dis' or 'encoder'"
+            )
         if not isinstance(source, Video):
             raise InputError(f"{source.name}: images have no motion vectors of their own; take 'dis' or 'encoder'")
         if not is_live(source.location) and comes_once(source.location):
