@@ -22,10 +22,10 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import IMAGE_SUFFIXES, MissingFrame, UnreadableFrame, is_image_name, read_image
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
 from dvsnet_jax.media.reading.addresses import name_of, without_password
-from dvsnet_jax.media.reading.names import columns, forms, in_order, list_lines
+from dvsnet_jax.media.reading.names import columns, forms, in_order, is_hidden, list_lines
 from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading, comes_once
 from dvsnet_jax.media.reading.pictures import Picture
-from dvsnet_jax.media.video_reader import decode_frames, is_live, probe_video
+from dvsnet_jax.media.video_reader import VIDEO_SUFFIXES, decode_frames, is_live, probe_video
 
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 _AHEAD = 4  # frames decoded but not yet asked for; 6 MB each at 1024×2048
@@ -198,7 +198,7 @@ def open_source(
     if path.is_dir():
         paths = in_order(child for child in path.iterdir() if is_image_name(child) and child.is_file())
         if not paths:
-            raise InputError(f"{text}: no images in this folder; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+            raise InputError(_no_images(text, path))
         return ImageSequence(path.resolve().name or "images", paths, upright=reading.rotate)
     if not path.exists():
         raise InputError(f"{text}: no such file or folder; check the path")
@@ -288,6 +288,17 @@ def _listed_image(root: Path, line: str) -> Path:
         if Path(text).is_absolute() and _is_file(Path(text)):
             return Path(text)
     return root / line.lstrip("/\\")
+
+
+def _no_images(text: str, folder: Path) -> str:
+    """What is said of a folder without images, and of what is in it in their place."""
+    inside = in_order(child for child in folder.iterdir() if not is_hidden(child))
+    if videos := [child for child in inside if child.suffix.lower() in VIDEO_SUFFIXES and child.is_file()]:
+        names = f"{text.rstrip('/')}/*{videos[0].suffix}"
+        return f"{text}: no images in this folder, but videos, {len(videos)} of them; name these: {names}"
+    if folders := [child for child in inside if child.is_dir()]:
+        return f"{text}: no images in this folder, and folders in it are not entered; name these, such as {folders[0]}"
+    return f"{text}: no images in this folder; names must end in {', '.join(sorted(IMAGE_SUFFIXES))}"
 
 
 def _is_file(path: Path) -> bool:

@@ -110,6 +110,13 @@ def test_sources_that_are_none(tmp_path, name, content, message):
 def test_folders_that_are_none(tmp_path):
     with pytest.raises(InputError, match=r"no images in this folder; names must end in .*\.png"):
         open_source(tmp_path)
+    (tmp_path / "front").mkdir()
+    with pytest.raises(InputError, match=rf"folders in it are not entered; name these, such as {tmp_path}/front"):
+        open_source(tmp_path)
+    for name in ("10.MP4", "9.MP4", "._9.MP4"):
+        (tmp_path / name).write_bytes(b"a dash camera's")
+    with pytest.raises(InputError, match=rf"but videos, 2 of them; name these: {tmp_path}/\*\.MP4"):
+        open_source(tmp_path)
     (tmp_path / "a.txt").write_text("a.png")
     with pytest.raises(InputError, match=r"no such folder for the images of .*--data-dir"):
         open_source(tmp_path / "a.txt", data_dir=tmp_path / "gone")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import closing
 
 import numpy as np
@@ -16,7 +17,7 @@ from dvsnet_jax.inference.segment_many import segment_many
 from dvsnet_jax.inference.segment_source import Segmenter
 from dvsnet_jax.media.images import read_image, read_labels
 from dvsnet_jax.media.output_folder import OutputFolder
-from dvsnet_jax.media.products.panoptic import id_image, segment_ids, segments_info
+from dvsnet_jax.media.products.panoptic import Panoptic, id_image, segment_ids, segments_info
 from dvsnet_jax.media.products.region_arrays import per_pixel, region_boxes
 from dvsnet_jax.media.sources import open_source
 from dvsnet_jax.media.written_files import WrittenFiles
@@ -95,6 +96,18 @@ def test_scores_in_a_loop_of_one_s_own(tmp_path):
             assert per_pixel(frame.ages, region_boxes(*frame.labels.shape, step.regions)).shape == frame.labels.shape
     with closing(segment_frames(open_source(tmp_path / "drive"), Segmenter(tiny_params(), CONFIG))) as frames:
         assert next(frames).class_scores is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are not bytes")
+def test_names_that_are_no_utf8(tmp_path):
+    """As files of an old camera have them: in the JSON it is what Python makes of it, and leads to the file again."""
+    name = os.fsdecode(b"stra\xdfe")
+    panoptic = Panoptic(tmp_path, PALETTE[:5], [f"{label}" for label in range(5)])
+    (tmp_path / "panoptic").mkdir()
+    panoptic.write(0, name, np.zeros((8, 8), np.uint8))
+    panoptic.close()
+    (image,) = json.loads((tmp_path / "panoptic.json").read_text())["images"]
+    assert read_image(tmp_path / "panoptic" / image["file_name"]).shape == (8, 8, 3)
 
 
 def test_segment_ids_are_colours_or_numbers():

@@ -87,4 +87,4 @@ class Panoptic:
             return
         content = {"images": images, "annotations": self._annotations, "categories": self._categories}
         with atomic_path(self._folder / "panoptic.json") as temporary:
-            temporary.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(content) + "\n", encoding="ascii")  # names need not be UTF-8
