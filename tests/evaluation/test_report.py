@@ -66,7 +66,7 @@ def full(name: str = "a name") -> Report:
         classes=classes,
         class_ious=((f"run {name}", (0.9, None)), ("other", (math.nan, 0.25))),
         calibration=(Bin(80.0, 82.5, 40), Bin(95.0, 90.0, 39)),
-        clips=(Clip(f"clip {name}", GRID, frames(), label_palette(), classes),),
+        clips=(Clip(f"clip {name}", GRID, frames(), label_palette(), classes, overlap=8),),
     )
 
 
@@ -163,6 +163,7 @@ def test_numbers_come_through(tmp_path):
     assert content["headline"]["numeric"] == [False, True]
     (clip,) = content["clips"]
     assert (clip["rows"], clip["columns"], clip["size"]) == (*GRID, list(SIZE))
+    assert clip["parts"] == [[56, 40], [88, 72]]  # half way through what regions of 64×96 share
     assert [frame["name"] for frame in clip["frames"]] == [f"frame {index}" for index in range(FRAMES)]
     first, second = clip["frames"][:2]
     assert first["scores"] == [None] * 4 and second["scores"] == [81.0, 91.25, 85.0, 70.5]
@@ -560,6 +561,9 @@ def test_regions_say_their_route_score_and_target(browser, page):
     assert [region.get_property("textContent") for region in regions] == [
         "anew81.0 / 87.0", "warped91.3 / 87.0", "warped85.0 / 87.0", "anew70.5 / –",
     ]  # fmt: skip
+    first, whole = regions[0].rect, opened.one(".regions").rect
+    assert first["height"] / whole["height"] == pytest.approx(56 / 96, abs=0.01)
+    assert first["width"] / whole["width"] == pytest.approx(88 / 160, abs=0.01)
     opened.click(".texts")
     assert not opened.one(".chip").is_displayed()
     opened.click(".outlines")

@@ -71,6 +71,7 @@ def policy_report(
             Clip(
                 name=clip.name,
                 grid=config.regions,
+                overlap=config.overlap,
                 frames=_Frames(clip, run, chosen, config.num_classes, classes),
                 palette=named_palette(config.num_classes, known_names(config)),
                 classes=known_names(config),

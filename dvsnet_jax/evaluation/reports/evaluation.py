@@ -224,6 +224,7 @@ def evaluation_report(
             Clip(
                 name=clip.name if done[clip.name] <= SHOWN else f"{clip.name}, {SHOWN} of {done[clip.name]} frames",
                 grid=config.regions,
+                overlap=config.overlap,
                 frames=KeptFrames(
                     folder, clip, config.num_classes, classes, isinstance(config.policy, _BY_SCORE), motion
                 ),

@@ -15,6 +15,7 @@ from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.encoded import data_uri, jpeg_bytes, palette_png_bytes
 from dvsnet_jax.media.images import resize_image, resize_labels
+from dvsnet_jax.ops.regions import region_borders
 
 _RIGHT, _WRONG, _UNKNOWN = range(3)
 _ERROR_COLORS = np.array([(0, 0, 0), (230, 30, 30), (128, 128, 128)], np.uint8)
@@ -59,6 +60,9 @@ class Clip:
     """As `dvsnet_jax.visualize.label_palette` gives it."""
     classes: tuple[str, ...] = ()
     """Names of the labels 0, 1, …, for the legend."""
+    overlap: int | None = None
+    """Of the regions, in pixels (`DVSNetConfig.overlap`), by which they are drawn where they are; evenly if not given.
+    """
 
 
 def clip_json(clip: Clip, *, quality: int, longest_side: int) -> Iterator[str]:
@@ -87,11 +91,18 @@ def clip_json(clip: Clip, *, quality: int, longest_side: int) -> Iterator[str]:
         "name": clip.name,
         "rows": rows,
         "columns": columns,
+        "parts": _parts(size, clip) if size else None,
         "size": size[:2],
         "legend": [[name, "#" + bytes(clip.palette[label]).hex()]
                    for label, name in enumerate(clip.classes[:256]) if found[label]],
     }  # fmt: skip
     yield ("]," if size else separator + "],") + page_json(rest)[1:]
+
+
+def _parts(size: Sequence[int], clip: Clip) -> list[list[int]] | None:
+    """Heights of the rows and widths of the columns of regions; None where they are evenly spaced."""
+    borders = region_borders(size[0], size[1], clip.grid, clip.overlap)
+    return None if borders is None else [np.diff(places).tolist() for places in borders]
 
 
 def page_json(content: Any) -> str:
