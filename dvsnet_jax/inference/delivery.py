@@ -184,7 +184,8 @@ class Delivery:
             seconds = ready - max(dispatched, self._ready)
             self._ready = ready
         self._summary.device_seconds += seconds
-        labels, segmented = np.asarray(result.labels)[0], np.asarray(result.segmented)[0]
+        # Copies: whoever is given them may write into them, and what is jax's is read only.
+        labels, segmented = np.array(result.labels)[0], np.array(result.segmented)[0]
         if isinstance(self._pacer, Part):
             self._pacer.saw(np.asarray(result.scores)[0], segmented, seconds)
         elif self._pacer is not None:
@@ -201,10 +202,10 @@ class Delivery:
             self._summary.live.delivered(frame.lag())
         self._ages = np.where(segmented, 0, self._ages + 1).astype(np.int32)
         scores, targets, untrusted = (
-            np.asarray(values)[0] for values in (result.scores, result.targets, result.untrusted)
+            np.array(values)[0] for values in (result.scores, result.targets, result.untrusted)
         )
-        every = np.asarray(result.class_scores)[0] if isinstance(result, ScoredResult) else None
-        own = Segmented(frame, labels, scores, targets, segmented, untrusted, self._ages, record, every)
+        every = np.array(result.class_scores)[0] if isinstance(result, ScoredResult) else None
+        own = Segmented(frame, labels, scores, targets, segmented, untrusted, self._ages.copy(), record, every)
         if self._products is not None:
             files["products"] = self._film.submit(self._products.take, own)
         return _Delivered(record, own, files)

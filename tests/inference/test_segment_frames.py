@@ -47,6 +47,18 @@ def test_frames_come_in_order_with_what_the_step_gives(source):
     assert not threads()
 
 
+def test_arrays_are_the_loop_s_own(source):
+    """They may be written into, and what is written is nobody else's."""
+    step = Segmenter(tiny_params(), CONFIG, every_score=True)
+    expected = [result.ages.copy() for result in segment_frames(source, step)]
+    with closing(segment_frames(source, step)) as frames:
+        for result, ages in zip(frames, expected, strict=True):
+            np.testing.assert_array_equal(result.ages, ages)
+            for array in result:
+                if isinstance(array, np.ndarray):
+                    array[:] = 7
+
+
 def test_a_path_or_no_frame_at_all_is_told_before_anything_is_opened(source, tmp_path):
     step = Segmenter(tiny_params(), CONFIG)
     with pytest.raises(TypeError, match="open_source"):
