@@ -86,7 +86,7 @@ def segment_source(
     in_flight = {"in_flight": _LIVE_IN_FLIGHT} if live else {}
     delivery = Delivery(
         segmenter.regions, output, summary, pacer, products=products, on_frame=on_frame, bookmarks=bookmarks,
-        overlap=segmenter.overlap, **in_flight,
+        overlap=getattr(segmenter, "overlap", None), **in_flight,
     )  # fmt: skip
     if live:
         summary.live = live.tally
