@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import re
 import socket
 import threading
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dvsnet_jax.cli.segmenting.live import served
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.serving import board as boards
 from dvsnet_jax.serving import server as servers
@@ -284,3 +286,14 @@ def test_closing_hangs_up_and_leaves_no_thread(view):
     client.makefile("rb").read()
     client.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("dvsnet-serve")]
+
+
+def test_where_it_is_shown_is_told(monkeypatch, capsys):
+    monkeypatch.delenv("DVSNET_SERVE_TOKEN", raising=False)
+    with served("127.0.0.1:0"):
+        pass
+    assert re.search(r"shown at http://127\.0\.0\.1:\d+/\n$", capsys.readouterr().err)
+    with served("0.0.0.0:0"):  # which is no address that others could ask
+        pass
+    told = r"http://0\.0\.0\.0:\d+/\?token=\S+, to .* \(with this machine's name or address in place of 0\.0\.0\.0\);"
+    assert re.search(told, capsys.readouterr().err)

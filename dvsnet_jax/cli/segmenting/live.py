@@ -79,7 +79,8 @@ def served(address: str | None) -> Iterator[Board | None]:
         raise UsageError(f"{TOKEN} must be 16 or more letters, digits, - and _; unset it to have one made")
     board = Board()
     with LiveServer(board, host, port, token=token) as server:
-        open_to = "" if is_loopback(host) else ", to whoever has this address; nothing is encrypted"
+        any_of = f" (with this machine's name or address in place of {host})" if host in ("0.0.0.0", "::") else ""
+        open_to = "" if is_loopback(host) else f", to whoever has this address{any_of}; nothing is encrypted"
         tell(f"dvsnet: shown at {server.url}{open_to}")
         yield board
 
