@@ -22,8 +22,8 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import IMAGE_SUFFIXES, MissingFrame, UnreadableFrame, is_image_name, read_image
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
 from dvsnet_jax.media.reading.addresses import name_of, without_password
-from dvsnet_jax.media.reading.names import columns, forms, in_order, is_hidden, list_lines
-from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading, comes_once
+from dvsnet_jax.media.reading.names import columns, forms, in_order, is_hidden, list_lines, order
+from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading, comes_once, tell
 from dvsnet_jax.media.reading.pictures import Picture
 from dvsnet_jax.media.video_reader import VIDEO_SUFFIXES, decode_frames, is_live, probe_video
 
@@ -215,14 +215,15 @@ def open_sources(
     data_dir: str | os.PathLike[str] | None = None,
     reading: Reading = AS_SHOWN,
 ) -> list[Source]:
-    """`open_source` for each, with names made unique; several single images (a shell's `*.png`) are one sequence.
+    """`open_source` for each, with names made unique; several single images are one sequence, in the order given; where
+    that is the shell's, of a `*.png`, numbers in names count as numbers, and that is told where it makes a difference.
 
     One that cannot be opened has its place all the same, as an `Unopened`. Where none can, what is wrong with them is
     raised: `InputError`, or an ExceptionGroup of several.
     """
     paths = [Path(location) for location in locations]
     if len(paths) > 1 and all(is_image_name(path) and path.is_file() for path in paths):
-        return [ImageSequence("images", paths, upright=reading.rotate)]
+        return [ImageSequence("images", _as_numbered(paths), upright=reading.rotate)]
     sources = [_opened(location, data_dir, reading) for location in locations]
     if errors := [source.error for source in sources if isinstance(source, Unopened)]:
         if len(errors) == len(sources) == 1:
@@ -236,6 +237,16 @@ def open_sources(
             source.name, number = f"{name}-{number + 1}", number + 1
         taken.add(source.name)
     return sources
+
+
+def _as_numbered(paths: list[Path]) -> list[Path]:
+    """The same in the order of the numbers in their names, where they come as a shell sorts them."""
+    numbered = sorted(paths, key=lambda path: (order(str(path.with_suffix(""))), path.name))
+    if paths != sorted(paths, key=str) or numbered == paths:
+        return paths
+    first, then = next((one, other) for one, other in zip(numbered, paths, strict=True) if one != other)
+    tell("images", f"are taken by the numbers in their names, {first.name} before {then.name}; a list keeps any order")
+    return numbered
 
 
 def _opened(location: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None, reading: Reading) -> Source:

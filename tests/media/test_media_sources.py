@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import os
+import re
 import threading
 import time
 from contextlib import closing
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 from tiny_files import clip, cut, write_images, write_video
 
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, InputNotice
+from dvsnet_jax.media.images import write_png
 from dvsnet_jax.media.motion.attached import with_motion
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
 from dvsnet_jax.media.sources import open_source, open_sources
@@ -128,8 +130,27 @@ def test_several_sources(tmp_path):
     write_images(tmp_path / "b" / "a", FRAMES[:1])
     sources = open_sources([tmp_path / "a", tmp_path / "b" / "a", images[0]])
     assert [source.name for source in sources] == ["a", "a-2", "street_000"]
-    (one,) = open_sources(images[::-1])  # as a shell's *.png gives them
+    (one,) = open_sources(images[::-1])  # an order of one's own
     np.testing.assert_array_equal([frame.image for frame in frames_of(one)], FRAMES[2::-1])
+
+
+@pytest.mark.parametrize("names", [["f_1", "f_10", "f_2", "f_9"], ["2/9", "10/1", "10/10", "10/2"]])
+def test_numbers_count_as_numbers_in_a_shell_s_order(tmp_path, names):
+    paths = [tmp_path / f"{name}.png" for name in names]
+    for path, image in zip(paths, FRAMES, strict=False):
+        path.parent.mkdir(exist_ok=True)
+        write_png(path, image)
+    shells = sorted(paths, key=str)
+    expected = sorted(
+        paths, key=lambda path: [int(word) for word in re.findall(r"\d+", str(path.relative_to(tmp_path)))]
+    )
+    with pytest.warns(InputNotice, match=r"images: are taken by the numbers in their names, \S+\.png before \S+\.png"):
+        (source,) = open_sources(shells)
+    assert source.paths == expected != shells
+    (source,) = open_sources([shells[1], shells[0], *shells[2:]])  # one's own
+    assert source.paths == [shells[1], shells[0], *shells[2:]]
+    (source,) = open_sources(expected)
+    assert source.paths == expected
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts"])
