@@ -168,6 +168,7 @@ SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
         ),
         (["segment", "x.mp4", "--keep", "0.9", "--weights", "w", "--regions", "2x2"], 2, "leave out --regions"),
         (["segment", "x.mp4", "--together", "on", "--devices", "2"], 2, "--devices deals out the frames of one"),
+        (["segment", "x.mp4", "--save", "scores", "--devices", "2"], 2, "--save scores wants scores, which --devices"),
         (["flow", "x.mp4", "--motion", "dis", "--out", "f.mp4", "--num-steps", "1"], 2, "--num-steps is 1, but"),
         (["accelerate", *RUN, "--data", "frames:gone", "--step", "3"], 2, "Perhaps you meant: --steps COUNT"),
         ([*SUPERVISED, "--steps", "1.5"], 2, "Error parsing --steps: '1.5' is not a whole number of 1 or more"),

@@ -112,6 +112,8 @@ class Segment:
             )
         if self.program is not None and "scores" in self.outputs.save:
             raise UsageError("--save scores wants scores, which an exported program (--program) does not give")
+        if self.many.devices > 1 and "scores" in self.outputs.save:
+            raise UsageError("--save scores wants scores, which --devices does not bring together; leave one out")
         if self.outputs.overwrite and self.outputs.resume:
             raise UsageError("--overwrite removes what --resume would go on with; leave one out")
         part = self.many.part()
