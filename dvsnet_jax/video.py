@@ -250,7 +250,7 @@ def _step(
     if audit or recalibration is not None:
         with jax.named_scope("audit"):
             agreement = agreed
-            if agreed is None:
+            if agreement is None:
                 agreement = label_agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
             agreement = jnp.where(have_scores(state.key_scores) & have_scores(key_scores), agreement, jnp.nan)
             agreement = jnp.where(segment & ~fresh & ~lost, share.all(agreement), jnp.nan)

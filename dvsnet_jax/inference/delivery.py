@@ -217,7 +217,7 @@ class Delivery:
         assert frame.image is not None
         image = resize_image(frame.image, labels.shape[:2])
         right = visualize.overlay(image, labels, self._output.palette)
-        borders = region_borders(*labels.shape, self._regions, self._overlap)
+        borders = region_borders(labels.shape[0], labels.shape[1], self._regions, self._overlap)
         visualize.outline_regions(right, segmented, self._regions, borders)
         return visualize.beside(image, right)
 

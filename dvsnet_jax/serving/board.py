@@ -148,9 +148,9 @@ class View:
     def _draw(self, shown: ShownFrame) -> bytes:
         labels = shown.labels
         step = -(-labels.shape[1] // _WIDEST)
-        borders = region_borders(*labels.shape, self._regions, self._overlap)
+        borders = region_borders(labels.shape[0], labels.shape[1], self._regions, self._overlap)
         if borders is not None:
-            rows, columns = ([-(-place // step) for place in places] for places in borders)
+            rows, columns = (tuple(-(-place // step) for place in places) for places in borders)
             borders = rows, columns
         labels = np.ascontiguousarray(labels[::step, ::step])
         picture = visualize.overlay(resize_image(shown.frame.image, labels.shape[:2]), labels, self._palette)
