@@ -203,6 +203,7 @@ def test_one_file_for_all_platforms_that_says_what_it_is(exported):
     assert manifest["outputs"]["result"]["labels"] == {"shape": ["streams", 64, 96], "dtype": "uint8"}
     assert manifest["outputs"]["state"] == manifest["inputs"]["state"]
     assert program.regions == (2, 2) and program.num_classes == 5 and program.frame_size == (64, 96)
+    assert program.overlap == CONFIG.overlap == 16  # by which overlays outline the regions where they are
     assert program.palette[:2].tolist() == [[128, 64, 128], [244, 35, 232]] and not program.palette[255].any()
     with zipfile.ZipFile(exported) as archive:  # whoever has zip, numpy and jax needs nothing of ours
         config = from_json(json.loads(archive.read("config.json")))
