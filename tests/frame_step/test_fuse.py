@@ -22,7 +22,7 @@ from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.config_json import from_json, to_json
 from dvsnet_jax.evaluation.policies.simulation import segmented, simulate
 from dvsnet_jax.frame_motion import motion_shape
-from dvsnet_jax.ops.warp import LARGEST
+from dvsnet_jax.ops.warp import LARGEST, warp_scores
 
 FUSED = CARRIED.replace(fuse=0.5, policy=FixedInterval(2))
 CLIP = video(5, seed=4)
@@ -91,6 +91,16 @@ def test_without_a_number_the_new_scores_stand_alone():
     np.testing.assert_array_equal(networks.fused(never, old, half)[..., 1], never[..., 1])
     np.testing.assert_array_equal(networks.fused(new, old.at[..., 1].set(-LARGEST), half)[..., 1], 2.0)
     assert np.isnan(networks.fused(new * jnp.nan, old, half)).all()
+
+
+def test_scores_on_a_coarser_grid_than_the_flows_stay_in_their_place():
+    """Those of a network at 1⁄16, carried on the flow's ⅛: joined with themselves they are themselves."""
+    new = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 6, 3)), jnp.float32)
+    kept = new
+    for _ in range(4):
+        carried = warp_scores(kept, jnp.zeros((1, 8, 12, 2)), jnp.ones((1, 8, 12, 1)))
+        kept = networks.fused(new, carried, jnp.full((1, 2, 2), 0.8))
+    np.testing.assert_allclose(kept, new, atol=1e-5)
 
 
 def test_a_region_whose_scores_are_no_numbers_does_not_pass_them_on():
