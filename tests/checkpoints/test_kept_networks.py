@@ -14,6 +14,7 @@ from tiny import CARRIED, video
 
 from dvsnet_jax import ImageInput, checkpoints, networks
 from dvsnet_jax.checkpoints.own import hugging_face
+from dvsnet_jax.checkpoints.own.weight_files import read_state_dict
 from dvsnet_jax.cli import main
 from dvsnet_jax.config import OwnSegmentationConfig
 from dvsnet_jax.errors import InputError
@@ -161,6 +162,40 @@ def test_torchvisions_networks_by_name(transformers, tmp_path):
     np.testing.assert_array_equal(scores_of(again, loaded), scores_of(params, config))
     with pytest.raises(InputError, match=r"does not fit fcn_resnet50|is no state_dict of fcn_resnet50"):
         checkpoints.open_network(f"torchvision:fcn_resnet50:{tmp_path / 'kept' / 'segmentation' / 'model.safetensors'}")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+def test_state_dicts_are_read_in_every_precision_and_from_where_trainings_put_them(transformers, tmp_path, precision):
+    import torch
+    from safetensors.torch import save_file
+
+    kind = getattr(torch, precision)
+    state = {"a.weight": torch.tensor([0.5, -2.0], dtype=kind), "a.steps": torch.tensor(3)}
+    save_file(state, tmp_path / "w.safetensors")
+    parallel = {f"module.{name}": value for name, value in state.items()}
+    for index, content in enumerate([state, {"model": state}, {"model": "fcn", "state_dict": state}, parallel]):
+        torch.save(content, tmp_path / f"{index}.pth")
+    assert len(files := sorted(tmp_path.iterdir())) == 5
+    for file in files:
+        read = read_state_dict(file)
+        assert set(read) == set(state) and read["a.weight"].dtype == torch.float32 and int(read["a.steps"]) == 3
+        assert read["a.weight"].tolist() == [0.5, -2.0]
+    torch.save({"model": torch.ones(2), "epoch": 3}, tmp_path / "no.pth")
+    with pytest.raises(InputError, match="its state_dict is not all tensors: epoch"):
+        read_state_dict(tmp_path / "no.pth")
+
+
+def test_a_folder_of_half_precision_is_float32_here(folder, transformers, tmp_path):
+    import shutil
+
+    import torch
+
+    network = transformers.SegformerForSemanticSegmentation.from_pretrained(folder)
+    for kind in (torch.float16, torch.bfloat16):
+        shutil.copytree(folder, place := tmp_path / str(kind))
+        network.to(kind).save_pretrained(place)
+        params = checkpoints.open_network(str(place)).params
+        assert {str(leaf.dtype) for leaf in params.values()} <= {"float32", "int32"}
 
 
 @pytest.mark.parametrize(
