@@ -18,6 +18,7 @@ from dvsnet_jax.datasets.batches import Batches
 from dvsnet_jax.datasets.clips import Clip, Places, may_have_labels
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.own_segmentation import wanted_images
 from dvsnet_jax.training import loop
 from dvsnet_jax.training.flow import joint
 from dvsnet_jax.training.flow.validation import agreement_at_gaps, check_regions
@@ -78,6 +79,7 @@ def fine_tune(
         "began from (CRC-32)": fingerprint([params["segmentation"], params["flow"]]),
         **({"motion": motion} if config.carries_motion else {}),
         **({"classes became": merged} if (merged := networks.merged_classes(config.segmentation)) else {}),
+        **({"images": dataclasses.asdict(wants)} if (wants := wanted_images(config.segmentation)) else {}),
     }  # fmt: skip
     segmentation = replicate(params["segmentation"])
     begin = jax.device_get(params["flow"])  # a state is donated: the caller's arrays are not to go with it
