@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from importlib.util import find_spec
 
 import jax
@@ -274,6 +275,18 @@ def test_a_function_that_makes_nothing_is_told_in_one_line(body, said, tmp_path)
     with pytest.raises(InputError, match=said) as told:
         checkpoints.open_network(f"{file}:make")
     assert "\n" not in str(told.value)
+
+
+def test_a_file_imports_what_lies_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", sys.path[:])
+    (tmp_path / "network_of_mine.py").write_text("def scores(params, images):\n    import other_of_mine\n    return images\n")
+    (tmp_path / "other_of_mine.py").write_text("")
+    (tmp_path / "make.py").write_text(
+        "from dvsnet_jax import SegmentationFunction\nfrom network_of_mine import scores\n"
+        "def make():\n    return SegmentationFunction(function=scores, num_classes=3), {}\n"
+    )
+    network = checkpoints.open_network(f"{tmp_path / 'make.py'}:make")
+    assert network.function.function({}, np.zeros(3)).shape == (3,)
 
 
 def test_a_function_that_is_not_there(tmp_path):
