@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 
 import jax
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from tiny import CARRIED, video
 
-from dvsnet_jax import ImageInput, checkpoints, networks
+from dvsnet_jax import ImageInput, checkpoints, networks, preprocessing
 from dvsnet_jax.checkpoints.own import hugging_face
 from dvsnet_jax.checkpoints.own.weight_files import read_state_dict
 from dvsnet_jax.cli import main
@@ -309,13 +310,35 @@ def test_what_processors_say(tmp_path):
     assert read(do_normalize=False, do_rescale=False) == ImageInput(mean=(0, 0, 0), scale=1)
     flipped = read(do_normalize=False, rescale_factor=0.5, do_flip_channel_order=True)
     assert flipped == ImageInput(mean=(0, 0, 0), scale=0.5, order="bgr")
+    old = read(feature_extractor_type="MobileViTFeatureExtractor", do_flip_channel_order=False)
+    assert old == ImageInput(mean=(0, 0, 0))
     nested = read("processor_config.json", image_processor={"image_mean": mean, "image_std": std})
     assert nested == ImageInput(mean=tuple(mean), deviation=tuple(std))
 
 
-def test_without_its_libraries_a_kept_network_says_what_to_install(tmp_path, monkeypatch):
-    import sys
+@pytest.mark.parametrize(
+    "name", ["segformer", "mobilevit", "beit", "dpt", "mobilenet_v2", "mask2former", "maskformer", "eomt"]
+)
+def test_images_are_as_the_processors_own_make_them(transformers, tmp_path, name):
+    """Of each as transformers writes it, pixel by pixel; sizes aside, which are the frames' own."""
+    try:
+        module = import_module(f"transformers.models.{name}.image_processing_pil_{name}")
+    except ImportError as error:
+        pytest.skip(f"transformers: {error}")
+    (made,) = (
+        getattr(module, each)
+        for each in dir(module)
+        if each.endswith("ImageProcessorPil") and each.lower().startswith(name.replace("_", ""))
+    )
+    processor = made(do_resize=False, do_center_crop=False, do_pad=False)
+    processor.save_pretrained(tmp_path)
+    image = video(1)[0, 0]
+    theirs = np.asarray(processor(image, return_tensors="np")["pixel_values"])[0].transpose(1, 2, 0)
+    ours = preprocessing.as_wanted(image[None], hugging_face.image_input(tmp_path))[0]
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
+
+def test_without_its_libraries_a_kept_network_says_what_to_install(tmp_path, monkeypatch):
     own = OwnSegmentationConfig(num_classes=3, source="hf:a/b", inputs=ImageInput.imagenet())
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"")

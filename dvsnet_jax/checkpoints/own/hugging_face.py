@@ -26,6 +26,9 @@ from dvsnet_jax.protocols import SegmentationFunction
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
 _PATTERNS = ("*.json", "*.safetensors")
+_UNSAID = {"MobileViT": {"do_normalize": False, "do_flip_channel_order": True}}
+"""What processors do where their file says nothing of it, by the beginning of their name: others normalize, and keep
+the order. MobileViT's file has a mean, which it does not use."""
 
 
 def downloaded(name: str) -> Path:
@@ -95,6 +98,9 @@ def image_input(folder: Path) -> ImageInput:
     said = _json(folder / PROCESSOR, missing) if not other.is_file() or (folder / PROCESSOR).is_file() else (
         _json(other, missing).get("image_processor") or {}
     )  # fmt: skip
+    called = str(said.get("image_processor_type") or said.get("feature_extractor_type") or "")
+    for name, unsaid in _UNSAID.items():
+        said = {**unsaid, **said} if called.startswith(name) else said
     scale = said.get("rescale_factor") or 1 / 255
     try:
         return ImageInput(
