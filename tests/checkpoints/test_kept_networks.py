@@ -177,7 +177,8 @@ def test_state_dicts_are_read_in_every_precision_and_from_where_trainings_put_th
     parallel = {f"module.{name}": value for name, value in state.items()}
     for index, content in enumerate([state, {"model": state}, {"model": "fcn", "state_dict": state}, parallel]):
         torch.save(content, tmp_path / f"{index}.pth")
-    assert len(files := sorted(tmp_path.iterdir())) == 5
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 5
     for file in files:
         read = read_state_dict(file)
         assert set(read) == set(state) and read["a.weight"].dtype == torch.float32 and int(read["a.steps"]) == 3
@@ -280,7 +281,9 @@ def test_a_function_that_makes_nothing_is_told_in_one_line(body, said, tmp_path)
 
 def test_a_file_imports_what_lies_beside_it(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.path", sys.path[:])
-    (tmp_path / "network_of_mine.py").write_text("def scores(params, images):\n    import other_of_mine\n    return images\n")
+    (tmp_path / "network_of_mine.py").write_text(
+        "def scores(params, images):\n    import other_of_mine\n    return images\n"
+    )
     (tmp_path / "other_of_mine.py").write_text("")
     (tmp_path / "make.py").write_text(
         "from dvsnet_jax import SegmentationFunction\nfrom network_of_mine import scores\n"
