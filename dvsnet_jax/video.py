@@ -303,7 +303,7 @@ def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> networ
     scores = networks.segmentation_scores(params, images, config)
     with jax.named_scope("key_features"):
         features = networks.key_features(params, preprocessing.half(images), scores, config)
-    return scores, features, jnp.zeros(len(images)) if config.fuse else None
+    return scores, features, jnp.zeros(images.shape[0]) if config.fuse else None
 
 
 _traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it has traced

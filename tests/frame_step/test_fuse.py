@@ -21,8 +21,10 @@ from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.config_json import from_json, to_json
 from dvsnet_jax.evaluation.policies.simulation import segmented, simulate
+from dvsnet_jax.export import export_program
 from dvsnet_jax.frame_motion import motion_shape
 from dvsnet_jax.ops.warp import LARGEST, warp_scores
+from dvsnet_jax.program import load_program
 
 FUSED = CARRIED.replace(fuse=0.5, policy=FixedInterval(2))
 CLIP = video(5, seed=4)
@@ -128,6 +130,16 @@ def test_the_simulation_is_the_frame_step():
     assert (simulated.labels != labels).mean() < 1e-3
     alone = simulate(own, clip, "interval", 1.5, np.zeros((5, 2), np.float32), config=FUSED.replace(fuse=0.0))
     assert (alone.labels != labels).mean() > 0.01
+
+
+def test_an_exported_program_of_any_number_of_streams_does_the_same(tmp_path):
+    export_program(tmp_path / "fused.dvsnet", params(), FUSED, height=64, width=96, platforms=["cpu"])
+    program = load_program(tmp_path / "fused.dvsnet")
+    state = program.init_state()
+    for frame, (_, wanted) in zip(CLIP, run(FUSED, params()), strict=True):
+        state, result = program.step(state, frame, motion=STILL)
+        np.testing.assert_array_equal(result.labels, wanted.labels)
+    assert program.streams is None
 
 
 def test_it_is_a_part_of_the_whole_and_of_carried_motion():
