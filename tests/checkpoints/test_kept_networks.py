@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import sys
@@ -233,12 +234,15 @@ def test_damaged_and_foreign_weights_are_told_in_one_line(folder, transformers, 
         return str(place)
 
     other = transformers.SegformerConfig(hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], id2label=NAMES)
+    trunk = changed("config.json", b"")
+    transformers.SegformerForImageClassification(copy.copy(other)).save_pretrained(trunk)
     for place, said in (
+        (trunk, "they are of SegformerForImageClassification, which does not segment"),
         (changed("model.safetensors", b"\x00" * 64), "is no segmentation network of transformers, or a damaged one"),
         (changed("model.safetensors", pickle.dumps({"weight": 1})), "or a damaged one"),
         (changed("config.json", b'{"model_type": "bert"}'), "is no segmentation network of transformers"),
         (changed("config.json", b'{"model_type": "nothing"}'), "is no segmentation network of transformers"),
-        (changed("config.json", other.to_json_string().encode()), "lack .* weights of the network"),
+        (changed("config.json", other.to_json_string().encode()), "lack .* weights of SegformerFor.* save it again"),
     ):
         with pytest.raises(InputError, match=said) as told:
             checkpoints.open_network(place)

@@ -154,10 +154,14 @@ def _module(folder: Path) -> Any:
             mismatched = {each if isinstance(each, str) else each[0] for each in loading["mismatched_keys"]}
             missing = sorted({*loading["missing_keys"], *mismatched})
             if missing:
-                raise InputError(
-                    f"{folder}: its safetensors lack {len(missing)} weights of the network, or have them in another "
-                    f"shape ({', '.join(missing[:3])}); save it again: model.save_pretrained(FOLDER)"
+                lack = (
+                    f"{folder}: its safetensors lack {len(missing)} weights of {type(module).__name__}, or have them "
+                    f"in another shape ({', '.join(missing[:3])})"
                 )
+                of = ", ".join(map(str, getattr(module.config, "architectures", None) or ()))
+                if of and of != type(module).__name__:
+                    raise InputError(f"{lack}: they are of {of}, which does not segment; name a network that does")
+                raise InputError(f"{lack}; save it again: model.save_pretrained(FOLDER)")
             return module
     assert failed is not None
     raise InputError(
