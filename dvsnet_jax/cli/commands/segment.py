@@ -11,7 +11,7 @@ import tyro
 
 from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.keeping import keeping
+from dvsnet_jax.cli.keeping import keeping, tell_other_motion
 from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, OptionalPlace, OptionalShare, option
 from dvsnet_jax.cli.screen import tell
@@ -192,7 +192,9 @@ class Segment:
         if self.keep is not None and self.weights is not None:
             from dvsnet_jax.evaluation.policies.promise import read_table
 
-            config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
+            table = read_table(self.weights)
+            config = keeping(config, table, self.keep, weights=self.weights)
+            tell_other_motion(table, "network" if config.searches_motion else found_by(self.motion) or "dis")
         audit = self.audit or self.keep is not None
         segmenter = Segmenter(
             params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate,
