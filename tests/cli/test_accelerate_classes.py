@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from tiny import video
 
-from dvsnet_jax import checkpoints
+from dvsnet_jax import CarriedMotionConfig, DVSNetConfig, checkpoints, networks
 from dvsnet_jax.cli import main
+from dvsnet_jax.config import OwnSegmentationConfig
 from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.program import load_program
 
@@ -100,3 +101,9 @@ def test_what_would_do_nothing_or_fail_at_the_end_is_told_before_the_work(tmp_pa
         assert main([*command, *words]) == status
         assert said in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run").exists()
+    config = DVSNetConfig.street(flow=CarriedMotionConfig())
+    own = OwnSegmentationConfig(num_classes=19, source="mine.py:make")
+    params = {"flow": {}, "decision": networks.init_params(jax.random.key(0), config)["decision"]}
+    checkpoints.save(tmp_path / "around", params, config.replace(segmentation=own))
+    assert main([*command, "--restore-from", str(tmp_path / "around")]) == 2
+    assert "name it too: --segmentation mine.py:make" in " ".join(capsys.readouterr().err.split())

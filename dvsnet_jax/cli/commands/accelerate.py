@@ -111,6 +111,7 @@ class Accelerate:
         join_processes(self.run_options.distributed)
 
         from dvsnet_jax import DecisionConfig, LocalDecisionConfig, SegmentationFunction, checkpoints
+        from dvsnet_jax.config import OwnSegmentationConfig
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.evaluation.policies.promise import write_table
         from dvsnet_jax.training.accelerate import accelerate
@@ -125,8 +126,11 @@ class Accelerate:
             if network is None:
                 raise UsageError("--classes is of a network of your own; name it with --segmentation")
             network = with_classes(network, self.classes)
-        if network is None and isinstance(config.segmentation, SegmentationFunction):
-            raise UsageError(f"{self.restore_from} keeps a network of your own; name it too: --segmentation NETWORK")
+        if network is None and isinstance(config.segmentation, SegmentationFunction | OwnSegmentationConfig):
+            named = getattr(config.segmentation, "source", None) or "NETWORK"
+            raise UsageError(
+                f"{self.restore_from} is around a network of your own; name it too: --segmentation {named}"
+            )
         if network:
             params, config = in_place_of(network.function, network.params, params, config)
             self._try(params, config)

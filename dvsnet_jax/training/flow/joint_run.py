@@ -54,9 +54,15 @@ def fine_tune(
       motion: what finds it between them, where `config.flow` is `CarriedMotionConfig`.
       described: what the clips are, for the run's settings: JSON values.
 
-    Raises InputError where labels are to supervise and there are none, where held-out frames cannot be cut into the
-    configuration's regions, and as `loop.run` does.
+    Raises InputError for crops of other sides, where labels are to supervise and there are none, where held-out frames
+    cannot be cut into the configuration's regions, and as `loop.run` does.
     """
+    height, width = crops.crop
+    if height % 16 or width % 16:
+        near = [max(16, round(side / 16) * 16) for side in (height, width)]
+        raise InputError(
+            f"--crop is {height} {width}, but sides of a crop are multiples of 16; take {near[0]} {near[1]}"
+        )
     if training.supervision == "labels" and not _has_labels(clips):
         raise InputError(
             f"none of the {sum(map(len, clips))} frames has a label, and labels are to supervise; name clips that have "
