@@ -55,6 +55,24 @@ def test_segmentation_has_its_classes_by_their_own_names(weights, tmp_path, caps
     assert "| **mIoU** | 100.00% |" in told and "| road | 100.0% |" in told and "lane marking" not in told
 
 
+def test_a_precision_that_it_does_not_have_is_refused(weights, tmp_path, capsys):
+    own = ["--weights", weights, "--segmentation", f"{tmp_path / 'own.py'}:make", "--precision", "bfloat16"]
+    data = f"clips:{tmp_path}"
+    for command in (
+        ["segment", str(tmp_path / "frames"), "--out", str(tmp_path / "out")],
+        ["evaluate", data, "--out", str(tmp_path / "out"), "--no-consistency"],
+        ["export", str(tmp_path / "a.dvsnet"), "--size", "64x96"],
+    ):
+        assert main([*command, *own]) == 2
+        assert "a function of your own that does not say that it takes it" in " ".join(capsys.readouterr().err.split())
+
+
+def test_forms_of_no_stream_are_refused(capsys):
+    for word in ("0", "²"):
+        assert main(["measure", "speed", "--size", "64x96", "--forms", f"compact,{word}"]) == 2
+        assert f"'{word}' of 'compact,{word}' is none of" in " ".join(capsys.readouterr().err.split())
+
+
 def test_data_of_other_classes_are_refused(weights, tmp_path, capsys):
     data = [
         "--data",

@@ -14,6 +14,7 @@ from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.keeping import keeping, tell_other_motion
 from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, OptionalPlace, OptionalShare, option
+from dvsnet_jax.cli.precision import check_precision
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.segmenting.all_inputs import segment_all
 from dvsnet_jax.cli.segmenting.going_on import decisive, left_to_do
@@ -189,6 +190,7 @@ class Segment:
 
         params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation, self.classes)
         config = self.settings.apply(carried(self.motion, config))
+        check_precision(config, self.precision)
         if self.keep is not None and self.weights is not None:
             from dvsnet_jax.evaluation.policies.promise import read_table
 
