@@ -247,10 +247,9 @@ def _step(
     recalibration = state.recalibration
     if audit or recalibration is not None:
         with jax.named_scope("audit"):
-            agreement = agreed
             if agreed is None:
-                agreement = label_agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
-            agreement = jnp.where(have_scores(state.key_scores) & have_scores(key_scores), agreement, jnp.nan)
+                agreed = label_agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
+            agreement = jnp.where(have_scores(state.key_scores) & have_scores(key_scores), agreed, jnp.nan)
             agreement = jnp.where(segment & ~fresh & ~lost, share.all(agreement), jnp.nan)
             agreement = jnp.where(untrusted, jnp.nan, agreement).reshape(per_stream)
             expected = jnp.where(fresh | lost, jnp.nan, expected).reshape(per_stream)
