@@ -16,6 +16,7 @@ from dvsnet_jax import config, flownet_config, own_segmentation, policies
 from dvsnet_jax.config import DVSNetConfig, OwnSegmentationConfig
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.own_segmentation import wanted_images
 from dvsnet_jax.protocols import SegmentationFunction
 
 StoredConfig = DVSNetConfig | FlowNet2Config
@@ -56,8 +57,9 @@ def storable(config: DVSNetConfig) -> DVSNetConfig:
     if not isinstance(network, SegmentationFunction):
         return config
     own = OwnSegmentationConfig(
-        num_classes=network.num_classes, classes=network.classes, merged=getattr(network.function, "merged", None)
-    )
+        num_classes=network.num_classes, classes=network.classes, inputs=wanted_images(network),
+        merged=getattr(network.function, "merged", None),
+    )  # fmt: skip
     return config.replace(segmentation=own)
 
 

@@ -39,6 +39,12 @@ class ImageInput:
         return cls(**{"mean": (0.485, 0.456, 0.406), "deviation": (0.229, 0.224, 0.225), **overrides})
 
 
+def wanted_images(network: Any) -> ImageInput | None:
+    """How a `SegmentationFunction` wants its images, where its function says so (`inputs`), as those of PyTorch do."""
+    inputs = getattr(getattr(network, "function", None), "inputs", None)
+    return inputs if isinstance(inputs, ImageInput) else None
+
+
 def _rounded_up(length: int, multiple: int) -> int:
     return -(-length // multiple) * multiple
 

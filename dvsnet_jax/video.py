@@ -249,10 +249,9 @@ def _step(
     recalibration = state.recalibration
     if audit or recalibration is not None:
         with jax.named_scope("audit"):
-            agreement = agreed
-            if agreement is None:
-                agreement = label_agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
-            agreement = jnp.where(have_scores(state.key_scores) & have_scores(key_scores), agreement, jnp.nan)
+            if agreed is None:
+                agreed = label_agreement(warp_scores(state.key_scores, flow.flow, flow.scale), scores)
+            agreement = jnp.where(have_scores(state.key_scores) & have_scores(key_scores), agreed, jnp.nan)
             agreement = jnp.where(segment & ~fresh & ~lost, share.all(agreement), jnp.nan)
             agreement = jnp.where(untrusted, jnp.nan, agreement).reshape(per_stream)
             expected = jnp.where(fresh | lost, jnp.nan, expected).reshape(per_stream)
@@ -304,7 +303,7 @@ def _key(params: networks.Params, images: Array, config: DVSNetConfig) -> networ
     scores = networks.segmentation_scores(params, images, config)
     with jax.named_scope("key_features"):
         features = networks.key_features(params, preprocessing.half(images), scores, config)
-    return scores, features, jnp.zeros(len(images)) if config.fuse else None
+    return scores, features, jnp.zeros(images.shape[0]) if config.fuse else None
 
 
 _traced_key = jax.jit(_key, static_argnames="config")  # which remembers what it has traced

@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from dvsnet_jax.evaluation.policies.promise import KeepTable
 
 
+def tell_other_motion(table: KeepTable, found_by: str) -> None:
+    """Says so where the table was measured with motion from elsewhere than this run's."""
+    if table.motion is not None and table.motion != found_by:
+        tell(
+            f"dvsnet: --keep was measured with motion by {table.motion}, and here it is by {found_by}, with which less "
+            f"may be kept; take --motion {table.motion}, or see what the audit says at the end"
+        )
+
+
 def keeping(config: DVSNetConfig, table: KeepTable, keep: float, *, weights: str) -> DVSNetConfig:
     """The configuration with the limit that keeps `keep`, and what is to be expected told.
 

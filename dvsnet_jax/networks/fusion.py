@@ -14,7 +14,7 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.metrics.agreement import label_agreement
 from dvsnet_jax.networks.flow_and_decision import key_features
 from dvsnet_jax.networks.preparation import Params
-from dvsnet_jax.ops.resize import resize_smoothed
+from dvsnet_jax.ops.resize import resize_legacy, resize_smoothed
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.ops.warp_cues import KeyCells
 from dvsnet_jax.protocols import FlowOutput
@@ -42,9 +42,13 @@ def fused(
     new: Float[Array, "n h w c"], warped: Float[Array, "n h3 w3 c"], weight: Float[Array, "n gh gw"]
 ) -> Float[Array, "n h w c"]:
     """`new` + `weight` · (`warped` - `new`) on the grid of `new`. Where one is no number, or stands for infinity, `new`
-    as it is."""
+    as it is.
+
+    Scores lie at the first pixel of their cells, so `warped`, which may be finer (`ops.warp.warp_scores`), is read
+    there: the mean over a cell would lie half a cell further, and move what is joined again and again.
+    """
     size = (new.shape[1], new.shape[2])
-    warped, part = resize_smoothed(warped, size), resize_smoothed(weight[..., None], size)
+    warped, part = resize_legacy(warped, size), resize_smoothed(weight[..., None], size)
     plain = (jnp.abs(warped) < _BEYOND) & (jnp.abs(new) < _BEYOND) & jnp.isfinite(part)  # NaN is none of it
     return jnp.where(plain, new + part * (warped - new), new)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
+import sys
+from importlib import import_module
 from importlib.util import find_spec
 
 import jax
@@ -12,8 +15,9 @@ import pytest
 from PIL import Image
 from tiny import CARRIED, video
 
-from dvsnet_jax import ImageInput, checkpoints, networks
+from dvsnet_jax import ImageInput, checkpoints, networks, preprocessing
 from dvsnet_jax.checkpoints.own import hugging_face
+from dvsnet_jax.checkpoints.own.weight_files import read_state_dict
 from dvsnet_jax.cli import main
 from dvsnet_jax.config import OwnSegmentationConfig
 from dvsnet_jax.errors import InputError
@@ -163,6 +167,41 @@ def test_torchvisions_networks_by_name(transformers, tmp_path):
         checkpoints.open_network(f"torchvision:fcn_resnet50:{tmp_path / 'kept' / 'segmentation' / 'model.safetensors'}")
 
 
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+def test_state_dicts_are_read_in_every_precision_and_from_where_trainings_put_them(transformers, tmp_path, precision):
+    import torch
+    from safetensors.torch import save_file
+
+    kind = getattr(torch, precision)
+    state = {"a.weight": torch.tensor([0.5, -2.0], dtype=kind), "a.steps": torch.tensor(3)}
+    save_file(state, tmp_path / "w.safetensors")
+    parallel = {f"module.{name}": value for name, value in state.items()}
+    for index, content in enumerate([state, {"model": state}, {"model": "fcn", "state_dict": state}, parallel]):
+        torch.save(content, tmp_path / f"{index}.pth")
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 5
+    for file in files:
+        read = read_state_dict(file)
+        assert set(read) == set(state) and read["a.weight"].dtype == torch.float32 and int(read["a.steps"]) == 3
+        assert read["a.weight"].tolist() == [0.5, -2.0]
+    torch.save({"model": torch.ones(2), "epoch": 3}, tmp_path / "no.pth")
+    with pytest.raises(InputError, match="its state_dict is not all tensors: epoch"):
+        read_state_dict(tmp_path / "no.pth")
+
+
+def test_a_folder_of_half_precision_is_float32_here(folder, transformers, tmp_path):
+    import shutil
+
+    import torch
+
+    network = transformers.SegformerForSemanticSegmentation.from_pretrained(folder)
+    for kind in (torch.float16, torch.bfloat16):
+        shutil.copytree(folder, place := tmp_path / str(kind))
+        network.to(kind).save_pretrained(place)
+        params = checkpoints.open_network(str(place)).params
+        assert {str(leaf.dtype) for leaf in params.values()} <= {"float32", "int32"}
+
+
 @pytest.mark.parametrize(
     "files, said",
     [
@@ -195,12 +234,15 @@ def test_damaged_and_foreign_weights_are_told_in_one_line(folder, transformers, 
         return str(place)
 
     other = transformers.SegformerConfig(hidden_sizes=[8, 8, 8, 8], depths=[1, 1, 1, 1], id2label=NAMES)
+    trunk = changed("config.json", b"")
+    transformers.SegformerForImageClassification(copy.copy(other)).save_pretrained(trunk)
     for place, said in (
+        (trunk, "they are of SegformerForImageClassification, which does not segment"),
         (changed("model.safetensors", b"\x00" * 64), "is no segmentation network of transformers, or a damaged one"),
         (changed("model.safetensors", pickle.dumps({"weight": 1})), "or a damaged one"),
         (changed("config.json", b'{"model_type": "bert"}'), "is no segmentation network of transformers"),
         (changed("config.json", b'{"model_type": "nothing"}'), "is no segmentation network of transformers"),
-        (changed("config.json", other.to_json_string().encode()), "lack .* weights of the network"),
+        (changed("config.json", other.to_json_string().encode()), "lack .* weights of SegformerFor.* save it again"),
     ):
         with pytest.raises(InputError, match=said) as told:
             checkpoints.open_network(place)
@@ -241,6 +283,20 @@ def test_a_function_that_makes_nothing_is_told_in_one_line(body, said, tmp_path)
     assert "\n" not in str(told.value)
 
 
+def test_a_file_imports_what_lies_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", sys.path[:])
+    (tmp_path / "network_of_mine.py").write_text(
+        "def scores(params, images):\n    import other_of_mine\n    return images\n"
+    )
+    (tmp_path / "other_of_mine.py").write_text("")
+    (tmp_path / "make.py").write_text(
+        "from dvsnet_jax import SegmentationFunction\nfrom network_of_mine import scores\n"
+        "def make():\n    return SegmentationFunction(function=scores, num_classes=3), {}\n"
+    )
+    network = checkpoints.open_network(f"{tmp_path / 'make.py'}:make")
+    assert network.function.function({}, np.zeros(3)).shape == (3,)
+
+
 def test_a_function_that_is_not_there(tmp_path):
     file = tmp_path / "own.py"
     file.write_text("makes = 3\n")
@@ -261,13 +317,35 @@ def test_what_processors_say(tmp_path):
     assert read(do_normalize=False, do_rescale=False) == ImageInput(mean=(0, 0, 0), scale=1)
     flipped = read(do_normalize=False, rescale_factor=0.5, do_flip_channel_order=True)
     assert flipped == ImageInput(mean=(0, 0, 0), scale=0.5, order="bgr")
+    old = read(feature_extractor_type="MobileViTFeatureExtractor", do_flip_channel_order=False)
+    assert old == ImageInput(mean=(0, 0, 0))
     nested = read("processor_config.json", image_processor={"image_mean": mean, "image_std": std})
     assert nested == ImageInput(mean=tuple(mean), deviation=tuple(std))
 
 
-def test_without_its_libraries_a_kept_network_says_what_to_install(tmp_path, monkeypatch):
-    import sys
+@pytest.mark.parametrize(
+    "name", ["segformer", "mobilevit", "beit", "dpt", "mobilenet_v2", "mask2former", "maskformer", "eomt"]
+)
+def test_images_are_as_the_processors_own_make_them(transformers, tmp_path, name):
+    """Of each as transformers writes it, pixel by pixel; sizes aside, which are the frames' own."""
+    try:
+        module = import_module(f"transformers.models.{name}.image_processing_pil_{name}")
+    except ImportError as error:
+        pytest.skip(f"transformers: {error}")
+    (made,) = (
+        getattr(module, each)
+        for each in dir(module)
+        if each.endswith("ImageProcessorPil") and each.lower().startswith(name.replace("_", ""))
+    )
+    processor = made(do_resize=False, do_center_crop=False, do_pad=False)
+    processor.save_pretrained(tmp_path)
+    image = video(1)[0, 0]
+    theirs = np.asarray(processor(image, return_tensors="np")["pixel_values"])[0].transpose(1, 2, 0)
+    ours = preprocessing.as_wanted(image[None], hugging_face.image_input(tmp_path))[0]
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
+
+def test_without_its_libraries_a_kept_network_says_what_to_install(tmp_path, monkeypatch):
     own = OwnSegmentationConfig(num_classes=3, source="hf:a/b", inputs=ImageInput.imagenet())
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"")

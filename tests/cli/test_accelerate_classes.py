@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from tiny import video
 
-from dvsnet_jax import checkpoints
+from dvsnet_jax import CarriedMotionConfig, DVSNetConfig, checkpoints, networks
 from dvsnet_jax.cli import main
+from dvsnet_jax.config import OwnSegmentationConfig
 from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.program import load_program
 
@@ -86,3 +87,23 @@ def test_accelerated_around_other_classes_it_goes_through_every_command(ade, tmp
     assert main(searched) == 0
     for file in sorted((tmp_path / "searched" / "labels").iterdir()):
         assert file.read_bytes() == (tmp_path / "exported" / "labels" / file.name).read_bytes()
+
+
+def test_what_would_do_nothing_or_fail_at_the_end_is_told_before_the_work(tmp_path, capsys):
+    (tmp_path / "clip").mkdir()
+    for index, frame in enumerate(video(5, height=96, width=96)):
+        Image.fromarray(frame[0]).save(tmp_path / "clip" / f"{index}.png")
+    command = ["accelerate", "--data", f"frames:{tmp_path / 'clip'}", "--save-dir", str(tmp_path / "run")]
+    for words, status, said in (
+        (["--only", "clip"], 2, "--only chooses among the clips of --validate"),
+        (["--keep", "0.9"], 1, "two frames in a row of a clip held out, but the longest of 1 has 1"),
+    ):
+        assert main([*command, *words]) == status
+        assert said in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "run").exists()
+    config = DVSNetConfig.street(flow=CarriedMotionConfig())
+    own = OwnSegmentationConfig(num_classes=19, source="mine.py:make")
+    params = {"flow": {}, "decision": networks.init_params(jax.random.key(0), config)["decision"]}
+    checkpoints.save(tmp_path / "around", params, config.replace(segmentation=own))
+    assert main([*command, "--restore-from", str(tmp_path / "around")]) == 2
+    assert "name it too: --segmentation mine.py:make" in " ".join(capsys.readouterr().err.split())

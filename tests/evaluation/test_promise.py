@@ -43,6 +43,7 @@ def test_lower_limits_keep_more_and_segment_more(table):
     assert kept[0] > kept[-1] and ((kept > 0) & (kept <= 1)).all()
     assert all(row.at_least <= row.kept for row in table.rows)
     assert table.confidence is None, "two blocks say nothing for sure"
+    assert table.motion == "dis"
     assert table.heavy == 0 < table.light, "this network multiplies nothing"
 
 
@@ -116,6 +117,14 @@ def test_the_table_is_kept_beside_the_weights_and_segment_takes_its_limit(tmp_pa
     assert main([*run, str(tmp_path / "w"), "--keep", "0.98"]) == 0
     said = capsys.readouterr().err
     assert "limit 9, expected to segment 5.6% of regions" in said and "at least 98.20% with 95% confidence" in said
+    assert "with motion by" not in said, "an older file does not say"
+    by_dis = KeepTable(rows, 90, 9, 0.95, 1, 9, "dis")
+    checkpoints.save(tmp_path / "dis", params, config, beside=lambda folder: write_table(folder, by_dis))
+    assert read_table(tmp_path / "dis") == by_dis
+    for motion, other in (("auto", False), ("encoder", True)):
+        assert main([*run, str(tmp_path / "dis"), "--keep", "0.98", "--motion", motion]) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("measured with motion by dis, and here it is by encoder" in said) is other
     targets = [
         each["target"]
         for each in json.loads((tmp_path / "out" / "routes.jsonl").read_text().splitlines()[1])["regions"]

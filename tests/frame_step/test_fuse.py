@@ -21,8 +21,10 @@ from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.config_json import from_json, to_json
 from dvsnet_jax.evaluation.policies.simulation import segmented, simulate
+from dvsnet_jax.export import export_program
 from dvsnet_jax.frame_motion import motion_shape
-from dvsnet_jax.ops.warp import LARGEST
+from dvsnet_jax.ops.warp import LARGEST, warp_scores
+from dvsnet_jax.program import load_program
 
 FUSED = CARRIED.replace(fuse=0.5, policy=FixedInterval(2))
 CLIP = video(5, seed=4)
@@ -93,6 +95,16 @@ def test_without_a_number_the_new_scores_stand_alone():
     assert np.isnan(networks.fused(new * jnp.nan, old, half)).all()
 
 
+def test_scores_on_a_coarser_grid_than_the_flows_stay_in_their_place():
+    """Those of a network at 1⁄16, carried on the flow's ⅛: joined with themselves they are themselves."""
+    new = jnp.asarray(np.random.default_rng(0).normal(size=(1, 4, 6, 3)), jnp.float32)
+    kept = new
+    for _ in range(4):
+        carried = warp_scores(kept, jnp.zeros((1, 8, 12, 2)), jnp.ones((1, 8, 12, 1)))
+        kept = networks.fused(new, carried, jnp.full((1, 2, 2), 0.8))
+    np.testing.assert_allclose(kept, new, atol=1e-5)
+
+
 def test_a_region_whose_scores_are_no_numbers_does_not_pass_them_on():
     own = params() | {"segmentation": simple_params({"red": int(CLIP[2, 0, 0, 0, 0]), "value": np.nan})["segmentation"]}
     results = run(FUSED, own)
@@ -118,6 +130,16 @@ def test_the_simulation_is_the_frame_step():
     assert (simulated.labels != labels).mean() < 1e-3
     alone = simulate(own, clip, "interval", 1.5, np.zeros((5, 2), np.float32), config=FUSED.replace(fuse=0.0))
     assert (alone.labels != labels).mean() > 0.01
+
+
+def test_an_exported_program_of_any_number_of_streams_does_the_same(tmp_path):
+    export_program(tmp_path / "fused.dvsnet", params(), FUSED, height=64, width=96, platforms=["cpu"])
+    program = load_program(tmp_path / "fused.dvsnet")
+    state = program.init_state()
+    for frame, (_, wanted) in zip(CLIP, run(FUSED, params()), strict=True):
+        state, result = program.step(state, frame, motion=STILL)
+        np.testing.assert_array_equal(result.labels, wanted.labels)
+    assert program.streams is None
 
 
 def test_it_is_a_part_of_the_whole_and_of_carried_motion():

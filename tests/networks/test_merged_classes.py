@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +13,27 @@ import pytest
 from PIL import Image
 from tiny import CARRIED, video
 
-from dvsnet_jax import CarriedMotionConfig, SegmentationFunction, checkpoints, init_state, networks, segment_frame
+from dvsnet_jax import (
+    CarriedMotionConfig,
+    ImageInput,
+    SegmentationFunction,
+    checkpoints,
+    init_state,
+    networks,
+    segment_frame,
+)
 from dvsnet_jax.cli import main
 from dvsnet_jax.cli.classes import of_classes, with_classes
+from dvsnet_jax.config_json import storable, to_json
 from dvsnet_jax.datasets.cityscapes import CLASSES
+from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.frame_motion import FrameMotion, motion_shape
 from dvsnet_jax.networks import merge_classes, merged_classes
+from dvsnet_jax.training import loop
 from dvsnet_jax.training.decision.example_files import _settings
+from dvsnet_jax.training.flow.joint import JointTraining
+from dvsnet_jax.training.flow.joint_run import fine_tune
 
 NAMES = ("road", "Lane Marking - General", "ceiling", "sky")
 GREYS = (40.0, 100.0, 160.0, 220.0)
@@ -129,6 +144,33 @@ def test_what_was_made_with_another_map_is_told_apart():
     ]
     assert settings[0] != settings[1] and settings[0]["classes became"] == (0, 0, 255, 10)
     assert "classes became" not in _settings({}, [], whole, 0.0, "dis")["configuration"]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_what_was_made_of_images_prepared_otherwise_is_told_apart(merged, monkeypatch, tmp_path):
+    """The weights are the same: a mean in preprocessor_config.json that was corrected since."""
+
+    class Wanting:
+        def __init__(self, inputs):
+            self.inputs = inputs
+
+        def __call__(self, params, images):
+            return four(params, images)
+
+    params, config = made(NETWORK, scale_width=2)
+    clip, seen = [LabelledImage(video(1)[0, 0], np.full((64, 96), 255, np.uint8))] * 3, []
+    monkeypatch.setattr(
+        loop, "run", lambda folder, settings, *more, **rest: seen.append(settings) or SimpleNamespace(params=None)
+    )
+    for red in (0.4, 0.5):
+        network = replace(NETWORK, function=Wanting(ImageInput.imagenet(mean=(red, 0.4, 0.4))))
+        own = config.replace(segmentation=merge_classes(network, (0, 0, 255, 10), CLASSES) if merged else network)
+        seen.append(_settings({}, [], own, 0.0, "dis")["configuration"])
+        seen.append(to_json(storable(own)))
+        fine_tune(params, own, [clip], tmp_path, JointTraining(steps=1, supervision="own"), loop.Schedule(steps=1))
+    assert len(seen) == 6 and all(first != second for first, second in zip(seen[:3], seen[3:], strict=True))
+    assert seen[0]["images"]["mean"] == (0.4, 0.4, 0.4) == seen[2]["images"]["mean"]
+    assert "images" not in _settings({}, [], config, 0.0, "dis")["configuration"]
 
 
 def test_weights_that_cannot_have_other_classes_say_so(tmp_path, capsys):

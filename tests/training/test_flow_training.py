@@ -13,6 +13,7 @@ from tiny import TINY, tiny_params, video
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import FlowNet2sConfig
+from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flow import init_flow_params
@@ -179,6 +180,13 @@ def test_held_out_frames_that_cannot_be_cut_are_told_before_training(tmp_path):
     training = joint.JointTraining(steps=1, supervision="own", every=1)
     with pytest.raises(InputError, match=r"held-out clip 0: 112×96 frames in 6×2 regions .* use 4×2"):
         fine_tune(tiny_params(), config, [clip], tmp_path, training, Schedule(steps=1), held_out=[clip])
+
+
+def test_crops_of_other_sides_are_told_before_training(tmp_path):
+    clip = [LabelledImage(frame, np.full(frame.shape[:2], 255, np.uint8)) for frame in video(2, height=128)[:, 0]]
+    training, crops = joint.JointTraining(steps=1, supervision="own"), LabelledAugmentation(crop=(100, 96))
+    with pytest.raises(InputError, match=r"--crop is 100 96, but sides of a crop are multiples of 16; take 96 96"):
+        fine_tune(tiny_params(), TINY, [clip], tmp_path, training, Schedule(steps=1), crops=crops)
 
 
 def test_labels_that_are_all_void_leave_the_flow_as_it_is():

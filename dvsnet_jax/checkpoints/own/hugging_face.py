@@ -26,6 +26,9 @@ from dvsnet_jax.protocols import SegmentationFunction
 CONFIG = "config.json"
 PROCESSOR = "preprocessor_config.json"
 _PATTERNS = ("*.json", "*.safetensors")
+_UNSAID = {"MobileViT": {"do_normalize": False, "do_flip_channel_order": True}}
+"""What processors do where their file says nothing of it, by the beginning of their name: others normalize, and keep
+the order. MobileViT's file has a mean, which it does not use."""
 
 
 def downloaded(name: str) -> Path:
@@ -95,6 +98,9 @@ def image_input(folder: Path) -> ImageInput:
     said = _json(folder / PROCESSOR, missing) if not other.is_file() or (folder / PROCESSOR).is_file() else (
         _json(other, missing).get("image_processor") or {}
     )  # fmt: skip
+    called = str(said.get("image_processor_type") or said.get("feature_extractor_type") or "")
+    for name, unsaid in _UNSAID.items():
+        said = {**unsaid, **said} if called.startswith(name) else said
     scale = said.get("rescale_factor") or 1 / 255
     try:
         return ImageInput(
@@ -148,10 +154,14 @@ def _module(folder: Path) -> Any:
             mismatched = {each if isinstance(each, str) else each[0] for each in loading["mismatched_keys"]}
             missing = sorted({*loading["missing_keys"], *mismatched})
             if missing:
-                raise InputError(
-                    f"{folder}: its safetensors lack {len(missing)} weights of the network, or have them in another "
-                    f"shape ({', '.join(missing[:3])}); save it again: model.save_pretrained(FOLDER)"
+                lack = (
+                    f"{folder}: its safetensors lack {len(missing)} weights of {type(module).__name__}, or have them "
+                    f"in another shape ({', '.join(missing[:3])})"
                 )
+                of = ", ".join(map(str, getattr(module.config, "architectures", None) or ()))
+                if of and of != type(module).__name__:
+                    raise InputError(f"{lack}: they are of {of}, which does not segment; name a network that does")
+                raise InputError(f"{lack}; save it again: model.save_pretrained(FOLDER)")
             return module
     assert failed is not None
     raise InputError(

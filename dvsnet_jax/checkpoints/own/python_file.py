@@ -26,6 +26,7 @@ def open_function(
     spec: str,
 ) -> tuple[SegmentationFunction, Any, ImageInput | None, Callable[[Path], None] | None]:
     """Runs the function, which takes nothing, and makes a network of what it returns; as `hugging_face.open_folder`.
+    The file may import what lies beside it, as when Python runs it, now and while the network is traced.
 
     Raises InputError for a spec that names no function, for one that fails, and for one that returns anything else.
     """
@@ -40,6 +41,8 @@ def open_function(
         )
     code = importlib.util.module_from_spec(found)
     sys.modules[found.name] = code  # dataclasses look their module up
+    if (beside := str(Path(place).resolve().parent)) not in sys.path:
+        sys.path.append(beside)  # last: what is installed goes first
     try:
         found.loader.exec_module(code)
         make: Any = getattr(code, name, None)

@@ -14,6 +14,7 @@ from dvsnet_jax.checkpoints.foreign.torch_files import as_arrays, read_torch
 from dvsnet_jax.errors import InputError, first_line
 
 WEIGHTS = "model.safetensors"
+_PARALLEL = "module."
 
 
 def read_weights(path: str | Path) -> dict[str, jax.Array]:
@@ -41,13 +42,21 @@ def write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
 
 def read_state_dict(path: str | Path) -> dict[str, Any]:
     """A state_dict as torch tensors, from safetensors or from a file of `torch.save`, alone or below "model" or
-    "state_dict". Nothing is unpickled but arrays and plain values. Raises InputError."""
+    "state_dict", float32 whatever its precision. Where all names begin with "module.", as DataParallel has them, they
+    are without. Nothing is unpickled but arrays and plain values. Raises InputError."""
     import torch
 
     if str(path).endswith(".safetensors"):
-        arrays: Mapping[str, Any] = {name: np.asarray(array) for name, array in read_weights(path).items()}
+        arrays: Mapping[str, Any] = read_weights(path)
     else:
         content = read_torch(path)
-        arrays = as_arrays(next((content[key] for key in ("model", "state_dict") if key in content), content),
-                           source=str(path))  # fmt: skip
-    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+        below = (content.get(key) for key in ("model", "state_dict"))  # "model" may be its name, too
+        arrays = as_arrays(next((each for each in below if isinstance(each, Mapping)), content), source=str(path))
+    if arrays and all(name.startswith(_PARALLEL) for name in arrays):
+        arrays = {name.removeprefix(_PARALLEL): array for name, array in arrays.items()}
+    return {name: torch.from_numpy(_for_torch(array)) for name, array in arrays.items()}
+
+
+def _for_torch(array: Any) -> np.ndarray:
+    """An array of its own; floating point in float32, as torch reads no bfloat16 of numpy's."""
+    return np.array(array, np.float32 if jnp.issubdtype(array.dtype, jnp.floating) else None)

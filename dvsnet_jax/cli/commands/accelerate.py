@@ -106,9 +106,13 @@ class Accelerate:
                 "--motion codec: frames are drawn at random here, and a file's vectors come only in its order; dis or "
                 "encoder finds motion that is as good, and the weights serve --motion codec too"
             )
+        if self.only and not self.validate:
+            raise UsageError("--only chooses among the clips of --validate; add that, or leave it out")
         join_processes(self.run_options.distributed)
 
         from dvsnet_jax import DecisionConfig, LocalDecisionConfig, SegmentationFunction, checkpoints
+        from dvsnet_jax.config import OwnSegmentationConfig
+        from dvsnet_jax.errors import InputError
         from dvsnet_jax.evaluation.policies.promise import write_table
         from dvsnet_jax.training.accelerate import accelerate
         from dvsnet_jax.training.decision.report import table
@@ -122,8 +126,11 @@ class Accelerate:
             if network is None:
                 raise UsageError("--classes is of a network of your own; name it with --segmentation")
             network = with_classes(network, self.classes)
-        if network is None and isinstance(config.segmentation, SegmentationFunction):
-            raise UsageError(f"{self.restore_from} keeps a network of your own; name it too: --segmentation NETWORK")
+        if network is None and isinstance(config.segmentation, SegmentationFunction | OwnSegmentationConfig):
+            named = getattr(config.segmentation, "source", None) or "NETWORK"
+            raise UsageError(
+                f"{self.restore_from} is around a network of your own; name it too: --segmentation {named}"
+            )
         if network:
             params, config = in_place_of(network.function, network.params, params, config)
             self._try(params, config)
@@ -134,6 +141,11 @@ class Accelerate:
         if self.decision:
             config = config.replace(decision=DecisionConfig() if self.decision == "paper" else LocalDecisionConfig())
         clips, held = self._clips(config.num_classes)
+        if self.keep is not None and max(map(len, held), default=0) < 2:
+            raise InputError(
+                f"--keep looks at two frames in a row of a clip held out, but the longest of {len(held)} has "
+                f"{max(map(len, held), default=0)}; give longer video, or name some with --validate"
+            )
         with step_progress("flow steps", self.steps) as show:
             made = accelerate(
                 params, config, clips, held, self.save_dir, self._settings(),

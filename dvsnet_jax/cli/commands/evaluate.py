@@ -15,6 +15,7 @@ from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import Names, OptionalPath, option
+from dvsnet_jax.cli.precision import check_precision
 from dvsnet_jax.cli.screen import clip_progress, tell, tell_shifted, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
@@ -104,6 +105,7 @@ class Evaluate:
         params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation, self.classes)
         motion = found_by(self.motion) or "dis"
         config = self.settings.apply(carried(self.motion, config))
+        check_precision(config, self.precision)
         check_policy(config)
         check_classes(self.data, getattr(config.segmentation, "classes", None))
         clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)

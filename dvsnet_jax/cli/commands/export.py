@@ -11,6 +11,7 @@ from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import carried
 from dvsnet_jax.cli.option_types import OptionalPath, OptionalSize, option, pair
+from dvsnet_jax.cli.precision import check_precision
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
@@ -67,6 +68,7 @@ class Export:
 
         params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation, self.classes)
         config = carried(self.motion, config)
+        check_precision(config, self.precision)
         manifest = export_program(
             self.out,
             params,

@@ -11,9 +11,10 @@ import tyro
 
 from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.keeping import keeping
+from dvsnet_jax.cli.keeping import keeping, tell_other_motion
 from dvsnet_jax.cli.motion import Motion, carried, found_by
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, OptionalPlace, OptionalShare, option
+from dvsnet_jax.cli.precision import check_precision
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.segmenting.all_inputs import segment_all
 from dvsnet_jax.cli.segmenting.going_on import decisive, left_to_do
@@ -191,10 +192,13 @@ class Segment:
 
         params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation, self.classes)
         config = self.settings.apply(carried(self.motion, config))
+        check_precision(config, self.precision)
         if self.keep is not None and self.weights is not None:
             from dvsnet_jax.evaluation.policies.promise import read_table
 
-            config = keeping(config, read_table(self.weights), self.keep, weights=self.weights)
+            table = read_table(self.weights)
+            config = keeping(config, table, self.keep, weights=self.weights)
+            tell_other_motion(table, "network" if config.searches_motion else found_by(self.motion) or "dis")
         audit = self.audit or self.keep is not None
         segmenter = Segmenter(
             params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate,

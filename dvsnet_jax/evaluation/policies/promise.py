@@ -68,6 +68,9 @@ class KeepTable:
     """Multiply-adds of a region whatever becomes of it."""
     heavy: int
     """Those of segmenting it."""
+    motion: str | None = None
+    """What found the motion, `network` for a search inside the program; None for weights with a flow network, and in
+    older files."""
 
     def gain(self, row: KeepRow) -> float:
         """How many times fewer multiply-adds than the segmentation network alone on every frame."""
@@ -114,7 +117,8 @@ def keep_table(
     rows = zip(LIMITS, share.tolist(), agreement.mean(0).tolist(), bound.tolist(), strict=True)
     sure = CONFIDENCE if len(kept) >= ENOUGH else None
     heavy, *others = (cost.multiply_adds for cost in costs(config, *size, params=params))
-    return KeepTable(tuple(KeepRow(*row) for row in rows), done, len(kept), sure, sum(others), heavy)
+    by = "network" if config.searches_motion else motion if config.takes_motion else None
+    return KeepTable(tuple(KeepRow(*row) for row in rows), done, len(kept), sure, sum(others), heavy, by)
 
 
 def at_least(blocks: Float[np.ndarray, "blocks limits"]) -> Float[np.ndarray, "limits"]:
@@ -153,7 +157,8 @@ def read_table(weights: str | Path) -> KeepTable:
         rows = tuple(KeepRow(**{name: float(value) for name, value in row.items()}) for row in said["rows"])
         sure = said["confidence"]
         frames, blocks, light, heavy = (int(said[name]) for name in ("frames", "blocks", "light", "heavy"))
-        return KeepTable(rows, frames, blocks, None if sure is None else float(sure), light, heavy)
+        motion = None if said.get("motion") is None else str(said["motion"])
+        return KeepTable(rows, frames, blocks, None if sure is None else float(sure), light, heavy, motion)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{weights}: has no {KEPT}, which says what each limit keeps; 'dvsnet accelerate --keep' writes it"

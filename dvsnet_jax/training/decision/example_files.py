@@ -15,7 +15,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from dvsnet_jax.datasets.pair_lists import FramePair
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
 from dvsnet_jax.media.prefetch import map_ahead
+from dvsnet_jax.own_segmentation import wanted_images
 from dvsnet_jax.training.decision.clip_pairs import PairFrames, Read, read_files
 from dvsnet_jax.training.decision.examples import carried_along, pair_samples
 from dvsnet_jax.training.run_folder import SETTINGS, claim_alone, fingerprint, fingerprint_lines, write_lines
@@ -100,6 +101,8 @@ def _settings(
         described = {"regions": config.regions, "input_size": config.input_size, "decision": repr(config.decision)}
         if (merged := networks.merged_classes(config.segmentation)) is not None:  # which its weights do not tell
             described["classes became"] = merged
+        if (wants := wanted_images(config.segmentation)) is not None:  # nor this
+            described["images"] = asdict(wants)
     described.pop("overlap", None)  # apart, because it is a flag
     return {
         "kind": "training set of the decision network",

@@ -18,6 +18,7 @@ from dvsnet_jax.datasets.batches import Batches
 from dvsnet_jax.datasets.clips import Clip, Places, may_have_labels
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.own_segmentation import wanted_images
 from dvsnet_jax.training import loop
 from dvsnet_jax.training.flow import joint
 from dvsnet_jax.training.flow.validation import agreement_at_gaps, check_regions
@@ -53,9 +54,15 @@ def fine_tune(
       motion: what finds it between them, where `config.flow` is `CarriedMotionConfig`.
       described: what the clips are, for the run's settings: JSON values.
 
-    Raises InputError where labels are to supervise and there are none, where held-out frames cannot be cut into the
-    configuration's regions, and as `loop.run` does.
+    Raises InputError for crops of other sides, where labels are to supervise and there are none, where held-out frames
+    cannot be cut into the configuration's regions, and as `loop.run` does.
     """
+    height, width = crops.crop
+    if height % 16 or width % 16:
+        near = [max(16, round(side / 16) * 16) for side in (height, width)]
+        raise InputError(
+            f"--crop is {height} {width}, but sides of a crop are multiples of 16; take {near[0]} {near[1]}"
+        )
     if training.supervision == "labels" and not _has_labels(clips):
         raise InputError(
             f"none of the {sum(map(len, clips))} frames has a label, and labels are to supervise; name clips that have "
@@ -78,6 +85,7 @@ def fine_tune(
         "began from (CRC-32)": fingerprint([params["segmentation"], params["flow"]]),
         **({"motion": motion} if config.carries_motion else {}),
         **({"classes became": merged} if (merged := networks.merged_classes(config.segmentation)) else {}),
+        **({"images": dataclasses.asdict(wants)} if (wants := wanted_images(config.segmentation)) else {}),
     }  # fmt: skip
     segmentation = replicate(params["segmentation"])
     begin = jax.device_get(params["flow"])  # a state is donated: the caller's arrays are not to go with it

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.commands.policies import PolicyName
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, Positives, Wholes, option
 from dvsnet_jax.cli.screen import tell
-from dvsnet_jax.cli.weights import load_weights
+from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax.config import DVSNetConfig
@@ -41,6 +42,8 @@ class Ablations:
     """Labelled video, as for 'dvsnet policies'."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
     """A checkpoint's folder; the bundled weights if not given."""
+    segmentation: OwnSegmentation = None
+    classes: Classes = None
     only: Names = ()
     """Beginnings of frames' names that are taken."""
     protocol: Literal["every", "all", "snippets"] = "every"
@@ -68,12 +71,14 @@ class Ablations:
 
         from dvsnet_jax import networks
         from dvsnet_jax.evaluation.clips.labelled import labelled_clips, snippets
+        from dvsnet_jax.evaluation.clips.sources import check_classes
         from dvsnet_jax.evaluation.policies.ablations import ablation_table, check_sizes, grids, overlaps
         from dvsnet_jax.evaluation.policies.sweep import TITLES
         from dvsnet_jax.markdown import markdown_table
         from dvsnet_jax.media.json_lines import JsonLinesWriter
 
-        params, config = load_weights(self.weights, None)
+        params, config = load_weights(self.weights, None, segmentation=self.segmentation, classes=self.classes)
+        check_classes([self.data], getattr(config.segmentation, "classes", None))
         params = networks.prepare(params, config)
         if self.protocol == "snippets":
             clips = snippets(self.data, only=self.only, scale=self.scale)

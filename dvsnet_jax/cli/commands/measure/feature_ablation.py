@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
+from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.option_types import Count, Distances, OptionalPath, Positive, Positives, Widths, option
 from dvsnet_jax.cli.run_options import GOES_ON, need
 from dvsnet_jax.cli.screen import tell
-from dvsnet_jax.cli.weights import load_weights
+from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax.evaluation.policies.measurement import Measured, SegmentedClip
@@ -45,6 +46,8 @@ class FeatureAblation:
     """Folder of the runs, one for each layer."""
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint's folder; the bundled weights if not given."""
+    segmentation: OwnSegmentation = None
+    classes: Classes = None
     layers: tuple[Layer, ...] = ("conv1", "conv2", "conv3_1", "conv4_1", "conv5_1", "conv6_1")
     """Those tried."""
     pairs: Count = 400
@@ -72,6 +75,7 @@ class FeatureAblation:
         from dvsnet_jax.config import DecisionConfig
         from dvsnet_jax.datasets.clips import clip_set
         from dvsnet_jax.evaluation.clips.labelled import labelled_clips
+        from dvsnet_jax.evaluation.clips.sources import check_classes
         from dvsnet_jax.evaluation.policies.measurement import segment_clips
         from dvsnet_jax.markdown import markdown_table
         from dvsnet_jax.media.json_lines import JsonLinesWriter
@@ -79,7 +83,8 @@ class FeatureAblation:
         from dvsnet_jax.training.decision.feature_ablation import feature_table, learn_from_layers
         from dvsnet_jax.training.decision.network import DecisionTraining
 
-        params, config = load_weights(self.weights, None)
+        params, config = load_weights(self.weights, None, segmentation=self.segmentation, classes=self.classes)
+        check_classes([self.data], getattr(config.segmentation, "classes", None))
         clips = labelled_clips(self.data, num_classes=config.num_classes)
         training = DecisionTraining(epochs=self.epochs, learning_rate=self.learning_rate)
         train = clip_set(self.train, num_classes=config.num_classes)

@@ -12,6 +12,7 @@ import tyro
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, Counts, Names, Positive, option
 from dvsnet_jax.cli.screen import tell
+from dvsnet_jax.cli.weights import OwnSegmentation
 
 if TYPE_CHECKING:
     from dvsnet_jax.evaluation.motion import Carried, Segmented
@@ -37,6 +38,7 @@ class MeasureMotion:
     x264's defaults, with B frames."""
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint; the bundled weights if not given."""
+    segmentation: OwnSegmentation = None
     scale: Positive = 1.0
     """Resizes the frames first; of a video encoded anew only."""
     gaps: Counts = (1, 3, 6, 9)
@@ -60,7 +62,7 @@ class MeasureMotion:
         from dvsnet_jax.media.sources import open_source
         from dvsnet_jax.media.video_writer import VideoWriter
 
-        params, config = load_weights(self.weights, None)
+        params, config = load_weights(self.weights, None, segmentation=self.segmentation)
         for place in self.inputs:
             images = read_images(open_source(place), self.most, self.only, scale=self.scale)
             if len(images) <= max(self.gaps):

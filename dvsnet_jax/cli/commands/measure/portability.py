@@ -12,7 +12,7 @@ import tyro
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, OptionalPath, option, pair
 from dvsnet_jax.cli.screen import tell
-from dvsnet_jax.cli.weights import load_seeded, load_weights
+from dvsnet_jax.cli.weights import OwnSegmentation, load_seeded, load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax import DVSNetConfig
@@ -33,6 +33,7 @@ class Portability:
 
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint; the bundled weights if not given."""
+    segmentation: OwnSegmentation = None
     seeded: bool = False
     """DeepLab-Fast and FlowNet2-s (or carried motion), with weights made by a rule."""
     size: Annotated[str, tyro.conf.arg(metavar="HEIGHTxWIDTH")] = "360x480"
@@ -103,7 +104,7 @@ class Portability:
     def _network(self) -> tuple[Params, DVSNetConfig]:
         if self.seeded:
             return load_seeded(None, self.motion)
-        return load_weights(self.weights, None, self.motion)
+        return load_weights(self.weights, None, self.motion, self.segmentation)
 
     def _compile(self, names: str, size: tuple[int, int]) -> int:
         from dvsnet_jax.benchmarks.targets import parse_targets, prepare_for

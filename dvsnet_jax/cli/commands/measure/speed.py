@@ -175,7 +175,7 @@ def form(text: str) -> Form:
     for word in text.split(","):
         if word in ("prepared", "trained"):
             found["prepared"] = word == "prepared"
-        elif word.isdigit():
+        elif word.isdecimal() and int(word):
             found["streams"] = int(word)
         elif word in _KINDS:
             found[_KINDS[word]] = word

@@ -9,7 +9,7 @@ import tyro
 
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, option, pair
-from dvsnet_jax.cli.weights import load_seeded
+from dvsnet_jax.cli.weights import OwnSegmentation, load_seeded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,7 @@ class StepTrace:
     """Traced."""
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint's folder, or bundled; seeded ones of the paper's networks if not given."""
+    segmentation: OwnSegmentation = None
 
     def run(self) -> int:
         height, width = pair("--size", self.size) or (0, 0)
@@ -38,7 +39,7 @@ class StepTrace:
 
         from dvsnet_jax.benchmarks.trace import trace_steps
 
-        params, config = load_seeded(self.weights)
+        params, config = load_seeded(self.weights, segmentation=self.segmentation)
         if not 0 <= self.segmented <= config.num_regions:
             raise UsageError(f"--segmented is {self.segmented}, but a frame has {config.num_regions} regions")
         trace = trace_steps(
