@@ -2,7 +2,7 @@
 
 torchax has that for slices (`x[:, 1:] += 1`) alone. What is written into `x.chunk(2, 1)[0]`, `x.permute(…)`,
 `x.view(…)` or `x.select(…)` never arrives in `x`, and nothing is said. So a module is looked at once as PyTorch runs
-it, and where it reads again what it wrote that way, PyTorch's own functionalization takes all writing in place out of it.
+it, and where it reads again what it wrote that way, PyTorch's own functionalization takes all writing in place out.
 """
 
 from __future__ import annotations
