@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 
 from dvsnet_jax.media.images import MissingFrame, UnreadableFrame
 from dvsnet_jax.media.reading.addresses import without_password
+from dvsnet_jax.media.reading.colors import with_matrix
 from dvsnet_jax.media.reading.continuity import BEFORE_KEY, Missing, continuous
 from dvsnet_jax.media.reading.fields import deinterlaced
 from dvsnet_jax.media.reading.opened import AS_SHOWN, SILENT, TIMEOUT, Reading, is_silence, opened, reason
@@ -98,7 +99,7 @@ def decode_frames(
                 told.missing(frame)
                 yield _error(frame, f"{name}: {frame.format(frame=f'frame {index}')}", seconds)
             else:
-                told.frame(frame, fields is not None)
+                told.frame(with_matrix(frame, reading.matrix), fields is not None)
                 yield Picture(frame, seconds, turning.of(frame), fields)
         told.end(packets)
         problem = None if live else packets.shortage()

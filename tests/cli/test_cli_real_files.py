@@ -6,6 +6,7 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_videos import TURNS, distance, encode, frames_of, mark, several
 from tiny_files import check_whole, clip, compile_once, weights, write_images  # noqa: F401
@@ -67,3 +68,16 @@ def test_dropped_frames_keep_their_numbers(tmp_path, weights, capsys):  # noqa: 
 def test_images_have_no_time(tmp_path, weights):  # noqa: F811
     write_images(tmp_path / "drive", FRAMES[:2])
     assert [line["time"] for line in segment(tmp_path / "drive", weights, tmp_path / "out")] == [None, None]
+
+
+def test_a_video_that_names_no_matrix(tmp_path, weights, capsys):  # noqa: F811
+    green = np.full((2, 64, 96, 3), (20, 200, 40), np.uint8)
+    path = encode(tmp_path / "a.mp4", green, qp=1)  # by BT.601, as PyAV does
+    for matrix, other in (("bt601", False), ("bt709", True)):
+        segment(path, weights, tmp_path / matrix, "--matrix", matrix)
+        shown = frames_of(tmp_path / matrix / "overlay.mp4")[0].image[:, :96]
+        assert (distance(shown, green[0]) > 5) == other, matrix
+    capsys.readouterr()
+    arguments = ["segment", str(path), "--weights", weights, "--out", str(tmp_path / "bt709"), "--resume"]
+    assert main(arguments) != 0 and "matrix" in capsys.readouterr().err
+    assert main([*arguments, "--matrix", "bt709"]) == 0

@@ -83,6 +83,7 @@ def test_a_video_that_does_not_tell_its_length_is_not_held_whole(tmp_path, monke
         ("a.mkv", "libx264", {"g": "250"}),
         ("a.ts", "libx264", {"g": "10"}),
         ("a.avi", "mpeg4", {"g": "12", "bf": "2"}),
+        ("a.avi", "libx264", {"g": "12", "bf": "0"}),
         ("a.webm", "libvpx", {"g": "12", "auto-alt-ref": "1", "lag-in-frames": "10"}),
         ("a.mpg", "mpeg2video", {"g": "12", "bf": "2"}),
         ("a.h264", "libx264", {"g": "10"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from fractions import Fraction
 
 import av
@@ -16,6 +17,7 @@ from dvsnet_jax.media.motion.attached import with_motion
 from dvsnet_jax.media.motion.inspection import inspect
 from dvsnet_jax.media.reading.opened import Reading
 from dvsnet_jax.media.sources import open_source
+from dvsnet_jax.media.video_writer import VideoWriter
 
 FRAMES = moving(6, 144, 208)
 PLAIN = {"x264_params": "bframes=0:ref=1", "preset": "medium"}
@@ -123,8 +125,33 @@ def test_the_colours_are_the_files(tmp_path, pix_fmt, height, matrix, full, said
             stream.codec_context.colorspace, stream.codec_context.color_range = matrix, 2 if full else 1
         container.mux(stream.encode(coded(None)))
         container.mux(stream.encode())
-    [frame] = frames_of(path)
+    with nullcontext() if said or height < 720 else pytest.warns(InputNotice, match="names no matrix"):
+        [frame] = frames_of(path)
     assert np.abs(at_middles(frame.image) - at_middles(picture)).max() <= 5
+
+
+def test_a_video_made_of_pictures_is_read_by_the_matrix_it_was_made_by(tmp_path):
+    """PyAV, OpenCV, imageio and FFmpeg take BT.601 for it, and do not say so."""
+    picture = colourful(720, 64)
+    path = encode(tmp_path / "a.mp4", [picture], qp=1)
+    [frame] = frames_of(path, Reading(matrix="bt601"))
+    assert np.abs(at_middles(frame.image) - at_middles(picture)).max() <= 5
+    with pytest.warns(InputNotice, match=r"a\.mp4: names no matrix for its colours; BT\.709 is taken.*--matrix bt601"):
+        [as_players_show_it] = frames_of(path)
+    assert 20 < np.abs(at_middles(as_players_show_it.image) - at_middles(picture)).max() < 50
+    small = encode(tmp_path / "small.mp4", [picture[:192]], qp=1)
+    other, own = (frames_of(small, Reading(matrix=matrix))[0].image for matrix in ("bt709", None))
+    assert (
+        np.abs(at_middles(own) - at_middles(picture[:192])).max()
+        <= 5
+        < np.abs(at_middles(other) - at_middles(own)).max()
+    )
+    with VideoWriter(tmp_path / "marked.mp4", frame_rate=20) as video:
+        video.write(picture)
+    marked, asked = (frames_of(tmp_path / "marked.mp4", Reading(matrix=matrix)) for matrix in (None, "bt601"))
+    np.testing.assert_array_equal(marked[0].image, asked[0].image)  # what a file says counts
+    grey = encode(tmp_path / "grey.mkv", [picture[..., :1].repeat(3, 2)], "ffv1", pix_fmt="gray")
+    frames_of(grey)  # has no colours to be told of
 
 
 def hdr(picture: np.ndarray, transfer: int) -> np.ndarray:

@@ -44,6 +44,8 @@ def packets_from(source, target, first, format):
 def test_frames_of_a_variable_rate_have_their_times(tmp_path, name):
     path = encode(tmp_path / name, FRAMES, time_base=Fraction(1, 90000), pts=UNEVEN, bf=2)
     assert times(path) == pytest.approx([pts / 90000 for pts in UNEVEN], abs=0.001)
+    nearest = [np.argmin([distance(frame.image, truth) for truth in FRAMES]) for frame in frames_of(path)]
+    assert nearest == list(range(16))  # each once, where FFmpeg's command would repeat some
 
 
 def test_the_overlay_keeps_them(tmp_path):

@@ -72,6 +72,8 @@ class Segment:
     """Take videos and images as they are stored, not turned and mirrored as they are to be shown."""
     stream: OptionalPlace = None
     """Which video stream of a file that has several, from 0; the largest if not given."""
+    matrix: Literal["auto", "bt601", "bt709"] = "auto"
+    """Of the colours of videos that name none: by their size, BT.709 from 720 rows or 1280 columns on, BT.601 below."""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     outputs: Annotated[Outputs, tyro.conf.arg(name="")] = field(default_factory=Outputs)
     many: Annotated[Many, tyro.conf.arg(name="")] = field(default_factory=Many)
@@ -132,7 +134,9 @@ class Segment:
         from dvsnet_jax.media.written_files import WrittenFiles
 
         # All that can be wrong is looked at before the weights are read, which takes longest.
-        reading = Reading(rotate=not self.no_rotate, stream=self.stream)
+        reading = Reading(
+            rotate=not self.no_rotate, stream=self.stream, matrix=None if self.matrix == "auto" else self.matrix
+        )
         opened = open_sources(locations, data_dir=self.data_dir, reading=reading)
         sources = [make_live(source, self.live, self.motion) for source in opened]
         folders = output_folders(sources, self.outputs.out)

@@ -39,6 +39,7 @@ def decisive(
         "skip_unreadable": command.skip_unreadable, "several inputs": several,
         "products": sorted({*command.outputs.products, *command.outputs.save}), "palette": command.outputs.palette,
         "frame_rate": command.outputs.frame_rate, **({} if together is None else {"together": together}),
+        **({} if command.matrix == "auto" else {"matrix": command.matrix}),
     }  # fmt: skip
 
 

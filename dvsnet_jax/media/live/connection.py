@@ -15,6 +15,7 @@ from dvsnet_jax.errors import InputError, first_line
 from dvsnet_jax.media.live.backlog import Backlog, End
 from dvsnet_jax.media.live.tally import Tally
 from dvsnet_jax.media.reading.addresses import without_password
+from dvsnet_jax.media.reading.colors import with_matrix
 from dvsnet_jax.media.reading.continuity import continuous
 from dvsnet_jax.media.reading.fields import deinterlaced
 from dvsnet_jax.media.reading.opened import TIMEOUT, Reading, is_silence, opened, reason
@@ -262,7 +263,7 @@ class _Decoder:
     ) -> None:
         self._connection, self._backlog, self._stream, self._packets = connection, backlog, stream, packets
         self._told, self._drop, self._lost_at = told, drop, lost_at
-        self._turning = Turning(rotate=reading.rotate)
+        self._turning, self._matrix = Turning(rotate=reading.rotate), reading.matrix
         self.reason: str | None = None
         self._came: dict[int | None, float] = {}
         self._at = 0.0  # when the packet came that is being decoded
@@ -317,7 +318,7 @@ class _Decoder:
                 self._ahead = self._connection.ahead(seconds, at)
             seconds += self._ahead
             self._connection.shown(seconds, at)
-        self._told.frame(frame, fields is not None)
+        self._told.frame(with_matrix(frame, self._matrix), fields is not None)
         self._connection.running()
         picture = Picture(frame, seconds, self._turning.of(frame), fields)
         return self._connection.decoded(picture, at, gap, self._drop)

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8, UInt16
 
 _BT709, _UNSPECIFIED, _BT601, _BT2020, _BT2020_CONSTANT = 1, 2, 5, 9, 10  # FFmpeg's numbers for the matrices
+MATRICES = {"bt601": _BT601, "bt709": _BT709}
+"""Those that may be taken for a video that names none."""
 _FULL = 2  # and for the range 0..255
 _HD_ROWS, _HD_COLUMNS = 720, 1280
 _PQ, _HLG = 16, 18
@@ -30,14 +32,38 @@ def rgb(frame: Any) -> UInt8[np.ndarray, "height width 3"]:
     """
     if not frame.format.is_rgb:
         if frame.colorspace == _UNSPECIFIED:
-            hd = frame.height >= _HD_ROWS or frame.width >= _HD_COLUMNS
-            frame.colorspace = _BT709 if hd else _BT601
+            frame.colorspace = _BT709 if _is_hd(frame) else _BT601
         elif frame.colorspace == _BT2020_CONSTANT:
             frame.colorspace = _BT2020
     if frame.color_trc in _HDR:
         return _to_sdr(frame.to_ndarray(format="rgb48le", dst_color_range=_FULL, threads=1), frame.color_trc)
     # In one thread: with several, which FFmpeg would take, a frame of 960×540 took eight times as long.
     return np.asarray(frame.to_ndarray(format="rgb24", dst_color_range=_FULL, threads=1))
+
+
+def with_matrix(frame: Any, matrix: str | None) -> Any:
+    """The frame, its colours by a `matrix` of `MATRICES` where it names none."""
+    if matrix is not None and _unnamed(frame):
+        frame.colorspace = MATRICES[matrix]
+    return frame
+
+
+def unnamed_matrix(frame: Any) -> str | None:
+    """What is to be said of a frame that names no matrix, where BT.709 is taken for it."""
+    if not _unnamed(frame) or not _is_hd(frame):
+        return None
+    return (
+        "names no matrix for its colours; BT.709 is taken, as cameras mean it and players show it. OpenCV, imageio and "
+        "FFmpeg make BT.601 of pictures and do not name it either; 'dvsnet segment' has --matrix bt601 for those"
+    )
+
+
+def _unnamed(frame: Any) -> bool:
+    return not frame.format.is_rgb and len(frame.format.components) > 2 and frame.colorspace == _UNSPECIFIED
+
+
+def _is_hd(frame: Any) -> bool:
+    return bool(frame.height >= _HD_ROWS or frame.width >= _HD_COLUMNS)
 
 
 def strange_colors(frame: Any) -> str | None:

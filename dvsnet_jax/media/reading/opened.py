@@ -37,6 +37,8 @@ class Reading:
     """Turned and mirrored as the file says it is to be shown; else as it is stored. Of images too."""
     stream: int | None = None
     """Which of its video streams, from 0; the largest if not given."""
+    matrix: str | None = None
+    """`bt601` or `bt709`, by which colours are read where a video names none; by its size if not given."""
 
 
 AS_SHOWN = Reading()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dvsnet_jax.media.reading.colors import strange_colors
+from dvsnet_jax.media.reading.colors import strange_colors, unnamed_matrix
 from dvsnet_jax.media.reading.continuity import BEFORE_KEY, Missing
 from dvsnet_jax.media.reading.opened import is_live, tell
 from dvsnet_jax.media.reading.packets import Packets
@@ -54,6 +54,8 @@ class Told:
             self._tell("is to be shown turned by less or more than a quarter; its frames are taken as they are stored")
         if (colors := strange_colors(frame)) is not None:
             self._tell(colors)
+        if (unnamed := unnamed_matrix(frame)) is not None and not is_live(self._location):
+            self._tell(unnamed)
 
     def end(self, packets: Packets) -> None:
         """Tells what is known only then."""

@@ -10,8 +10,9 @@ from functools import cache
 from typing import Any
 
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.networks.pytorch.antialiased import put_antialiased
 from dvsnet_jax.networks.pytorch.channels_last import put_channels_last
-from dvsnet_jax.networks.pytorch.pools import sum_pools_in_float32
+from dvsnet_jax.networks.pytorch.pools import pool_as_pytorch
 
 _INSTALL = "pip install 'dvsnet-jax[torch]'"
 
@@ -51,7 +52,8 @@ def environment() -> Any:
 
             env = torchax.tensor.Environment()  # which reads the rest of its tables; not the one that others use
             put_channels_last(env)
-            sum_pools_in_float32(env)
+            pool_as_pytorch(env)
+            put_antialiased(env)
             return env
     except ModuleNotFoundError as error:
         raise InputError(f"a PyTorch network needs torchax ({error}); {_INSTALL}") from error

@@ -22,7 +22,8 @@ from dvsnet_jax import preprocessing
 from dvsnet_jax.config import ImageInput
 from dvsnet_jax.errors import InputError, first_line
 from dvsnet_jax.networks.pytorch.importing import environment
-from dvsnet_jax.networks.pytorch.outputs import class_scores, on_grid, stride_of
+from dvsnet_jax.networks.pytorch.in_place import lost_write, without_writes
+from dvsnet_jax.networks.pytorch.outputs import as_tree, class_scores, on_grid, stride_of
 from dvsnet_jax.protocols import SegmentationFunction
 
 _TRIED = (256, 320)
@@ -62,28 +63,12 @@ def from_torch(
     arrays = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     _check_numbers(module, name)
     names = tuple(classes) if classes is not None else _names(module)
-    function = partial(_call, module, env)
     height, width = inputs.fitted(*_TRIED)
+    precision = next((value.dtype for value in arrays.values() if value.is_floating_point()), torch.float32)
+    lost = lost_write(module, torch.zeros(1, 3, height, width, dtype=precision))
     image = jax.ShapeDtypeStruct((1, 3, height, width), jnp.float32)
-    # First as it is; if code branches on a tensor, with its small buffers left as constants.
-    small = {key for key, value in module.named_buffers() if value.ndim <= 1 and value.numel() <= _SMALL}
-    small = {key for key in small if not key.endswith(("running_mean", "running_var"))}
-    try:
-        found = _traced(function, arrays, image)
-    except jax.errors.JAXTypeError as first:
-        arrays = {key: value for key, value in arrays.items() if key not in small}
-        try:
-            found = _traced(function, arrays, image)
-        except Exception:
-            raise InputError(
-                f"{name} branches on what is in a tensor, which one compiled program cannot ({first_line(first)}); "
-                "take the branch out, or settle it beforehand"
-            ) from first
-    except Exception as error:
-        raise InputError(
-            f"{name} fails on an image of 3×{height}×{width}: {first_line(error)}; where it takes images of one size "
-            "or of a multiple alone, say so: ImageInput(size=…) or ImageInput(multiple=…)"
-        ) from error
+    where = f"an image of 3×{height}×{width}"
+    function, arrays, found = _traced_somehow(module, env, arrays, image, name, where, lost)
     count = found.shape[1]
     if not 2 <= count <= 255:
         raise InputError(f"{name} gives scores of {count} classes, but labels are uint8 and 255 is void: 2 to 255")
@@ -120,8 +105,9 @@ class _Scores:
         return f"{self.name} (PyTorch)"
 
 
-def _call(module: Any, env: Any, params: Any, images: Any) -> Any:
-    """The module's scores of JAX arrays, in whatever precision the parameters have."""
+def _call(module: Any, env: Any, pure: bool, params: Any, images: Any) -> Any:
+    """The module's scores of JAX arrays, in whatever precision the parameters have; `pure` is without writing in place
+    (`in_place`)."""
     import torch
 
     floats = [leaf.dtype for leaf in params.values() if jnp.issubdtype(leaf.dtype, jnp.floating)]
@@ -129,24 +115,56 @@ def _call(module: Any, env: Any, params: Any, images: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # int64, which JAX has as int32; torch's on its own meshgrid; …
         tensors, image = env.j2t_iso((params, images))
+        if pure:
+            graph = without_writes(module, tensors, image, env.to_xla)
+            with env:
+                return class_scores(env.t2j_iso(graph(tensors, image)))
         with env:
             output = torch.func.functional_call(module, tensors, (image,))
-        return class_scores(_arrays(output, env))
+        return class_scores(env.t2j_iso(as_tree(output)))
+
+
+def _traced_somehow(
+    module: Any, env: Any, arrays: dict[str, Any], image: jax.ShapeDtypeStruct, name: str, where: str, lost: str | None
+) -> tuple[Callable[..., Any], dict[str, Any], jax.ShapeDtypeStruct]:
+    """`(function, parameters, scores)` of a module; `lost` is `in_place.lost_write`'s. Raises InputError.
+
+    First as it is; if code branches on a tensor, with its small buffers left as constants. Then without writing in
+    place, which torchax lacks many operators for.
+    """
+    small = {key for key, value in module.named_buffers() if value.ndim <= 1 and value.numel() <= _SMALL}
+    small = {key for key in small if not key.endswith(("running_mean", "running_var"))}
+    fewer = {key: value for key, value in arrays.items() if key not in small}
+    first: Exception | None = None
+    for pure in (False, True) if lost is None else (True,):
+        for given in (arrays, fewer):
+            function = partial(_call, module, env, pure)
+            try:
+                return function, given, _traced(function, given, image)
+            except Exception as error:
+                first = first or error
+    assert first is not None
+    if lost is not None:
+        problem = (
+            f"{name} writes in place ({lost}) what it then reads through another view, and cannot be taken without "
+            f"that ({first_line(first)}); have it make new tensors there, such as x = torch.cat((a + 1, b), 1)"
+        )
+    elif isinstance(first, jax.errors.JAXTypeError):
+        problem = (
+            f"{name} branches on what is in a tensor, which one compiled program cannot ({first_line(first)}); "
+            "take the branch out, or settle it beforehand"
+        )
+    else:
+        problem = (
+            f"{name} fails on {where}: {first_line(first)}; where it takes images of one size or of a multiple alone, "
+            "say so: ImageInput(size=…) or ImageInput(multiple=…)"
+        )
+    raise InputError(problem) from first
 
 
 def _traced(function: Callable[..., Any], arrays: dict[str, Any], image: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     params = {key: jax.ShapeDtypeStruct(value.shape, _dtype(value)) for key, value in arrays.items()}
     return jax.eval_shape(function, params, image)
-
-
-def _arrays(output: Any, env: Any) -> Any:
-    """An output with its tensors as JAX arrays; an object of a class that torch knows no tree of becomes a dict."""
-    fields = getattr(output, "__dict__", None)
-    if fields and not isinstance(output, dict) and not hasattr(output, "shape"):
-        output = {key: value for key, value in fields.items() if value is not None}
-    if isinstance(output, dict):
-        output = dict(output)
-    return env.t2j_iso(output)
 
 
 def _names(module: Any) -> tuple[str, ...] | None:

@@ -46,6 +46,14 @@ def class_scores(output: Any) -> Float[Array, "n classes h w"]:
     return output
 
 
+def as_tree(output: Any) -> Any:
+    """What a module returned; an object of a class that torch knows no tree of becomes a dict."""
+    fields = getattr(output, "__dict__", None)
+    if fields and not isinstance(output, dict) and not hasattr(output, "shape"):
+        output = {key: value for key, value in fields.items() if value is not None}
+    return dict(output) if isinstance(output, dict) else output
+
+
 def _entry(output: Any, name: str) -> Any:
     found = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
     return found[-1] if isinstance(found, tuple | list) and found else found  # of each layer: the last one's
