@@ -190,7 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _picture(self, path: str, asked: dict[str, list[str]]) -> None:
         kind, _, place = path.removeprefix("/").partition("/")
-        view = self.server.board.view(int(place)) if place.isdecimal() and len(place) < 10 else None
+        known = place.isdecimal() and len(place) < 10 and place == str(int(place))
+        view = self.server.board.view(int(place)) if known else None
         if view is None or kind not in ("picture", "labels"):
             self._tell(HTTPStatus.NOT_FOUND)
             return
