@@ -85,7 +85,8 @@ def named_step(
         )
 
     named = list(weights)
-    laid = {name: gpu_order(leaf.shape) for name, leaf in weights.items() if name.split("/")[0] in own_networks(config)}
+    ours = own_networks(config)
+    laid = {name: gpu_order(leaf.shape) for name, leaf in weights.items() if name.split("/")[0] in ours}
     orders = {name: order for name, order in laid.items() if order is not None}
     shapes = [{name: _shape(leaf) for name, leaf in tree.items()} for tree in (weights, arrays)]
     given: tuple[Any, ...] = (frames, restart)

@@ -16,8 +16,11 @@ def identity(source: Source) -> dict[str, Any]:
     and the last change among them. A stream has no files, and no identity but its name. What comes out of a pipe
     nobody knows beforehand: it is never the same."""
     files = [Path(file) for file in source.files]
-    own = {"first": files[0].name if files else source.name, **state_of(files), "files": len(files)}
-    return {**own, "read": time.time_ns()} if any(path.exists() and not path.is_file() for path in files) else own
+    state = state_of(files)
+    own = {"first": files[0].name if files else source.name, **state, "files": len(files)}
+    if state["files"] == len(files) or not any(path.exists() and not path.is_file() for path in files):
+        return own
+    return {**own, "read": time.time_ns()}
 
 
 def state_of(files: Iterable[str | os.PathLike[str]]) -> dict[str, int]:

@@ -15,14 +15,12 @@ from dvsnet_jax.metrics.agreement import label_agreement
 from dvsnet_jax.networks.flow_and_decision import key_features
 from dvsnet_jax.networks.preparation import Params
 from dvsnet_jax.ops.resize import resize_legacy, resize_smoothed
-from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.ops.warp import BEYOND, warp_scores
 from dvsnet_jax.ops.warp_cues import KeyCells
 from dvsnet_jax.protocols import FlowOutput
 
 DOUBT = 0.9
 """Expected agreement of a place at which carried scores have no say; at 1 they have `config.fuse`, between linearly."""
-_BEYOND = 1e12
-"""Scores past it stand for infinity (`ops.warp.LARGEST`), which no mean may touch."""
 
 Kept = tuple[Array, Array | KeyCells | None, Float[Array, "n"] | None]
 """Of key regions: scores, features, and with `config.fuse` how well the carried labels agreed with the network's alone,
@@ -49,7 +47,7 @@ def fused(
     """
     size = (new.shape[1], new.shape[2])
     warped, part = resize_legacy(warped, size), resize_smoothed(weight[..., None], size)
-    plain = (jnp.abs(warped) < _BEYOND) & (jnp.abs(new) < _BEYOND) & jnp.isfinite(part)  # NaN is none of it
+    plain = (jnp.abs(warped) < BEYOND) & (jnp.abs(new) < BEYOND) & jnp.isfinite(part)  # NaN is none of it
     return jnp.where(plain, new + part * (warped - new), new)
 
 
@@ -73,6 +71,8 @@ def joined(
 
     motion, scale = of(flow.flow), of(flow.scale)
     warped = warp_scores(old[0], motion, scale)
-    alone = warp_scores(new[0], jnp.zeros_like(motion), jnp.ones_like(scale))  # on the grid of `warped`
+    alone = resize_legacy(
+        new[0], (warped.shape[1], warped.shape[2])
+    )  # as `warp_scores` brings what does not move there
     scores = fused(new[0], warped, fusion_weight(of(places), of(age), config))
     return scores, key_features(params, of(small), scores, config), label_agreement(warped, alone)

@@ -10,7 +10,7 @@ from dvsnet_jax.ops.resize import resize_legacy
 
 LARGEST = 1e30
 """What stands for infinity among scores, -LARGEST for "never this class": an infinity times a weight of 0 is NaN."""
-_BEYOND = 1e12
+BEYOND = 1e12
 """No score of a network's own comes near it; what lies between two pixels, one as large as `LARGEST`, is past it."""
 
 
@@ -75,4 +75,4 @@ def warp_scores(
         stretch = jnp.asarray([size[1] / flow.shape[2], size[0] / flow.shape[1]], flow.dtype)
         flow, scale = resize_legacy(flow, size) * stretch, resize_legacy(scale, size)
     warped = warp(scores, flow)
-    return jnp.where(jnp.abs(warped) < _BEYOND, warped * scale, warped)
+    return jnp.where(jnp.abs(warped) < BEYOND, warped * scale, warped)

@@ -381,9 +381,10 @@ def test_data_of_other_classes_than_the_networks_are_refused(weights, tmp_path, 
         told = capsys.readouterr().err
         assert "read as Cityscapes' 19 classes, but this network has 5 others: its class 0 is 'wall'" in told
         assert "--classes cityscapes" in told
-    check_classes(["clips:x", "folder:a:b"], names)
-    check_classes(["vspw:x:val"], vspw.CLASSES)
-    check_classes(["camvid:x:val", "cityscapes:x:val"], None)
+    check_classes(["clips:x", "folder:a:b"], config)
+    own = replace(network, num_classes=len(vspw.CLASSES), classes=vspw.CLASSES)
+    check_classes(["vspw:x:val"], config.replace(segmentation=own))
+    check_classes(["camvid:x:val", "cityscapes:x:val"], TINY)
 
 
 def test_camvids_names_are_of_its_own_classes_and_of_those_that_become_them():

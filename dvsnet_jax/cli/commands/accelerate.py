@@ -141,10 +141,11 @@ class Accelerate:
         if self.decision:
             config = config.replace(decision=DecisionConfig() if self.decision == "paper" else LocalDecisionConfig())
         clips, held = self._clips(config.num_classes)
-        if self.keep is not None and max(map(len, held), default=0) < 2:
+        longest = max(map(len, held), default=0)
+        if self.keep is not None and longest < 2:
             raise InputError(
                 f"--keep looks at two frames in a row of a clip held out, but the longest of {len(held)} has "
-                f"{max(map(len, held), default=0)}; give longer video, or name some with --validate"
+                f"{longest}; give longer video, or name some with --validate"
             )
         with step_progress("flow steps", self.steps) as show:
             made = accelerate(

@@ -107,7 +107,7 @@ class Evaluate:
         config = self.settings.apply(carried(self.motion, config))
         check_precision(config, self.precision)
         check_policy(config)
-        check_classes(self.data, getattr(config.segmentation, "classes", None))
+        check_classes(self.data, config)
         clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)
         classes = self._classes(config)
         self._claim(folder, params, config, motion)

@@ -106,7 +106,7 @@ class ComparePolicies:
         from dvsnet_jax.evaluation.clips.labelled import labelled_clips, snippets
         from dvsnet_jax.evaluation.clips.sources import check_classes
 
-        check_classes([self.data], getattr(config.segmentation, "classes", None))
+        check_classes([self.data], config)
         if self.protocol == "snippets":
             return snippets(self.data, only=self.only, scale=self.scale)
         return labelled_clips(self.data, num_classes=config.num_classes, only=self.only, scale=self.scale)

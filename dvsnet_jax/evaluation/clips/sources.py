@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.datasets.clip_folders import FolderClip, folder_clips
 from dvsnet_jax.datasets.clips import named_clips
@@ -43,9 +44,10 @@ _AS_YOURS = ("clips", "frames", "video", "folder")
 """Data whose labels are of whatever classes the network has; any other is read in its own or as Cityscapes' 19."""
 
 
-def check_classes(specs: Iterable[str], classes: Sequence[str] | None) -> None:
-    """InputError for data that would be read as Cityscapes' 19 classes beside a network whose `classes`, where it has
+def check_classes(specs: Iterable[str], config: DVSNetConfig) -> None:
+    """InputError for data that would be read as Cityscapes' 19 classes beside a network whose classes, where it has
     names for them, are others: labels would be held against classes that happen to have their numbers."""
+    classes: Sequence[str] | None = getattr(config.segmentation, "classes", None)
     if classes is None or (number := out_of_place(classes)) is None:
         return
     for spec in specs:

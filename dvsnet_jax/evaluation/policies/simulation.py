@@ -297,13 +297,13 @@ def _step(
     # The target itself, as the frame step holds it against the score: a division's rounding could tip the balance.
     by_target = score < moved_target(keys.moves, DYNAMIC.target, DYNAMIC.fall, -threshold)
     segment = jnp.where((policy == POLICIES.index("dynamic")) & jnp.isfinite(threshold), by_target, segment)
-    segment = segment | ~trusted(evidence, out, keys.scores)
+    sound = trusted(evidence, out, keys.scores)
+    segment = segment | ~sound
     moves = TargetMoves(keys.moves.segmented + segment, keys.moves.warped + ~segment)
     scores, anew = frame.scores, (frame.labels, frame.maxima)
     if config.fuse and warping != "labels":
         assert carried is not None and places is not None
-        sound = known & trusted(evidence, out, keys.scores)
-        weight = networks.fusion_weight(where(sound, places, jnp.zeros_like(places)), carried.age, config)
+        weight = networks.fusion_weight(where(known & sound, places, jnp.zeros_like(places)), carried.age, config)
         scores = networks.fused(scores, warp_scores(keys.scores, out.flow, out.scale), weight)
         anew = _labels_of_regions(scores, grid, config.num_classes)
     new = _Keys(

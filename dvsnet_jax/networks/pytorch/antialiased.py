@@ -16,6 +16,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float32
 
+from dvsnet_jax.networks.pytorch.pools import in_float32
+
 _Kernel = Callable[[np.ndarray], np.ndarray]
 
 
@@ -33,14 +35,7 @@ def put_antialiased(env: Any) -> None:
             like, torch_op=packet.default, func=partial(_by_scales, kernel, reach)
         )
     found = env._ops[torch.nn.functional.interpolate]  # bicubic ones without antialias; it leaves all others
-    env._ops[torch.nn.functional.interpolate] = dataclasses.replace(found, func=_in_float32(found.func))
-
-
-def _in_float32(original: Callable[..., Array]) -> Callable[..., Array]:
-    def resize(images: Array, *settings: Any, **more: Any) -> Array:
-        return original(images.astype(jnp.float32), *settings, **more).astype(images.dtype)
-
-    return resize
+    env._ops[torch.nn.functional.interpolate] = dataclasses.replace(found, func=in_float32(found.func))
 
 
 def _by_factors(

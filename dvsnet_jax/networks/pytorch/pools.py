@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -24,18 +25,20 @@ def pool_as_pytorch(env: Any) -> None:
     import torch
 
     aten = torch.ops.aten
-    for packet in (aten.avg_pool1d, aten.avg_pool2d, aten.avg_pool3d):
+    for axes, packet in enumerate((aten.avg_pool1d, aten.avg_pool2d, aten.avg_pool3d), 1):
         for name in (packet, packet.default):
-            env._ops[name] = dataclasses.replace(env._ops[aten.avg_pool2d], torch_op=name, func=_means)
+            env._ops[name] = dataclasses.replace(env._ops[aten.avg_pool2d], torch_op=name, func=partial(_means, axes))
     for packet in (aten._adaptive_avg_pool2d, aten._adaptive_avg_pool3d):
         found = env._ops[packet]
         for name in (packet, packet.default):
-            env._ops[name] = dataclasses.replace(found, torch_op=name, func=_in_float32(found.func))
+            env._ops[name] = dataclasses.replace(found, torch_op=name, func=in_float32(found.func))
     maximum = aten.adaptive_max_pool2d.default
     env._ops[maximum] = dataclasses.replace(env._ops[aten.avg_pool2d], torch_op=maximum, func=_adaptive_maxima)
 
 
-def _in_float32(original: Callable[..., Array]) -> Callable[..., Array]:
+def in_float32(original: Callable[..., Array]) -> Callable[..., Array]:
+    """An operator of images, computed in float32 and given back in the images' own precision."""
+
     def pool(images: Array, *settings: Any, **more: Any) -> Array:
         return original(images.astype(jnp.float32), *settings, **more).astype(images.dtype)
 
@@ -43,11 +46,10 @@ def _in_float32(original: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _means(
-    images: Array, kernel: Sequence[int], stride: Sequence[int] | None = None, padding: Sequence[int] = (0,),
+    axes: int, images: Array, kernel: Sequence[int], stride: Sequence[int] | None = None, padding: Sequence[int] = (0,),
     ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> Array:  # fmt: skip
-    """`aten.avg_pool1d`, `2d` and `3d`, by the number of `kernel`'s sides that images have."""
-    axes = {"1d": 1, "2d": 2, "3d": 3}[f"{images.ndim - 2}d"] if len(kernel) == 1 else len(kernel)
+    """`aten.avg_pool1d`, `2d` and `3d`, of as many `axes`; one number stands for all of them."""
     kernel, padding = (list(each) * (axes // len(each)) for each in (kernel, padding))
     stride = list(stride) * (axes // len(stride)) if stride else kernel
     borders, counts = [], []

@@ -78,7 +78,7 @@ class Ablations:
         from dvsnet_jax.media.json_lines import JsonLinesWriter
 
         params, config = load_weights(self.weights, None, segmentation=self.segmentation, classes=self.classes)
-        check_classes([self.data], getattr(config.segmentation, "classes", None))
+        check_classes([self.data], config)
         params = networks.prepare(params, config)
         if self.protocol == "snippets":
             clips = snippets(self.data, only=self.only, scale=self.scale)

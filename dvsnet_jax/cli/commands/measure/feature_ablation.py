@@ -84,7 +84,7 @@ class FeatureAblation:
         from dvsnet_jax.training.decision.network import DecisionTraining
 
         params, config = load_weights(self.weights, None, segmentation=self.segmentation, classes=self.classes)
-        check_classes([self.data], getattr(config.segmentation, "classes", None))
+        check_classes([self.data], config)
         clips = labelled_clips(self.data, num_classes=config.num_classes)
         training = DecisionTraining(epochs=self.epochs, learning_rate=self.learning_rate)
         train = clip_set(self.train, num_classes=config.num_classes)

@@ -53,7 +53,7 @@ class MeasureSegmentation:
 
         params, config = self._restored()
         kind = self.data.partition(":")[0]
-        check_classes([self.data], getattr(config.segmentation, "classes", None))
+        check_classes([self.data], config)
         params, classes = prepare(params, config), counted_as(kind, config.num_classes)
         source = labelled_set(self.data, num_classes=config.num_classes, only=self.only)
         with step_progress("pictures", (1 if self.whole_only else 2) * len(source)) as show:
