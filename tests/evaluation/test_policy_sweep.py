@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from motion_files import with_a_cut
 from tiny import CARRIED, SIMPLE, TINY, carried_params, marked, simple_params, video
 from tiny import tiny_params as any_params
 from tiny_files import weights, write_labelled  # noqa: F401
@@ -44,6 +45,7 @@ from dvsnet_jax.evaluation.policies.report import policy_report
 from dvsnet_jax.evaluation.policies.simulation import POLICIES, segmented, setting, simulate
 from dvsnet_jax.evaluation.policies.sweep import Point, nearest_intervals, next_threshold, sweep
 from dvsnet_jax.evaluation.policies.tables import cost_table, front_table, table
+from dvsnet_jax.evaluation.reports.page import write_report
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou
 from dvsnet_jax.training.decision.examples import pair_samples
@@ -300,6 +302,7 @@ def test_next_threshold():
     assert 4.5 < next_threshold([high, low, Point(4.5, 0.6, seen)], 0.5, 0.01) < 9
     assert 0 < next_threshold([high, low, Point(4.5, 0.4, seen)], 0.5, 0.01) < 4.5
     assert next_threshold([Point(3.5, 0.6, seen), Point(3.9, 0.4, seen)], 0.5, 0.01) is None  # no value in between
+    assert next_threshold([high, low], 0.05, 0.01) is None  # every run segments more
 
 
 def test_outlines_and_steadiness_are_measured():
@@ -431,6 +434,21 @@ def test_in_a_report_a_region_is_segmented_where_its_score_is_below_its_target(p
     assert sum(group.size for group in report.calibration) == 4 * (FRAMES - 1)
     front = front_table(result)
     assert front.rows[0][0] == f"{4 / (4 * FRAMES):.1%}" and front.rows[-1][4] == "100.0%"
+
+
+def test_video_of_cuts_is_compared_and_reported(tmp_path):
+    """A cut is segmented whatever the threshold, so no run is below some shares; nothing is expected there."""
+    frames = with_a_cut(2, 2)
+    labels = np.random.default_rng(0).integers(0, 3, frames.shape[:3], np.uint8)
+    clips = [LabelledClip("cut", [LabelledImage(*each) for each in zip(frames, labels, strict=True)])]
+    clip_of = segment_clips(carried_params(), clips, config=CARRIED)
+    result = sweep(carried_params(), clip_of, config=CARRIED, shares=(0.3, 0.75), policies=("learned",))
+    assert [run.share for run in result.runs[:2]] == [1, 0.5]  # first frame and cut, of four
+    below, above = result.policies["learned"]
+    assert np.isnan(below.mean_iou) and 0 < above.mean_iou <= 1
+    report = policy_report(carried_params(), result, clips, clip_of, config=CARRIED, share=0.75, title="Cuts")
+    assert sum(group.size for group in report.calibration) == 2 * 2  # regions of the two frames whose motion is known
+    write_report(tmp_path / "cuts.html", report)
 
 
 def test_snippets_are_the_papers_protocol(tmp_path):

@@ -47,6 +47,7 @@ def policy_report(
     runs = [simulate(params, clip.frames, policy, at, clip.draws, config=config) for clip in video]
     learned = np.concatenate([-run.urgency.learned.ravel() for run in runs])
     agreement = np.concatenate([-run.urgency.oracle.ravel() for run in runs])
+    known = np.isfinite(learned) & np.isfinite(agreement)  # nothing is expected where the motion is not known
     names = class_names(config, classes)
     shown = f"{TITLES.get(chosen.policy, chosen.policy)}, {setting_text(chosen)}, {chosen.share:.0%} of regions"
     light, heavy = result.multiply_adds
@@ -66,7 +67,7 @@ def policy_report(
         milliseconds=(result.time.at(0), result.time.at(1)) if result.time else None,
         classes=tuple(names),
         class_ious=((EVERY, result.every.class_ious), (shown, chosen.class_ious)),
-        calibration=tuple(bins(learned, agreement)),
+        calibration=tuple(bins(learned[known], agreement[known])),
         clips=tuple(
             Clip(
                 name=clip.name,

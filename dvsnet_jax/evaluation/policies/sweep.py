@@ -50,7 +50,8 @@ class Point(NamedTuple):
 @dataclass(frozen=True)
 class AtShare(Measured):
     """A policy at a share, on the line between two runs. NaN all over where the policy has no run below the share, or
-    none above: a dynamic target, which starts at `DYNAMIC`'s, falls until it has found its place."""
+    none above: a dynamic target, which starts at `DYNAMIC`'s, falls until it has found its place; and of video with
+    many cuts more is segmented than the share, whatever the threshold."""
 
     kept: float
     """mIoU over that of segmenting every frame."""
@@ -167,15 +168,18 @@ def nearest_intervals(lengths: Sequence[int], share: float, *, first_counts: boo
 
 
 def next_threshold(points: Sequence[Point], share: float, tolerance: float, *, halve: bool = False) -> float | None:
-    """The threshold to run next in search of a share; None where a run is near enough, or where no threshold between
-    the two runs around the share could do anything else than one of them did.
+    """The threshold to run next in search of a share; None where a run is near enough, where no threshold between the
+    two runs around the share could do anything else than one of them did, and where all runs are above it.
 
     A threshold does something else than a run only where a value that the run saw lies between it and the run's. So
     the next one is put between two values that the two runs saw, by rank: in the middle (`halve`), or as far from the
     two as the share is from theirs.
     """
     ordered = sorted(points, key=lambda point: point.threshold)
-    low, high = next((a, b) for a, b in pairwise(ordered) if a.share >= share > b.share)
+    around = next(((a, b) for a, b in pairwise(ordered) if a.share >= share > b.share), None)
+    if around is None:  # as at many cuts, where no threshold spares a region
+        return None
+    low, high = around
     if min(low.share - share, share - high.share) <= tolerance:
         return None
     by_low, by_high = (run.seen[(run.seen > low.threshold) & (run.seen <= high.threshold)] for run in (low, high))
