@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, OptionalSteps
@@ -43,9 +43,9 @@ class RunOptions:
 def join_processes(distributed: bool) -> None:
     """Joins the other processes, where there are any; before anything else of JAX."""
     if distributed:
-        import jax
+        from dvsnet_jax.inference.processes import join
 
-        jax.distributed.initialize()
+        join()
         _joined.append(True)
 
 
@@ -60,6 +60,14 @@ def stop_others(error: Exception) -> None:
 def chosen_precision(asked: Precision) -> Literal["float32", "bfloat16"]:
     """What a run computes in."""
     return "float32" if asked == "auto" else asked
+
+
+def clips_named(command: Any) -> dict[str, Any]:
+    """What a command's clips are, for the settings of its run: as they were named, those to validate on too."""
+    return {
+        "data": command.data, "held out": command.hold_out, "validated on": command.validate or None,
+        "only": command.only,
+    }  # fmt: skip
 
 
 def need(option: str, given: tuple[str, ...], example: str) -> None:

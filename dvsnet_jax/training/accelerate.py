@@ -9,11 +9,11 @@ of the user's (`SegmentationFunction`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 
@@ -71,7 +71,7 @@ def accelerate(
     options: Acceleration,
     *,
     schedule: Schedule | None = None,
-    described: object = None,
+    described: Mapping[str, Any] | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
     on_step: Callable[[int, Metrics], None] = lambda done, metrics: None,
     on_pairs: Callable[[int], None] = lambda done: None,
@@ -83,7 +83,7 @@ def accelerate(
     decision network is validated on. Where `config.flow` is `CarriedMotionConfig` there is no flow network to train,
     only its scale field, if it has one. With `options.joint.steps` of 0 both stay as they are. Of several processes the
     first one makes the data of the decision network, in a folder that all of them must share. Raises InputError where
-    they do not, and as the stages do.
+    they do not, and as the stages do. `described` says what both are, for the runs' settings: JSON values.
     """
     folder = Path(folder)
     check_shared(folder)
@@ -103,7 +103,7 @@ def accelerate(
         params = {**params, "flow": flow}
     return learn_decision(
         params, config, clips, held_out, folder, options,
-        on_stage=on_stage, on_pairs=on_pairs, on_epoch=on_epoch,
+        described=described, on_stage=on_stage, on_pairs=on_pairs, on_epoch=on_epoch,
     )  # fmt: skip
 
 
@@ -115,6 +115,7 @@ def learn_decision(
     folder: str | Path,
     options: Acceleration,
     *,
+    described: Mapping[str, Any] | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
     on_pairs: Callable[[int], None] = lambda done: None,
     on_epoch: Callable[[Metrics], None] = lambda record: None,
@@ -126,7 +127,8 @@ def learn_decision(
     for name, source, count in (("train", clips, options.pairs), ("val", held_out, max(1, options.pairs // 4))):
         pairs, read = clip_pairs(source, count, options.distances, seed=options.decision.seed, motion=motion)
         place = folder / "decision-data" / name
-        by_first(partial(make_set, params, pairs, place, config=config, read=read, motion=motion, on_progress=on_pairs))
+        make = partial(make_set, params, pairs, place, config=config, read=read, motion=motion, described=described)
+        by_first(partial(make, on_progress=on_pairs))
     on_stage("decision")
     data, validation = together(lambda: [read_set(folder / "decision-data" / name) for name in ("train", "val")])
     decision = train_decision(

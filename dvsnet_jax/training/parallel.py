@@ -2,7 +2,7 @@
 
 One process for each host is started by whatever runs the job (SLURM, a TPU pod and GKE are found by themselves):
 
-    jax.distributed.initialize()
+    inference.processes.join()  # jax.distributed.initialize, with patience
 
 The program is written for the whole batch; XLA adds the sums over devices (batch moments and losses among them are
 those of the whole batch, whatever the number of devices).

@@ -50,8 +50,17 @@ def test_pictures_that_stand_still_are_best_copied(weights, tmp_path, capsys):
     assert all(20 < float(warped) < 100 for _, warped, _, _ in found)  # it says that all moves by two pixels
 
 
-def test_motion_that_comes_with_the_frames_has_no_pairs(weights, monkeypatch, capsys):
+def test_motion_that_comes_with_the_frames_is_measured_elsewhere(weights, monkeypatch, capsys):
     carried = TINY.replace(flow=CarriedMotionConfig(), decision=LocalDecisionConfig())
     monkeypatch.setattr(restoring, "restore", lambda path: ({}, carried))
-    assert main(["measure", "flow", "--weights", weights, "--pairs", PAIRS]) == 1
-    assert "CarriedMotionConfig is no network of ours, which --pairs measures; use --clips" in capsys.readouterr().err
+    for what in (["--pairs", PAIRS], ["--clips", "street:1:0:64x96"]):
+        assert main(["measure", "flow", "--weights", weights, *what]) == 1
+        told = capsys.readouterr().err
+        assert "has no flow network to measure" in told and "'dvsnet measure motion'" in told
+
+
+def test_clips_without_a_pair_of_frames_are_refused(weights, tmp_path, capsys):
+    write_images(tmp_path / "short", clip(2))
+    call = ["measure", "flow", "--weights", weights, "--clips", f"frames:{tmp_path / 'short'}", "--gaps", "3", "9"]
+    assert main(call) == 1
+    assert "none of 1 clips to measure on has two frames that can be read and are 3 or 9" in capsys.readouterr().err

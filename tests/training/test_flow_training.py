@@ -14,6 +14,7 @@ from tiny import TINY, tiny_params, video
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import FlowNet2sConfig
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
+from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flow import init_flow_params
@@ -21,7 +22,7 @@ from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.ops.downsample import downsample
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
-from dvsnet_jax.training.flow import joint
+from dvsnet_jax.training.flow import joint, validation
 from dvsnet_jax.training.flow import supervised as flow
 from dvsnet_jax.training.flow.joint_run import fine_tune
 from dvsnet_jax.training.flow.loss import LEVEL_WEIGHTS, multi_scale_loss
@@ -180,6 +181,20 @@ def test_held_out_frames_that_cannot_be_cut_are_told_before_training(tmp_path):
     training = joint.JointTraining(steps=1, supervision="own", every=1)
     with pytest.raises(InputError, match=r"held-out clip 0: 112×96 frames in 6×2 regions .* use 4×2"):
         fine_tune(tiny_params(), config, [clip], tmp_path, training, Schedule(steps=1), held_out=[clip])
+
+
+def test_what_cannot_be_validated_on_is_told_in_a_line(tmp_path, monkeypatch):
+    clip = [LabelledImage(frame, np.full(frame.shape[:2], 255, np.uint8)) for frame in video(2)[:, 0]]
+    training = joint.JointTraining(steps=1, supervision="own")
+    with pytest.raises(InputError, match=r"none of 2 clips to measure on has two frames .* are 1 or 3 or 6 or 9 apart"):
+        fine_tune(tiny_params(), TINY, [clip], tmp_path, training, Schedule(steps=1), held_out=[clip[:1], clip[1:]])
+    grown = [clip[0], LabelledImage(*(each.repeat(2, 1) for each in clip[1]))]
+    with pytest.raises(InputError, match=r"frame 1 of a clip is 64×192 and its key frame 64×96; expected"):
+        validation.agreement_at_gaps(tiny_params(), [grown], TINY)
+    nothing = FlowPair(clip[0].image, clip[1].image, np.zeros((64, 96, 2), np.float32), np.zeros((64, 96), bool))
+    monkeypatch.setattr(validation, "_flow", lambda params, first, second, config: np.zeros((1, 64, 96, 2), np.float32))
+    with pytest.raises(InputError, match=r"in none of 2 pairs to measure on is the flow of a pixel known"):
+        validation.endpoint_errors({}, [nothing, nothing], TINY.flow)
 
 
 def test_crops_of_other_sides_are_told_before_training(tmp_path):

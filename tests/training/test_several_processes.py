@@ -24,6 +24,7 @@ from dvsnet_jax.cli.run_options import join_processes
 from dvsnet_jax.cli.running import run_command
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.inference import processes
 from dvsnet_jax.ops.warp_cues import CUES
 from dvsnet_jax.training import accelerate, loop, parallel
 from dvsnet_jax.training.decision import example_files
@@ -190,6 +191,17 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ended(root):
     return two_processes(root)
+
+
+@pytest.mark.parametrize("before", ["", "--xla_dump_to=here", "--xla_cpu_collective_timeout_seconds=5"])
+def test_processes_wait_for_each_other_for_longer_than_half_an_hour(before, monkeypatch):
+    told = []
+    monkeypatch.setattr(jax.distributed, "initialize", lambda: told.append(os.environ["XLA_FLAGS"].split()))
+    monkeypatch.setenv("XLA_FLAGS", before)
+    processes.join()
+    asked = [flag for flag in told[0] if flag.startswith("--xla_cpu_collective_timeout_seconds=")]
+    assert asked == (["--xla_cpu_collective_timeout_seconds=604800"] if "timeout" not in before else [before])
+    assert not before or before in told[0]
 
 
 def test_all_go_on_from_what_the_first_has_saved_and_have_its_best(ended):

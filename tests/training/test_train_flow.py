@@ -24,6 +24,7 @@ from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.protocols import SegmentationFunction
 from dvsnet_jax.training import accelerate as acceleration
 from dvsnet_jax.training import loop
+from dvsnet_jax.training.decision import example_files
 from dvsnet_jax.training.flow import supervised_run
 
 STREET = "street:4:1:128x128"
@@ -180,6 +181,45 @@ def test_what_the_recipe_refuses(weights, frames, tmp_path, capsys):
         said = capsys.readouterr().err
         assert says in said and said.count("\n") == 1, words
     assert checkpoints.load(tmp_path / "run" / "weights")
+
+
+def test_only_without_what_it_chooses_among_is_refused(frames, tmp_path, capsys):
+    assert recipe("flow")(joint("w", frames, tmp_path / "run", "--only", "drive")) == 2
+    assert "--only chooses among the clips of --validate" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_run_goes_on_with_its_own_clips_and_what_it_is_validated_on(weights, frames, tmp_path, capsys, monkeypatch):
+    """Of as many frames as before, too: what `best` was of other clips would stand, and the decision network's data."""
+
+    def stops(folder=None, settings=None, *rest, **more):
+        if settings is not None:
+            loop.claim_together(folder, settings)
+        raise InputError("all settings are those of before")
+
+    monkeypatch.setattr(loop, "run", lambda folder, settings, *rest, **more: stops(folder, settings))
+    monkeypatch.setattr(example_files, "_make_rest", lambda *arguments: stops())
+    write_images(tmp_path / "other", video(12, seed=1)[:, 0])
+    own, other = f"frames:{frames}", f"frames:{tmp_path / 'other'}"
+    flow, fit = recipe("flow"), recipe("accelerate")
+    a, b, c = (tmp_path / name for name in "abc")
+    validated = joint(weights, frames, b, "--validate", own)
+    only = [*validated, "--only", tmp_path.name, frames.name]
+    fitted = accelerate(weights, frames, c, "--steps", 0)
+    for main, words, says in (
+        (flow, supervised(weights, a), "those of before"),
+        (flow, supervised(weights, a, "--validate", STREET), f'validated on was null and is now ["{STREET}"]'),
+        (flow, supervised(weights, a), "those of before"),
+        (flow, validated, "those of before"),
+        (flow, joint(weights, frames, b), "and is now null"),
+        (flow, [str(word) for word in only], "only was [] and is now"),
+        (fit, fitted, "those of before"),
+        (fit, [word.replace(own, other) for word in fitted], "data was"),
+        (fit, [*fitted, "--validate", other], "validated on was null and is now"),
+        (fit, fitted, "those of before"),
+    ):
+        assert main(words) == 1, words
+        said = capsys.readouterr().err
+        assert says in said and said.count("\n") == 1, (words, said)
 
 
 @pytest.mark.slow

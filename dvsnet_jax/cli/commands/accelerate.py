@@ -25,7 +25,7 @@ from dvsnet_jax.cli.option_types import (
     Specs,
     option,
 )
-from dvsnet_jax.cli.run_options import GOES_ON, RunOptions, join_processes, need
+from dvsnet_jax.cli.run_options import GOES_ON, RunOptions, clips_named, join_processes, need
 from dvsnet_jax.cli.screen import print_record, step_progress, tell
 from dvsnet_jax.cli.weights import NewSegmentation, tell_resized
 
@@ -150,7 +150,7 @@ class Accelerate:
         with step_progress("flow steps", self.steps) as show:
             made = accelerate(
                 params, config, clips, held, self.save_dir, self._settings(),
-                schedule=self.run_options.schedule(self.steps), described=self.data,
+                schedule=self.run_options.schedule(self.steps), described=clips_named(self),
                 on_stage=lambda stage: print(f"stage: {stage}", flush=True) if is_first() else None,
                 on_step=lambda done, at: show(done, f"right {at['right']:.3f}, copied {at['copied']:.3f}"),
                 on_epoch=print_record,

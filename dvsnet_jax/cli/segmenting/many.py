@@ -50,7 +50,9 @@ class Many:
         if self.worker is None:
             import jax
 
-            jax.distributed.initialize()
+            from dvsnet_jax.inference.processes import join
+
+            join()
             return Part(jax.process_index(), jax.process_count())
         if self.distributed:
             raise UsageError("--worker and --distributed both deal out the inputs; leave one out")

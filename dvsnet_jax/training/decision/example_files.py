@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,6 +58,7 @@ def make_set(
     clip: float = 0.0,
     read: Read = read_files,
     motion: str | None = None,
+    described: Mapping[str, Any] | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> MadeSet:
     """Computes the samples of all pairs and writes them to `save_dir`; started again, it goes on where it stopped.
@@ -68,6 +69,7 @@ def make_set(
       read: key and current frame of a pair, RGB, with the motion between them where `config.flow` is
         `CarriedMotionConfig`; by default its files, which tell of no motion.
       motion: what finds the motion, for the settings.
+      described: what the frames are, for the settings too, where a pair's paths do not say it: JSON values.
       on_progress: is told the number of pairs done.
 
     A region whose motion is not known somewhere between key and current frame, as at a cut, makes no sample: the frame
@@ -78,7 +80,7 @@ def make_set(
     folder = Path(save_dir)
     if (folder / "X.npy").exists() and not (folder / SETTINGS).exists():
         raise InputError(f"{folder}: has an X.npy that was not made here (no {SETTINGS}); choose another save folder")
-    claim_alone(folder, _settings(params, pairs, config, clip, motion))
+    claim_alone(folder, {**(described or {}), **_settings(params, pairs, config, clip, motion)})
     parts = [folder / "parts" / f"part-{index:06d}.npz" for index in range(-(-len(pairs) // PAIRS_PER_PART))]
     if not (folder / "X.npy").exists():
         (folder / "parts").mkdir(exist_ok=True)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import FLOW_FEATURES, DecisionConfig, DVSNetConfig, FlowNet2sConfig
@@ -38,14 +38,15 @@ def learn_from_layers(
     *,
     layers: Sequence[str] = FLOW_FEATURES,
     decision: DecisionConfig | None = None,
+    described: Mapping[str, Any] | None = None,
     on_stage: Callable[[str], None] = lambda stage: None,
     on_epoch: Callable[[Metrics], None] = lambda record: None,
 ) -> dict[str, LearnedFrom]:
     """Trains the paper's decision network (`decision`, by default the original's size) on each of `FLOW_FEATURES`, from
     the same pairs of frames, in a folder each; started again, it goes on where it stopped.
 
-    Segmentation and flow stay as they are. Raises InputError for a flow network other than FlowNet2-s, and as
-    `accelerate` does.
+    Segmentation and flow stay as they are. `described` is as for `accelerate`. Raises InputError for a flow network
+    other than FlowNet2-s, and as `accelerate` does.
     """
     flow = config.flow
     if not isinstance(flow, FlowNet2sConfig):
@@ -57,7 +58,7 @@ def learn_from_layers(
             decision=decision or DecisionConfig(),
         )
         made = learn_decision(
-            params, changed, clips, held_out, Path(folder) / layer, options,
+            params, changed, clips, held_out, Path(folder) / layer, options, described=described,
             on_stage=lambda stage, layer=layer: on_stage(f"{layer}: {stage}"), on_epoch=on_epoch,  # type: ignore[misc]
         )  # fmt: skip
         found[layer] = LearnedFrom(made.params, changed, made.rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.own_segmentation import wanted_images
 from dvsnet_jax.training import loop
 from dvsnet_jax.training.flow import joint
-from dvsnet_jax.training.flow.validation import agreement_at_gaps, check_regions
+from dvsnet_jax.training.flow.validation import agreement_at_gaps, check_pairs, check_regions
 from dvsnet_jax.training.parallel import local_batch, replicate
 from dvsnet_jax.training.run_folder import fingerprint, said
 from dvsnet_jax.training.state import TrainState
@@ -41,7 +41,7 @@ def fine_tune(
     crops: LabelledAugmentation = CROPS,
     distances: tuple[int, int] = (0, 9),
     motion: Literal["dis", "encoder"] = "dis",
-    described: Any = None,
+    described: Mapping[str, Any] | None = None,
     on_step: Callable[[int, loop.Metrics], None] = lambda done, metrics: None,
     on_validation: Callable[[loop.Metrics], None] = lambda metrics: None,
 ) -> networks.Params:
@@ -52,10 +52,10 @@ def fine_tune(
       clips: frames of one video each, in order. Crops have sides that are multiples of 16.
       distances: least and greatest number of frames that the key frame is behind.
       motion: what finds it between them, where `config.flow` is `CarriedMotionConfig`.
-      described: what the clips are, for the run's settings: JSON values.
+      described: what the clips are, those held out too, for the run's settings: JSON values.
 
     Raises InputError for crops of other sides, where labels are to supervise and there are none, where held-out frames
-    cannot be cut into the configuration's regions, and as `loop.run` does.
+    cannot be cut into the configuration's regions or are alone in their clips, and as `loop.run` does.
     """
     height, width = crops.crop
     if height % 16 or width % 16:
@@ -68,7 +68,9 @@ def fine_tune(
             f"none of the {sum(map(len, clips))} frames has a label, and labels are to supervise; name clips that have "
             "some, or --supervision own, which needs none"
         )
-    check_regions(held_out or [], config)
+    if held_out:
+        check_pairs(held_out)
+        check_regions(held_out, config)
     source = Places(clips, distances)
     draw: Any = draw_key_pair
     if config.carries_motion:
@@ -79,8 +81,8 @@ def fine_tune(
         process=jax.process_index(), processes=jax.process_count(),
     )  # fmt: skip
     settings = {
-        "kind": "joint fine-tune of the flow network", "training": dataclasses.asdict(training), "data": described,
-        "frames": len(source), "crops": dataclasses.asdict(crops), "distances": distances,
+        "kind": "joint fine-tune of the flow network", "training": dataclasses.asdict(training),
+        **(described or {}), "frames": len(source), "crops": dataclasses.asdict(crops), "distances": distances,
         "segmentation": said(config.segmentation), "flow": said(config.flow),
         "began from (CRC-32)": fingerprint([params["segmentation"], params["flow"]]),
         **({"motion": motion} if config.carries_motion else {}),

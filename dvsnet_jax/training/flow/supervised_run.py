@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,15 @@ def train_flow(
     *,
     held_out: Sequence[FlowPair] | None = None,
     augmentation: FlowAugmentation,
-    described: Any = None,
+    described: Mapping[str, Any] | None = None,
     on_step: Callable[[int, loop.Metrics], None] = lambda done, metrics: None,
     on_validation: Callable[[loop.Metrics], None] = lambda metrics: None,
 ) -> Any:
     """The flow network's parameters, trained from `params`: those of least end-point error on `held_out`, or the last
     where there is none.
 
-    `described` says what the data are, for the run's settings: JSON values. Raises InputError as `loop.run` does.
+    `described` says what the data are, those held out too, for the run's settings: JSON values. Raises InputError as
+    `loop.run` does.
     """
     data = Batches(
         source, batch_size=local_batch(training.batch_size), seed=training.seed,
@@ -48,7 +49,7 @@ def train_flow(
     )  # fmt: skip
     settings = {
         "kind": "supervised training of the flow network", "training": dataclasses.asdict(training),
-        "data": described, "samples": len(source), "augmentation": dataclasses.asdict(augmentation),
+        **(described or {}), "samples": len(source), "augmentation": dataclasses.asdict(augmentation),
         "network": repr(config), "began from (CRC-32)": fingerprint(params),
     }  # fmt: skip
     validation = None

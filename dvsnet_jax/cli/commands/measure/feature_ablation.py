@@ -91,7 +91,8 @@ class FeatureAblation:
         found = learn_from_layers(
             params, config, train, [clip.frames for clip in clips], self.save_dir,
             Acceleration(decision=training, pairs=self.pairs, distances=self.distances),
-            layers=self.layers, decision=DecisionConfig(hidden=self.hidden), on_stage=tell,
+            layers=self.layers, decision=DecisionConfig(hidden=self.hidden),
+            described={"data": self.train, "validated on": self.data}, on_stage=tell,
         )  # fmt: skip
         video = segment_clips(params, clips, config=config, progress=tell)
         with JsonLinesWriter(self.json) if self.json else nullcontext() as lines:

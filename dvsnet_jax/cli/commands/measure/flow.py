@@ -36,18 +36,23 @@ class MeasureFlow:
         if not self.pairs and not self.clips:
             raise UsageError("nothing to measure on; name --pairs, --clips or both")
 
-        from dvsnet_jax import CarriedMotionConfig, checkpoints
+        from dvsnet_jax import checkpoints
         from dvsnet_jax.datasets.clips import clip_set
         from dvsnet_jax.datasets.flow.sets import flow_set
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.protocols import FlowFunction
-        from dvsnet_jax.training.flow.validation import agreement_at_gaps, endpoint_errors
+        from dvsnet_jax.training.flow.validation import agreement_at_gaps, check_pairs, endpoint_errors
         from dvsnet_jax.training.restoring import restore
 
         params, config = restore(self.weights) if self.weights else checkpoints.load_bundled()
         network = config.flow
+        if config.carries_motion:
+            raise InputError(
+                f"{self.weights}: has no flow network to measure, motion is given with its frames; 'dvsnet measure "
+                "motion' measures where that comes from"
+            )
         if self.pairs:
-            if isinstance(network, FlowFunction | CarriedMotionConfig):
+            if isinstance(network, FlowFunction):
                 raise InputError(f"{type(network).__name__} is no network of ours, which --pairs measures; use --clips")
             print("| pairs | endpoint error, px | no flow at all, px |\n|---|--:|--:|")
             for spec in self.pairs:
@@ -56,10 +61,9 @@ class MeasureFlow:
         if self.clips:
             print("\n| clips | frames apart | warped, % | copied, % | pairs |\n|---|--:|--:|--:|--:|")
             for spec in self.clips:
-                table = agreement_at_gaps(
-                    params, clip_set(spec, only=self.only, num_classes=config.num_classes), config, gaps=self.gaps,
-                    most=self.most,
-                )  # fmt: skip
+                clips = clip_set(spec, only=self.only, num_classes=config.num_classes)
+                check_pairs(clips, self.gaps)
+                table = agreement_at_gaps(params, clips, config, gaps=self.gaps, most=self.most)
                 for gap, row in table.items():
                     print(
                         f"| {spec} | {gap} | {row['warped']:.2f} | {row['copied']:.2f} | {row['pairs']} |", flush=True

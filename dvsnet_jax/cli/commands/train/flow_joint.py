@@ -8,8 +8,9 @@ from typing import Annotated, ClassVar, Literal
 
 import tyro
 
+from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, Distances, Names, Pixels, Positive, Range, Specs, option
-from dvsnet_jax.cli.run_options import GOES_ON, RunOptions, join_processes, need
+from dvsnet_jax.cli.run_options import GOES_ON, RunOptions, clips_named, join_processes, need
 from dvsnet_jax.cli.screen import print_validation, step_progress
 
 
@@ -58,6 +59,8 @@ class FineTuneFlow:
 
     def run(self) -> int:
         need("--data", self.data, "frames:FOLDER")
+        if self.only and not self.validate:
+            raise UsageError("--only chooses among the clips of --validate; add that, or leave it out")
         join_processes(self.run_options.distributed)
 
         from dvsnet_jax import checkpoints
@@ -80,7 +83,7 @@ class FineTuneFlow:
             kept = fine_tune(
                 params, config, clips, self.save_dir, training, self.run_options.schedule(self.steps), held_out=held,
                 crops=LabelledAugmentation(crop=self.crop, scale=self.scale), distances=self.distances,
-                described=[*self.data, "without", *self.hold_out],
+                described=clips_named(self),
                 on_step=lambda done, at: show(done, f"loss {at['loss']:.3f}, right {at['right']:.3f}"),
                 on_validation=print_validation,
             )  # fmt: skip

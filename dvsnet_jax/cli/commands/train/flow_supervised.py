@@ -94,7 +94,7 @@ class TrainFlow:
                 self.run_options.schedule(self.steps),
                 held_out=flow_sets(self.validate, in_memory=True) if self.validate else None,
                 augmentation=FlowAugmentation(crop=self.crop, zoom=self.zoom).jittered(self.jitter),
-                described=self.data,
+                described={"data": self.data, "validated on": self.validate or None},
                 on_step=lambda done, at: show(done, f"loss {at['loss']:.3f} (no flow: {at['zero']:.3f})"),
                 on_validation=print_validation,
             )  # fmt: skip
