@@ -183,3 +183,12 @@ def write_all(root: Path) -> Expected:
     for make in (vspw, kitti_step, cityscapes_vps, apolloscape, bdd100k, vistas, idd, a2d2):
         expected |= make(root / make.__name__)
     return expected
+
+
+def leave_behind(root: Path) -> None:
+    """What a Mac and programs that look at pictures leave on a stick: a hidden file beside each, and hidden folders."""
+    for path in list(root.rglob("*")):
+        if path.is_dir():
+            (path / ".thumbnails").mkdir()
+        else:
+            (path.parent / f"._{path.name}").write_bytes(b"\0\5\x16\7")

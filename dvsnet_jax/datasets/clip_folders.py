@@ -98,7 +98,8 @@ def folder_clips(
             found[name] = entry
     if not found:
         raise InputError(f"{root}: holds neither images nor folders of images nor videos; check the path")
-    theirs = {entry.name: entry for entry in truth.iterdir() if entry.is_dir()} if truth else {}
+    folders = (entry for entry in truth.iterdir() if entry.is_dir() and not is_hidden(entry)) if truth else ()
+    theirs = {entry.name: entry for entry in folders}
     if lost := sorted(theirs.keys() - found.keys()):
         raise InputError(f"{theirs[lost[0]]}: is called as no clip of {root} ({len(lost)} such); rename or remove")
     if truth and not theirs:

@@ -24,7 +24,7 @@ from dvsnet_jax.datasets import camvid, cityscapes, folders
 from dvsnet_jax.datasets.labelled_sets import Scaled
 from dvsnet_jax.datasets.readers import named
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage, folder_of, paths_of
-from dvsnet_jax.datasets.specs import parse
+from dvsnet_jax.datasets.specs import nothing_left, parse
 from dvsnet_jax.datasets.street.scene import StreetScene
 from dvsnet_jax.datasets.unlabelled import UnlabelledClip
 from dvsnet_jax.errors import InputError
@@ -134,7 +134,7 @@ def named_clips(
             if not name.startswith(tuple(hold_out) or "\0") and name.startswith(tuple(only) or "")
         ]  # fmt: skip
         if not some:
-            raise InputError(f"{spec}: none of its {len(clips)} clips is left; hold out less")
+            raise nothing_left(spec, [name for name, _ in clips], hold_out=hold_out, only=only)
         kept += some
     return kept
 

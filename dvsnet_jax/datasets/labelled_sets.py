@@ -28,7 +28,7 @@ from dvsnet_jax.datasets import camvid, cityscapes, cityscapes256, folders
 from dvsnet_jax.datasets.combined import Concatenated, Mixed, Remembered
 from dvsnet_jax.datasets.readers import named
 from dvsnet_jax.datasets.samples import LabelledFile, LabelledFiles, LabelledImage, paths_of
-from dvsnet_jax.datasets.specs import parse, split_share
+from dvsnet_jax.datasets.specs import nothing_left, parse, split_share
 from dvsnet_jax.datasets.street.sources import StreetFrames
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import resize_image, resize_labels
@@ -78,12 +78,13 @@ def labelled_set(
         height, width = (_number(int, side, spec) for side in sides)
         source = StreetFrames(_number(int, words[0], spec), height, width, seed=_number(int, words[1], spec))
     else:
+        found = _files(kind, words, spec, num_classes)
         files = [
-            file for file in _files(kind, words, spec, num_classes)
+            file for file in found
             if not file.name.startswith(tuple(hold_out) or "\0") and file.name.startswith(tuple(only) or "")
         ]  # fmt: skip
         if not files:
-            raise InputError(f"{spec}: nothing is left of it without {', '.join(hold_out)}; hold out less")
+            raise nothing_left(spec, [file.name for file in found], hold_out=hold_out, only=only)
         source = LabelledFiles(files)
         if kind == "cityscapes256":
             source = cityscapes256.Widened(source, clean=len(words) == 4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from dvsnet_jax.errors import InputError
@@ -51,3 +52,17 @@ def split_share(text: str) -> tuple[str, float | None]:
     if not 0 < value <= 100:
         raise InputError(f"{text!r}: a share of {share} %, expected above 0 and at most 100")
     return place, value
+
+
+def nothing_left(
+    spec: str, names: Sequence[str], *, hold_out: Collection[str] = (), only: Collection[str] = ()
+) -> InputError:
+    """What is wrong where none of a set's names begins as one of `only` and not as one of `hold_out`."""
+    if not names:
+        return InputError(f"{spec}: holds nothing; name another")
+    asked = [f"begins with {', '.join(only)}"] if only else []
+    asked += [f"is left without {', '.join(hold_out)}"] if hold_out else []
+    advice = "hold out less" if hold_out else "correct the name"
+    return InputError(
+        f"{spec}: none of its {len(names)} {' and '.join(asked)}; they are called like {names[0]}: {advice}"
+    )

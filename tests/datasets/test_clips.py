@@ -103,6 +103,10 @@ def test_street_drives_and_what_is_held_out():
     assert clip_set("street:2:7:64x96", only=["street_"]) and len(Places(clips)) == 20
     with pytest.raises(InputError, match="hold out less"):
         clip_set("street:2:7:64x96", hold_out=["street_"])
+    with pytest.raises(InputError, match=r"none of its 2 begins with ulm; they are called like street_\d+: correct"):
+        clip_set("street:2:7:64x96", only=["ulm"])
+    with pytest.raises(InputError, match="street:0:7: holds nothing"):
+        clip_set("street:0:7")
 
 
 def test_labels_that_are_named_are_there(tmp_path):

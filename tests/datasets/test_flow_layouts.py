@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tiny_sets import leave_behind
 
 from dvsnet_jax.datasets.flow.layouts import KINDS, list_layout
 from dvsnet_jax.datasets.flow.sets import flow_set
@@ -167,6 +168,7 @@ def told(pair) -> tuple[float, ...]:
 def test_pairs_of_a_set(tmp_path, make):
     root = tmp_path / "with:colon"
     spec = make(root)
+    leave_behind(root)
     source = flow_set(spec)
     assert [told(pair) for pair in source] == EXPECTED[make]
     assert all(pair.flow.shape == (*SIZE, 2) for pair in source)

@@ -96,8 +96,10 @@ def test_hold_out_and_only_choose_by_beginnings(root):
     assert content(sets.labelled_set(spec, hold_out=["aachen_000000", "aachen_000002"])) == [(11, 13)]
     assert content(sets.labelled_set(spec, only=["aachen_000002"])) == [(12, 13)]
     assert content(sets.labelled_set(spec, only=["aachen"], hold_out=["aachen_000002"])) == [(10, 13), (11, 13)]
-    with pytest.raises(InputError, match=r"nothing is left of it without aach"):
+    with pytest.raises(InputError, match=r"none of its 3 is left without aach; .* like aachen_000000_000019: hold out"):
         sets.labelled_set(spec, hold_out=["aach"])
+    with pytest.raises(InputError, match=r"none of its 3 begins with ulm; they are called like .*: correct the name"):
+        sets.labelled_set(spec, only=["ulm"])
     assert len(sets.labelled_set("street:3:0:32x48", hold_out=["street"])) == 3  # it has no names
 
 

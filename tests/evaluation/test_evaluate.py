@@ -20,6 +20,7 @@ import pytest
 from compiling import several_devices
 from tiny import SIMPLE, TINY, marked, simple_params, tiny_params, video
 from tiny_files import weights, write_images, write_video  # noqa: F401
+from tiny_sets import leave_behind
 
 from dvsnet_jax import ExpectedConfidence, FrameRate, SegmentationFunction, init_state, segment_frame
 from dvsnet_jax.cli import main
@@ -278,6 +279,7 @@ def test_a_folder_of_clips_is_read_and_what_is_lost_is_told(folder, tmp_path):
     write_video(tmp_path / "videos" / "drive.mp4", video(4)[:, 0])
     (tmp_path / "truth" / "drive").mkdir(parents=True)
     write_png(tmp_path / "truth" / "drive" / "frame_000002.png", np.full((64, 96), 3, np.uint8))
+    leave_behind(tmp_path)
     [drive] = folder_clips(tmp_path / "videos", tmp_path / "truth", num_classes=5)
     assert [int(labels.min()) for _, labels in drive] == [255, 255, 3, 255]
     write_png(tmp_path / "truth" / "drive" / "frame_9.png", np.full((64, 96), 3, np.uint8))
@@ -288,7 +290,7 @@ def test_a_folder_of_clips_is_read_and_what_is_lost_is_told(folder, tmp_path):
         (lambda: folder_clips(tmp_path / "videos", tmp_path / "truth"), "other: is called as no clip"),
         (lambda: folder_clips(tmp_path / "truth" / "other"), "neither images nor folders"),
         (lambda: folder_clips(tmp_path / "videos", tmp_path / "videos"), "no folder called as a clip"),
-        (lambda: evaluated_clips([spec(folder)], only=["x"]), "none of its 5 clips"),
+        (lambda: evaluated_clips([spec(folder)], only=["x"]), "none of its 5 begins with x; they are called like"),
         (lambda: evaluated_clips(["street:1:1:64x96"], protocol="snippets"), "protocol of snippets is Cityscapes'"),
     ):
         with pytest.raises(InputError, match=message):

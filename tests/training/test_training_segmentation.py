@@ -531,7 +531,7 @@ def test_recipe_refuses_in_one_line(root, whole, tmp_path, capsys):
     assert "training: seed was 0 and is now 3" in said and "another run" in said
     street = ("--data", "street:1:0:32x48", "--restore-from", str(root / "weights"), "--save-dir", str(tmp_path / "a"))
     assert "choose --num-classes" in refused(*street, "--num-classes", "4")
-    assert "nothing is left" in refused(*flags(root, tmp_path / "b", "--hold-out", "f"))
+    assert "is left without f; they are called like" in refused(*flags(root, tmp_path / "b", "--hold-out", "f"))
     assert "no such" in refused(*flags(root, tmp_path / "c", "--restore-from", str(root / "nowhere")))
     assert not any((tmp_path / name).exists() for name in "abc")
 

@@ -104,7 +104,7 @@ def _kitti(base: Path, noc: str) -> Iterator[FlowFile]:
     pictures = next((training / name for name in ("image_2", "colored_0") if (training / name).is_dir()), None)
     if pictures is None:
         raise InputError(f"{training}: has neither image_2 (2015) nor colored_0 (2012), expected one of them")
-    for flow in sorted(folder_of(training / f"flow_{noc or 'occ'}", "KITTI's flow").glob("*_10.png")):
+    for flow in sorted(folder_of(training / f"flow_{noc or 'occ'}", "KITTI's flow").glob("[!.]*_10.png")):
         yield FlowFile(flow.stem, pictures / flow.name, pictures / f"{_moved(flow.stem, 1)}.png", flow)
 
 
@@ -149,7 +149,7 @@ def _tartanair(base: Path) -> Iterator[FlowFile]:
         folders.sort()
         for name in cameras.keys() & {*folders}:
             trajectory, (images, camera) = Path(place), cameras[name]
-            for flow in sorted((trajectory / name).glob("*_flow.*")):
+            for flow in sorted((trajectory / name).glob("[!.]*_flow.*")):
                 first, second, *_ = flow.stem.split("_")
                 where = "_".join(trajectory.relative_to(base).parts)
                 one, other = (trajectory / images / f"{number}_{camera}.png" for number in (first, second))

@@ -18,6 +18,7 @@ from dvsnet_jax.datasets.codings import ids_in
 from dvsnet_jax.datasets.samples import LabelledFile, check_files, folder_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import is_image_name, read_stored
+from dvsnet_jax.media.reading.names import is_hidden
 
 THINGS = (11, 13)
 """The classes whose objects have ids: person and car."""
@@ -34,7 +35,7 @@ def list_clips(
     maps = folder_of(Path(root) / "panoptic_maps" / split, "KITTI-STEP's panoptic maps, of train or val")
     images = folder_of(Path(root) / "images" / split, "KITTI-STEP's frames, moved there as its instructions say")
     clips = []
-    for sequence in sorted(path for path in maps.iterdir() if path.is_dir()):
+    for sequence in sorted(path for path in maps.iterdir() if path.is_dir() and not is_hidden(path)):
         folder = folder_of(images / sequence.name, f"the frames of sequence {sequence.name}")
         frames = {path.stem: path for path in sorted(folder.iterdir()) if is_image_name(path)}
         labels = [sequence / f"{stem}.png" for stem in frames]

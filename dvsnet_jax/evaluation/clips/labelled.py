@@ -19,7 +19,7 @@ from dvsnet_jax.datasets.clips import Part, in_a_row, named_clips
 from dvsnet_jax.datasets.labelled_sets import FORMS, Scaled, labelled_set
 from dvsnet_jax.datasets.readers import named
 from dvsnet_jax.datasets.samples import VOID, LabelledFiles, LabelledImage, paths_of
-from dvsnet_jax.datasets.specs import parse
+from dvsnet_jax.datasets.specs import nothing_left, parse
 from dvsnet_jax.errors import InputError
 
 
@@ -66,11 +66,13 @@ def _videos(
     clips = []
     for name, files in named.clips_of(kind, rest, num_classes=num_classes):
         labelled = [file for file in files if file.labels.is_file()]
-        if name.startswith(tuple(only) or "") and len(labelled) > 1:
+        if len(labelled) > 1:
             clips.append(LabelledClip(name, _resized(LabelledFiles(labelled), scale)))
     if not clips:
-        raise InputError(f"{spec}: no video of two labelled frames is called {', '.join(only)}; correct the name")
-    return clips
+        raise InputError(f"{spec}: no video of it has two labelled frames, expected labelled video")
+    if not (chosen := [clip for clip in clips if clip.name.startswith(tuple(only) or "")]):
+        raise nothing_left(spec, [clip.name for clip in clips], only=only)
+    return chosen
 
 
 def snippets(spec: str, *, only: Collection[str] = (), scale: float = 1.0) -> list[LabelledClip]:

@@ -24,7 +24,7 @@ from dvsnet_jax.datasets.label_sets import out_of_place
 from dvsnet_jax.datasets.readers import named
 from dvsnet_jax.datasets.readers.bdd100k_videos import VideoMoment, list_moments
 from dvsnet_jax.datasets.samples import LabelledImage
-from dvsnet_jax.datasets.specs import parse
+from dvsnet_jax.datasets.specs import nothing_left, parse
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.labelled import snippets
 from dvsnet_jax.media.images import resize_image
@@ -154,6 +154,5 @@ def _chosen(
 ) -> list[NamedClip]:
     kept = [clip for clip in clips if clip.name.startswith(tuple(only) or "")]
     if not kept:
-        names = ", ".join(clip.name for clip in clips[:5])
-        raise InputError(f"{spec}: none of its {len(clips)} clips begins with {', '.join(only)}; they are {names} …")
+        raise nothing_left(spec, [clip.name for clip in clips], only=only)
     return [NamedClip(clip.name, clip if scale == 1 else _Resized(clip, scale)) for clip in kept]
