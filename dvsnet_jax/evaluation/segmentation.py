@@ -38,15 +38,20 @@ def whole(
     config: SegmentationConfig,
     *,
     classes: Counting = "own",
+    void: Int[np.ndarray, "classes"] | None = None,
     on_picture: Callable[[int], None] = lambda done: None,
 ) -> Int[np.ndarray, "classes classes"]:
-    """The confusion matrix over all pictures as they are; `params` are the segmentation network's alone.
+    """The confusion matrix over all pictures as they are; `params` are the segmentation network's alone. To `void` are
+    added, by true class, the pixels that the network leaves void, which are not in the matrix.
 
-    Pictures of several sizes are compiled for one by one. Raises InputError where every label is void.
+    Pictures of several sizes are compiled for one by one. Raises InputError where every label is void, and where the
+    network leaves all void.
     """
-    return _confusion(
-        lambda image: label(params, image[None], config=config)[0], source, config.num_classes, classes, on_picture
-    )
+
+    def labels(image: UInt8[np.ndarray, "h w 3"]) -> Array:
+        return label(params, image[None], config=config)[0]
+
+    return _confusion(labels, source, config.num_classes, classes, void, on_picture)
 
 
 def in_regions(
@@ -55,6 +60,7 @@ def in_regions(
     config: DVSNetConfig,
     *,
     classes: Counting = "own",
+    void: Int[np.ndarray, "classes"] | None = None,
     on_picture: Callable[[int], None] = lambda done: None,
 ) -> Int[np.ndarray, "classes classes"]:
     """The same of pictures cut as the configuration says, which is what `segment_frame` does with a stream's first.
@@ -70,7 +76,7 @@ def in_regions(
         motion = for_step(None, *image.shape[:2]) if config.takes_motion else None  # a first frame's is not looked at
         return segment_frame(params, state, image[None], motion=motion, config=config)[1].labels[0]
 
-    return _confusion(labels, source, config.num_classes, classes, on_picture)
+    return _confusion(labels, source, config.num_classes, classes, void, on_picture)
 
 
 @partial(jax.jit, static_argnames="config")
@@ -147,14 +153,19 @@ def _confusion(
     source: Sequence[LabelledImage],
     num_classes: int,
     classes: Counting,
+    void: Int[np.ndarray, "classes"] | None,
     on_picture: Callable[[int], None],
 ) -> Int[np.ndarray, "classes classes"]:
     merged, count = counting(num_classes, classes)
     matrix = np.zeros((count, count), np.int64)
+    void = np.zeros(count, np.int64) if void is None else void
     for index in range(len(source)):
         image, truth = source[index]
-        matrix += np.asarray(confusion_matrix(merged(np.asarray(labels(image))), merged(truth), count))
+        found, true = merged(np.asarray(labels(image))), merged(truth)
+        matrix += np.asarray(confusion_matrix(found, true, count))
+        void += np.bincount(true[found >= count], minlength=256)[:count]
         on_picture(index + 1)
     if not matrix.sum():
-        raise InputError(f"all {len(source)} pictures: every label is void, so there is nothing to measure")
+        why = "the network leaves every labelled pixel void; check the weights" if void.any() else "every label is void"
+        raise InputError(f"all {len(source)} pictures: {why}, so there is nothing to measure")
     return matrix

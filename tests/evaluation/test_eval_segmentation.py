@@ -22,8 +22,10 @@ from dvsnet_jax import (
     networks,
     segment_frame,
 )
+from dvsnet_jax.cli import main
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation import segmentation
 from dvsnet_jax.evaluation.segmentation import disagreement, in_regions, label, whole
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.metrics.segmentation import mean_iou, pixel_accuracy
@@ -100,6 +102,27 @@ def test_what_cannot_be_measured_is_refused(params, pictures):
         whole(params["segmentation"], void, TINY.segmentation)
     with pytest.raises(InputError, match="a picture of 20 × 20"):
         in_regions(params, [LabelledImage(image[:20, :20], pictures[0].labels[:20, :20])], TINY)
+
+
+def test_what_the_network_leaves_void_is_told(params, tmp_path, monkeypatch, capsys):
+    image, truth = video(1)[0, 0], np.zeros((64, 96), np.uint8)
+    left = np.where(np.arange(96) < 24, 255, 0).astype(np.uint8)[None].repeat(64, 0)
+    monkeypatch.setattr(segmentation, "label", lambda params, images, config: left[None])
+    void = np.zeros(5, np.int64)
+    assert whole({}, [LabelledImage(image, truth)], TINY.segmentation, void=void).sum() == 64 * 72
+    assert void.tolist() == [64 * 24, 0, 0, 0, 0]
+    checkpoints.save(tmp_path / "weights", params, TINY)
+    for name, array in (("frames", image), ("labels", truth)):
+        (tmp_path / name).mkdir()
+        write_png(tmp_path / name / "1.png", array)
+    data = f"folder:{tmp_path / 'frames'}:{tmp_path / 'labels'}"
+    assert (
+        main(["measure", "segmentation", "--weights", str(tmp_path / "weights"), "--data", data, "--whole-only"]) == 0
+    )
+    assert "| labelled pixels left void, which the above leaves out | 25.00% |\n" in capsys.readouterr().out
+    left[:] = 255
+    with pytest.raises(InputError, match="all 1 pictures: the network leaves every labelled pixel void; check"):
+        whole({}, [LabelledImage(image, truth)], TINY.segmentation)
 
 
 def test_the_script_prints_a_table(params, pictures, tmp_path, capsys):

@@ -47,7 +47,7 @@ class MeasureSegmentation:
         from dvsnet_jax.datasets.readers.named import own_classes
         from dvsnet_jax.evaluation.clips.sources import check_classes
         from dvsnet_jax.evaluation.reports.evaluation import class_names, counted_as
-        from dvsnet_jax.evaluation.segmentation import disagreement, in_regions, whole
+        from dvsnet_jax.evaluation.segmentation import counting, disagreement, in_regions, whole
         from dvsnet_jax.metrics.segmentation import class_ious, mean_iou, pixel_accuracy
         from dvsnet_jax.networks import prepare
 
@@ -55,21 +55,22 @@ class MeasureSegmentation:
         kind = self.data.partition(":")[0]
         check_classes([self.data], config)
         params, classes = prepare(params, config), counted_as(kind, config.num_classes)
+        void = np.zeros((2, counting(config.num_classes, classes)[1]), np.int64)
         source = labelled_set(self.data, num_classes=config.num_classes, only=self.only)
         with step_progress("pictures", (1 if self.whole_only else 2) * len(source)) as show:
             if isinstance(config.segmentation, SegmentationFunction):  # which takes sides that are multiples of 16
                 matrices = {"whole": in_regions(
-                    params, source, config.replace(regions=(1, 1), overlap=0), classes=classes,
+                    params, source, config.replace(regions=(1, 1), overlap=0), classes=classes, void=void[0],
                     on_picture=lambda done: show(done, "whole"),
                 )}  # fmt: skip
             else:
                 matrices = {"whole": whole(
-                    params["segmentation"], source, config.segmentation, classes=classes,
+                    params["segmentation"], source, config.segmentation, classes=classes, void=void[0],
                     on_picture=lambda done: show(done, "whole"),
                 )}  # fmt: skip
             if not self.whole_only:
                 matrices["in regions"] = in_regions(
-                    params, source, config, classes=classes,
+                    params, source, config, classes=classes, void=void[1],
                     on_picture=lambda done: show(len(source) + done, "in regions"),
                 )  # fmt: skip
         names = own_classes([kind], config.num_classes) or class_names(config, classes)
@@ -77,6 +78,10 @@ class MeasureSegmentation:
         print(f"| | {' | '.join(matrices)} |\n|---|{'--:|' * len(matrices)}")
         for title, metric in (("mIoU", mean_iou), ("pixel accuracy", pixel_accuracy)):
             print(f"| **{title}** | {' | '.join(f'{metric(matrix):.2%}' for matrix in matrices.values())} |")
+        if void.any():
+            counts = zip(void.sum(1), matrices.values(), strict=False)
+            left = " | ".join(f"{lost / (lost + matrix.sum()):.2%}" for lost, matrix in counts)
+            print(f"| labelled pixels left void, which the above leaves out | {left} |")
         for index, ious in enumerate(zip(*map(class_ious, matrices.values()), strict=True)):
             if not np.isnan(ious).all():  # the class occurs
                 print(f"| {names[index]} | {' | '.join(f'{iou:.1%}' for iou in ious)} |")
