@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from itertools import islice
+from pathlib import Path
 
 import av
 import numpy as np
@@ -189,6 +190,11 @@ def test_a_clip_of_which_no_pair_is_left_is_refused(tmp_path):
         clip_pairs([Part(video, 1, 2)], 3, (1, 1), seed=0)
     with pytest.raises(InputError, match="none of 1 clips has two frames"):
         Places([Part(video, 1, 2)], (1, 1))
+    alone, two = [video[0]], [video[0], video[2]]
+    with pytest.raises(InputError, match="none of 1 clips has two frames"):
+        clip_pairs([alone], 3, (1, 4), seed=0)  # one that is its own key frame always agrees
+    assert {pair.current for pair in clip_pairs([alone, two], 20, (1, 4), seed=0)[0]} == {Path("1/1")}
+    assert clip_pairs([alone], 1, (0, 4), seed=0)[0][0][:2] == (Path("0/0"), Path("0/0"))
 
 
 def test_what_cannot_be_a_clip_is_refused(tmp_path):

@@ -48,11 +48,12 @@ def clip_pairs(
     """`count` pairs of frames drawn from clips, and what reads them. Their paths are the clip's and frames' numbers.
 
     With `motion` all frames from key to current are read, and it is found between them. Frames that cannot be read are
-    not drawn. Raises InputError where that leaves none.
+    not drawn, and a clip's first frame, which would be its own key frame, only where `distances` begin at 0 and the
+    clip has no other. Raises InputError where that leaves none.
     """
     rng = np.random.default_rng(seed)
     usable = [[*current_frames(clip, distances)] for clip in clips]
-    usable = [frames if frames[:1] != [0] or len(frames) == 1 else frames[1:] for frames in usable]
+    usable = [[each for each in frames if each or (len(frames) == 1 and not distances[0])] for frames in usable]
     lengths = np.array([len(clip) if frames else 0 for clip, frames in zip(clips, usable, strict=True)])
     if not lengths.any():
         raise InputError(f"none of {len(clips)} clips has two frames to make a pair of; name others")
