@@ -42,7 +42,8 @@ def make_flow_pairs(
 
     The current frame comes first, as DVSNet's flow network reads it. The flow is KITTI's 16-bit PNG (1/64 pixel, and
     which pixels count); of a pair with less than `share` (0 to 1) of its flow sure only that share is written, as
-    NUMBER_left_out.txt. What is there is not computed again. Raises InputError where no pair is kept.
+    NUMBER_left_out.txt. What is there is not computed again, and a pair stays where more is asked for than before.
+    Raises InputError where no pair is kept.
     """
     reach = max((gap for _, _, gap in wanted), default=0)
 

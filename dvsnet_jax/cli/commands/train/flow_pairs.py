@@ -36,7 +36,8 @@ class FlowPairs:
     every: Count = 1
     """Take every so many frames as current."""
     share: float = 0.5
-    """Of pixels whose flow is to be sure, 0 to 1; pairs with less are left out."""
+    """Of pixels whose flow is to be sure, 0 to 1; pairs with less are left out. Those that are there stay, whatever is
+    asked for now."""
     save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Folder for the pairs."""
 
@@ -58,7 +59,7 @@ class FlowPairs:
             "data": self.data, "hold_out": self.hold_out, "only": self.only, "gaps": sorted({*self.gaps}),
             "every": self.every, "frames": fingerprint_lines([str(pair) for pair in wanted]),
         }  # fmt: skip
-        if wanted:  # pairs are told by their numbers; with another --share the same ones are looked at again
+        if wanted:  # pairs are told by their numbers; with a smaller --share those left out are looked at again
             claim_alone(self.save_dir, settings)
         with step_progress("pairs", len(wanted)) as show:
             kept = make_flow_pairs(
