@@ -36,7 +36,7 @@ class MeasureFlow:
         if not self.pairs and not self.clips:
             raise UsageError("nothing to measure on; name --pairs, --clips or both")
 
-        from dvsnet_jax import checkpoints
+        from dvsnet_jax import CarriedMotionConfig, checkpoints
         from dvsnet_jax.datasets.clips import clip_set
         from dvsnet_jax.datasets.flow.sets import flow_set
         from dvsnet_jax.errors import InputError
@@ -46,7 +46,7 @@ class MeasureFlow:
 
         params, config = restore(self.weights) if self.weights else checkpoints.load_bundled()
         network = config.flow
-        if config.carries_motion:
+        if isinstance(network, CarriedMotionConfig):
             raise InputError(
                 f"{self.weights}: has no flow network to measure, motion is given with its frames; 'dvsnet measure "
                 "motion' measures where that comes from"
