@@ -30,9 +30,9 @@ def keeping(config: DVSNetConfig, table: KeepTable, keep: float, *, weights: str
     from dvsnet_jax.policies import AccumulatedLoss
 
     sure = (
-        f"with {table.confidence:.0%} confidence, from {table.blocks} blocks of {BLOCK} held-out frames"
+        f"with {table.confidence:.0%} confidence, from {table.blocks} blocks of up to {BLOCK} held-out frames"
         if table.confidence
-        else f"in the worst of {table.blocks} blocks of {BLOCK} held-out frames, too few to state a confidence"
+        else f"in the worst of {table.blocks} blocks of up to {BLOCK} held-out frames, too few to state a confidence"
     )
     row = limit_for(table, keep)
     if row is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from dvsnet_jax import AccumulatedLoss, checkpoints
 from dvsnet_jax.cli import main
 from dvsnet_jax.datasets.samples import VOID, LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.policies import promise
 from dvsnet_jax.evaluation.policies.promise import (
     ENOUGH,
     LIMITS,
@@ -64,6 +66,26 @@ def test_side_by_side_is_each_run_by_itself():
         run = simulate(params, video, "loss", limit, np.zeros((8, 2), np.float32), config=CARRIED)
         np.testing.assert_array_equal(np.stack([results[number][0] for _, results in together]), run.labels)
         np.testing.assert_array_equal(np.stack([results[number][1] for _, results in together]), run.segmented)
+
+
+@pytest.mark.parametrize(
+    ("length", "count", "frames", "blocks", "confidence"),
+    [(40, 300, 19 * 26, 19, 0.95), (6, 300, 83 * 6, 83, None), (40, 8, 8 * 40, 2 * 8, 0.95), (900, 1, 500, 20, 0.95)],
+)
+def test_many_clips_give_whole_blocks_and_short_ones_no_confidence(
+    length, count, frames, blocks, confidence, monkeypatch
+):
+    """Two frames of each of 300 clips would say how labels keep for one frame alone."""
+    labels, nothing = np.zeros((8, 8), np.uint8), np.zeros(2, bool)
+
+    def run(params, config, clip, most, motion):
+        frame = SimpleNamespace(merged=labels)
+        return ((frame, [(labels, nothing)] * len(LIMITS)) for _ in clip[:most])
+
+    monkeypatch.setattr(promise, "_run", run)
+    monkeypatch.setattr(promise, "costs", lambda *size, params: [SimpleNamespace(multiply_adds=1)] * 2)
+    table = keep_table({}, CARRIED, [range(length)] * count)
+    assert (table.frames, table.blocks, table.confidence) == (frames, blocks, confidence)
 
 
 def test_the_bound_holds_for_another_video_as_long_as_often_as_it_says():

@@ -63,7 +63,8 @@ class KeepTable:
     frames: int
     blocks: int
     confidence: float | None
-    """None where there were too few blocks (`ENOUGH`): `at_least` is then the worst block's."""
+    """None where there were too few blocks of at least half of `BLOCK` (`ENOUGH`): `at_least` is then the worst
+    block's."""
     light: int
     """Multiply-adds of a region whatever becomes of it."""
     heavy: int
@@ -86,16 +87,17 @@ def keep_table(
     motion: Literal["dis", "encoder"] = "dis",
     progress: Callable[[int], None] = lambda done: None,
 ) -> KeepTable:
-    """Runs every one of `LIMITS` over the clips, which are read and segmented whole once, at most `frames` frames of
-    them in all. `params` are as `networks.prepare` makes them.
+    """Runs every one of `LIMITS` over the clips, which are read and segmented whole once, about `frames` frames of them
+    in all: of many clips those at even distances, so that each gives a whole block. `params` are as `networks.prepare`
+    makes them.
 
     Raises InputError for clips of which none has two frames in a row, or that the configuration cannot take.
     """
     kept: list[np.ndarray] = []
     shares: list[np.ndarray] = []
-    done, size = 0, (0, 0)
-    for clip in clips:
-        most = max(2, frames // len(clips))
+    done, size, long = 0, (0, 0), 0
+    most = max(BLOCK + 1, frames // len(clips))
+    for clip in _spread(clips, frames, most):
         seen = []
         for count, (frame, results) in enumerate(_run(params, config, clip, most, motion)):
             done += 1
@@ -108,17 +110,25 @@ def keep_table(
         for first in range(0, len(seen), BLOCK):
             block = whole[first : first + BLOCK]
             if len(block) >= BLOCK / 2 or first == 0:
+                long += len(block) >= BLOCK / 2
                 kept.append(block[..., 0].mean(0))
                 shares.append(block[..., 1].mean(0))
     if not kept:
         raise InputError(f"none of {len(clips)} clips has two frames in a row to see what is kept; give longer video")
     agreement, share = np.stack(kept), np.stack(shares).mean(0)
-    bound = at_least(agreement)
+    bound = at_least(agreement) if long >= ENOUGH else agreement.min(0)
     rows = zip(LIMITS, share.tolist(), agreement.mean(0).tolist(), bound.tolist(), strict=True)
-    sure = CONFIDENCE if len(kept) >= ENOUGH else None
+    sure = CONFIDENCE if long >= ENOUGH else None
     heavy, *others = (cost.multiply_adds for cost in costs(config, *size, params=params))
     by = "network" if config.searches_motion else motion if config.takes_motion else None
     return KeepTable(tuple(KeepRow(*row) for row in rows), done, len(kept), sure, sum(others), heavy, by)
+
+
+def _spread(clips: Sequence[Clip], frames: int, most: int) -> list[Clip]:
+    """Clips at even distances, as many as have so many frames in all, where each gives at most `most`."""
+    count = frames * len(clips) // max(1, sum(min(len(clip), most) for clip in clips))
+    places = np.linspace(0, len(clips) - 1, min(max(count, 1), len(clips))).astype(int)
+    return [clips[place] for place in np.unique(places).tolist()]
 
 
 def at_least(blocks: Float[np.ndarray, "blocks limits"]) -> Float[np.ndarray, "limits"]:
