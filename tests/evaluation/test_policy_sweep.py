@@ -40,9 +40,10 @@ from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.labelled import LabelledClip, labelled_clips, snippets
-from dvsnet_jax.evaluation.policies.measurement import SegmentedClip, measure, segment_clips
+from dvsnet_jax.evaluation.policies import sweep as sweeping
+from dvsnet_jax.evaluation.policies.measurement import Measured, SegmentedClip, measure, segment_clips
 from dvsnet_jax.evaluation.policies.report import policy_report
-from dvsnet_jax.evaluation.policies.simulation import POLICIES, segmented, setting, simulate
+from dvsnet_jax.evaluation.policies.simulation import POLICIES, Urgency, segmented, setting, simulate
 from dvsnet_jax.evaluation.policies.sweep import Point, nearest_intervals, next_threshold, sweep
 from dvsnet_jax.evaluation.policies.tables import cost_table, front_table, table
 from dvsnet_jax.evaluation.reports.page import write_report
@@ -284,6 +285,18 @@ def test_sweep_finds_the_shares():
             if policy != "interval":  # which refreshes whole frames: it has few shares
                 assert min(abs(run.share - share) for run in measured) <= 1 / 28
         assert measured[0].as_json()["policy"] == policy
+
+
+def test_labels_of_which_none_is_right_are_told(monkeypatch):
+    wrong = Measured("learned", np.inf, 1.0, 0.0, 0.0, 1.0, 0.0, np.nan, (0.0, 0.0))
+    monkeypatch.setattr(
+        sweeping, "measure", lambda *given, **more: (wrong, Urgency(*np.zeros((len(POLICIES), 3, 2), np.float32)))
+    )
+    clip = SegmentedClip("wrong", [None] * 4, np.zeros((4, 8, 8), np.uint8), np.zeros((4, 2), np.float32), [])
+    with pytest.raises(
+        InputError, match=r"no labelled pixel is right, .* check that weights and labels are of the same"
+    ):
+        sweep({}, [clip], config=SIMPLE, shares=(0.5,))
 
 
 def test_nearest_intervals():

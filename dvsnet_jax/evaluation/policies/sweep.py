@@ -97,7 +97,8 @@ def sweep(
     """Runs each policy until a run's share is within `tolerance` of each share, at most `most_runs` times for each.
     `time` is kept with what comes out.
 
-    Raises InputError for a share below that of first frames, and for weights whose output is not finite.
+    Raises InputError for a share below that of first frames, and for weights whose output is not finite, or nowhere
+    right.
     """
     least = len(video) / sum(len(clip.frames) for clip in video) if first_counts else 0.0
     if wrong := [share for share in shares if not least < share < 1]:
@@ -122,6 +123,11 @@ def sweep(
     every = ends[0][1]
     if not all((np.isfinite(values) | (values == np.inf)).all() for _, _, urgency in ends for values in urgency):
         raise InputError("what the weights give on these frames is not finite; take other weights")
+    if not every.mean_iou > 0:
+        raise InputError(
+            "of every frame segmented no labelled pixel is right, so there is nothing to keep; check that weights and "
+            "labels are of the same classes"
+        )
     lengths = [len(clip.frames) for clip in video]
     found = {}
     for policy in policies:
