@@ -27,7 +27,7 @@ from jaxtyping import Int
 from dvsnet_jax.datasets import camvid, cityscapes, cityscapes256, folders
 from dvsnet_jax.datasets.combined import Concatenated, Mixed, Remembered
 from dvsnet_jax.datasets.readers import named
-from dvsnet_jax.datasets.samples import LabelledFile, LabelledFiles, LabelledImage, paths_of
+from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, LabelledImage, paths_of
 from dvsnet_jax.datasets.specs import nothing_left, parse, split_share
 from dvsnet_jax.datasets.street.sources import StreetFrames
 from dvsnet_jax.errors import InputError
@@ -132,6 +132,12 @@ def _has(spec: str, name: str, num_classes: int) -> bool:
     kind, rest, _ = parse(spec, FORMS)
     files = [] if kind == "street" else _files(kind, rest.split(":"), spec, num_classes)
     return any(file.name.startswith(name) for file in files)
+
+
+def check_labelled(source: Sequence[LabelledImage], spec: str) -> None:
+    """Raises InputError where every label of a set is void. It is read up to the first picture that has another."""
+    if not any((source[index].labels != VOID).any() for index in range(len(source))):
+        raise InputError(f"{spec}: every label of its {len(source)} pictures is void; name pictures that have some")
 
 
 def count_pixels(source: Sequence[LabelledImage], num_classes: int, *, most: int = 400) -> Int[np.ndarray, "classes"]:

@@ -520,6 +520,19 @@ def test_recipe_stops_at_nan_and_keeps_the_state(root, tmp_path, capsys):
     assert not (tmp_path / "run" / "weights").exists()
 
 
+def test_pictures_whose_labels_are_all_void_are_refused_before_the_training(root, tmp_path, capsys):
+    (tmp_path / "void").mkdir()
+    for index in range(2):
+        write_png(tmp_path / "void" / f"f{index}.png", np.full((32, 48), 255, np.uint8))
+    void = f"folder:{root}/val/frames:{tmp_path / 'void'}"
+    for option, count in (("--data", 1), ("--validate", 2)):
+        words = ["f1" if word == "f4" else word for word in flags(root, tmp_path / "run")]
+        words[words.index(option) + 1] = void
+        assert recipe()(words) == 1
+        assert f"{void}: every label of its {count} pictures is void" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_recipe_refuses_in_one_line(root, whole, tmp_path, capsys):
     def refused(*argv):
         assert recipe()(list(argv)) == 1

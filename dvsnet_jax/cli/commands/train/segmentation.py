@@ -107,7 +107,7 @@ class TrainSegmentation:
 
         from dvsnet_jax import checkpoints
         from dvsnet_jax.datasets.augment.labelled import ColorRange, LabelledAugmentation
-        from dvsnet_jax.datasets.labelled_sets import count_pixels, labelled_set, labelled_sets
+        from dvsnet_jax.datasets.labelled_sets import check_labelled, count_pixels, labelled_set, labelled_sets
         from dvsnet_jax.training.parallel import by_first, is_first
         from dvsnet_jax.training.segmentation_loss import weights_by_frequency
         from dvsnet_jax.training.segmentation_run import train_segmentation
@@ -117,6 +117,8 @@ class TrainSegmentation:
             self.data, num_classes=self.num_classes, in_memory=self.in_memory, hold_out=self.hold_out
         )
         held = {spec: labelled_set(spec, num_classes=self.num_classes) for spec in self.validate}
+        for spec, each in ((" ".join(self.data), source), *held.items()):  # before the training, not after
+            check_labelled(each, spec)
         params, config, note = begin(self.restore_from, PRESETS[self.preset], self.num_classes, self.seed)
         if note and is_first():
             print(note, flush=True)
