@@ -32,7 +32,8 @@ _DATA = (
     "apolloscape, bdd100k, bdd100k-videos, vistas, idd and a2d2, "
     "clips:CLIPS[:LABELS] (a folder of clips, each a folder of "
     "frames or a video; LABELS has a folder for each with label PNGs of any of its frames) or street:COUNT:SEED; "
-    "@0.5 after it makes frames half as high and wide."
+    "@0.5 after it makes frames half as high and wide, @bt601 reads videos that name no matrix by that, as --matrix of "
+    "'dvsnet segment'."
 )
 _WRITTEN = ("report.html", "table.md", "results.json", "clips.jsonl", "labels")
 
