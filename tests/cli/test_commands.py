@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from itertools import pairwise
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -71,6 +72,17 @@ def test_every_command_says_all_of_it_when_asked(words, capsys):
     told = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert " ".join(commands()[words].__doc__.split()) in told
     assert f"usage: dvsnet {' '.join(words)}" in told
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_what_is_said_of_an_option_fills_its_lines(words, capsys):
+    """tyro by itself keeps a break before every indented line of a docstring."""
+    assert cli.main([*words, "--help"]) == 0
+    told = [line.replace("│", " ").rstrip() for line in capsys.readouterr().out.splitlines()]
+    begins = next(line.index("show this help") for line in told if "show this help" in line)
+    for line, after in pairwise(told):
+        if all(each and not each[:begins].strip() for each in (line, after)):
+            assert len(f"{line} {after.split()[0]}") > 78, f"{line}\n{after}"
 
 
 @pytest.mark.parametrize(
