@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from dvsnet_jax.media.products.region_arrays import region_boxes
+
 CITYSCAPES_COLORS = (
     (128, 64, 128),  # road
     (244, 35, 232),  # sidewalk
@@ -100,13 +102,10 @@ def outline_regions(
     `regions` is (rows, columns). Outlines follow the `borders` between regions (`RegionGrid.borders`), not their
     overlaps; evenly spaced ones if not given.
     """
-    rows, columns = borders or [
-        np.linspace(0, size, count + 1).astype(int) for size, count in zip(picture.shape[:2], regions, strict=True)
-    ]
     thin = max(1, picture.shape[0] // 360)
-    for index, chosen in enumerate(segmented):
-        row, column = divmod(index, regions[1])
-        box = picture[rows[row] : rows[row + 1], columns[column] : columns[column + 1]]
+    boxes = region_boxes(picture.shape[0], picture.shape[1], regions, borders)
+    for chosen, (top, left, bottom, right) in zip(segmented, boxes, strict=True):
+        box = picture[top:bottom, left:right]
         line = 3 * thin if chosen else thin
         for edge in (box[:line], box[-line:], box[:, :line], box[:, -line:]):
             # A warped region's outline lets the picture through, so that the eye goes to the others.

@@ -26,6 +26,16 @@ def pair(option: str, text: str | None) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
+def either(by_place: tuple[str, ...], named: tuple[str, ...]) -> tuple[str, ...]:
+    """What is worked on, which may be given by place (DATA …) or by --data; `UsageError` where it is both."""
+    if by_place and named:
+        raise UsageError(
+            f"data is named twice, by --data ({' '.join(named)}) and without ({' '.join(by_place)}); name all of it in "
+            "one way"
+        )
+    return by_place or named
+
+
 def option(metavar: str, *aliases: str, help: str | None = None) -> Any:
     """How tyro shows an option that is None where it is not given."""
     return tyro.conf.arg(metavar=metavar, aliases=aliases or None, help=help, help_behavior_hint="")
@@ -94,6 +104,9 @@ _POSITIVE = _Kind("NUMBER", float, "a finite number above 0", lambda value: 0 < 
 _AMOUNT = _Kind("NUMBER", float, "a finite number of 0 or more", lambda value: 0 <= value < math.inf)
 _SHARE = _Kind("SHARE", float, "a number from 0 to below 1", lambda value: 0 <= value < 1)
 _CHANCE = _Kind("SHARE", float, "a number from 0 to 1", lambda value: 0 <= value <= 1)
+_PART = _Kind("SHARE", float, "a number above 0 and below 1", lambda value: 0 < value < 1)
+_AT_MOST_ALL = _Kind("SHARE", float, "a number above 0 and at most 1", lambda value: 0 < value <= 1)
+_PERCENT = _Kind("PERCENT", float, "a number of at most 100", lambda value: -math.inf < value <= 100)
 
 Count = Annotated[int, _one(_COUNT)]
 """1 or more."""
@@ -104,11 +117,19 @@ Counts = Annotated[tuple[int, ...], _many(_COUNT)]
 Wholes = Annotated[tuple[int, ...], _many(_WHOLE)]
 Positive = Annotated[float, _one(_POSITIVE)]
 """Above 0, and finite."""
-Positives = Annotated[tuple[float, ...], _many(_POSITIVE)]
 Amount = Annotated[float, _one(_AMOUNT)]
 """0 or more, and finite."""
 Chance = Annotated[float, _one(_CHANCE)]
 """0 to 1."""
+Share = Annotated[float, _one(_SHARE)]
+"""0 to below 1."""
+Part = Annotated[float, _one(_PART)]
+"""Between 0 and 1, neither of them."""
+Parts = Annotated[tuple[float, ...], _many(_PART)]
+AtMostAll = Annotated[float, _one(_AT_MOST_ALL)]
+"""Above 0, and at most 1."""
+Percent = Annotated[float, _one(_PERCENT)]
+"""At most 100, and finite: a limit below 0 is below them all."""
 Pixels = Annotated[tuple[int, int], _many(_COUNT, 2), tyro.conf.arg(metavar="HEIGHT WIDTH")]
 Range = Annotated[tuple[float, float], _many(_POSITIVE, 2), tyro.conf.arg(metavar="LEAST MOST")]
 Distances = Annotated[tuple[int, int], _many(_NONE_OR_MORE, 2, growing=True), tyro.conf.arg(metavar="LEAST MOST")]
@@ -123,6 +144,8 @@ OptionalCount = Annotated[int | None, _one(_WHOLE), option("COUNT")]
 OptionalPlace = Annotated[int | None, _one(_PLACE), option("NUMBER")]
 OptionalSteps = Annotated[int | None, _one(_COUNT), option("STEPS")]
 OptionalPositive = Annotated[float | None, _one(_POSITIVE), option("NUMBER")]
+OptionalChance = Annotated[float | None, _one(_CHANCE), option("SHARE")]
+OptionalAtMostAll = Annotated[float | None, _one(_AT_MOST_ALL), option("SHARE")]
 OptionalShare = Annotated[float | None, _one(_SHARE), option("SHARE")]
 OptionalGrid = Annotated[str | None, option("ROWSxCOLUMNS")]
 OptionalSize = Annotated[str | None, option("HEIGHTxWIDTH")]

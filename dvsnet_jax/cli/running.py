@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import re
@@ -16,6 +17,7 @@ import tyro
 
 from dvsnet_jax.cli.failures import UsageError, lines
 from dvsnet_jax.cli.freed_memory import keep_freed_memory
+from dvsnet_jax.cli.help_text import flow_paragraphs
 from dvsnet_jax.cli.run_options import stop_others
 from dvsnet_jax.errors import InputNotice
 
@@ -57,6 +59,8 @@ def run_command(
         word, *words = words
         command, called = command.commands[word], f"{called} {word}"
         description = command.summary if isinstance(command, Family) else None
+    if dataclasses.is_dataclass(command):
+        flow_paragraphs(command)
     try:
         chosen = tyro.cli(
             _union(command) if isinstance(command, Family) else command,

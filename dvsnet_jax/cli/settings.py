@@ -9,7 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import OptionalCount, OptionalGrid, OptionalNumber, OptionalSize, option, pair
+from dvsnet_jax.cli.option_types import (
+    OptionalChance,
+    OptionalCount,
+    OptionalGrid,
+    OptionalNumber,
+    OptionalSize,
+    option,
+    pair,
+)
 
 if TYPE_CHECKING:
     from dvsnet_jax.config import DVSNetConfig
@@ -62,9 +70,9 @@ class Settings:
     """Frames; implies --policy interval."""
     threshold: OptionalNumber = None
     """Grey levels of 255 or pixels, for the policies difference and flow."""
-    fuse: OptionalNumber = None
-    """How much say carried scores keep where a region is segmented
-    anew, 0 to 1, such as 0.5: steadier labels. For carried motion."""
+    fuse: OptionalChance = None
+    """How much say carried scores keep where a region is segmented anew, 0 to 1, such as 0.5: steadier labels. For
+    carried motion."""
     overlap: OptionalCount = None
     """Pixels that a region reaches over its border with the next one."""
     regions: OptionalGrid = None
@@ -90,6 +98,12 @@ class Settings:
             "regions": pair("--regions", self.regions),
             "input_size": pair("--input-size", self.input_size),
         }
+        if self.fuse and not config.carries_motion:
+            raise UsageError(
+                f"--fuse {self.fuse:g} is for carried motion, which says how sure and how old carried scores are, and "
+                "here a flow network finds the motion; leave out --fuse, or take weights that carry motion, without "
+                "--motion paper"
+            )
         try:
             config = config.replace(**{name: value for name, value in given.items() if value is not None})
             return config.replace(policy=self._policy(config.policy, config.num_regions))

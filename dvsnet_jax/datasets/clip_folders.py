@@ -37,6 +37,8 @@ class FolderClip:
     labels: Path | None
     """A folder of label PNGs, where there is one."""
     num_classes: int
+    matrix: str | None = None
+    """Of a video's colours, where it names none (`Reading`)."""
 
     def __iter__(self) -> Iterator[LabelledImage]:
         """Every frame; where it has no labels they are void and of its size, else of the label file's own.
@@ -63,7 +65,7 @@ class FolderClip:
         maps = {path.stem: path for path in sorted(self.labels.iterdir()) if is_image_name(path)} if self.labels else {}
         ids = tuple(range(self.num_classes))
         # Labels are of pictures as they are stored, and of videos as they are shown.
-        reading = Reading(rotate=not (self.labels and self.frames.is_dir()))
+        reading = Reading(rotate=not (self.labels and self.frames.is_dir()), matrix=self.matrix)
         with closing(with_motion(open_source(self.frames, reading=reading), kind)) as frames:  # type: ignore[type-var]
             for frame, motion in frames:
                 if frame.image is None:
@@ -77,9 +79,13 @@ class FolderClip:
 
 
 def folder_clips(
-    clips: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None, *, num_classes: int = 19
+    clips: str | os.PathLike[str],
+    labels: str | os.PathLike[str] | None = None,
+    *,
+    num_classes: int = 19,
+    matrix: str | None = None,
 ) -> list[FolderClip]:
-    """The clips of a folder, in order of their names.
+    """The clips of a folder, in order of their names. `matrix` is of the colours of videos that name none (`Reading`).
 
     Raises InputError for a folder that is missing or holds no clip, for two clips of one name, and for a folder of
     labels of no clip.
@@ -104,4 +110,4 @@ def folder_clips(
         raise InputError(f"{theirs[lost[0]]}: is called as no clip of {root} ({len(lost)} such); rename or remove")
     if truth and not theirs:
         raise InputError(f"{truth}: holds no folder called as a clip, such as {next(iter(found))}; check the path")
-    return [FolderClip(name, path, theirs.get(name), num_classes) for name, path in found.items()]
+    return [FolderClip(name, path, theirs.get(name), num_classes, matrix) for name, path in found.items()]

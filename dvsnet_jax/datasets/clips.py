@@ -7,7 +7,8 @@
     street:COUNT:SEED[:HEIGHTxWIDTH]   procedural drives of 10 frames, 256x512
     vspw, kitti-step, cityscapes-vps, apolloscape, bdd100k, vistas, idd, a2d2, each :ROOT:SPLIT   (readers/named.py)
 
-After any of them @0.5 makes frames half as high and wide.
+After any of them @0.5 makes frames half as high and wide, and after a video @bt601 (or @bt709) says by which matrix its
+colours are read where it names none.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from dvsnet_jax.datasets.specs import nothing_left, parse
 from dvsnet_jax.datasets.street.scene import StreetScene
 from dvsnet_jax.datasets.unlabelled import UnlabelledClip
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.reading.opened import Reading
 
 FORMS = (
     "video:FILE, frames:FOLDER[:LABELS], cityscapes:ROOT:SPLIT[:LABELS], camvid:ROOT:SPLIT, "
@@ -140,8 +142,10 @@ def named_clips(
 
 
 def _named(spec: str, num_classes: int) -> Named:
-    kind, rest, scale = parse(spec, FORMS)
+    kind, rest, scale, matrix = parse(spec, FORMS, videos=("video",))
     try:
+        if kind == "video":
+            return _video(rest, scale, matrix)
         if kind in named.KINDS:
             clips = named.clips_of(kind, rest, num_classes=num_classes)
             return _scaled([(name, PartlyLabelled(files)) for name, files in clips], scale)
@@ -225,8 +229,8 @@ def _scaled(named: Named, scale: float) -> Named:
     return named if scale == 1 else [(name, Scaled(clip, scale)) for name, clip in named]
 
 
-def _video(path: str, scale: float, num_classes: int) -> Named:
-    clip = UnlabelledClip(path, scale)
+def _video(path: str, scale: float, matrix: str | None = None) -> Named:
+    clip = UnlabelledClip(path, scale, reading=Reading(matrix=matrix))
     return [(f"{clip.name}_00000", clip)]
 
 
@@ -235,7 +239,7 @@ def _folder(rest: str, scale: float, num_classes: int) -> Named:
     if labels:
         files = folders.list_labelled(frames, labels, num_classes=num_classes)
         return _scaled([(Path(frames).name, LabelledFiles(files))], scale)
-    return _video(frames, scale, num_classes)
+    return _video(frames, scale)
 
 
 def _cityscapes(rest: str, scale: float, num_classes: int) -> Named:
@@ -277,5 +281,5 @@ def _street(rest: str, scale: float, num_classes: int) -> Named:
 
 
 _READERS: dict[str, Callable[[str, float, int], Named]] = {
-    "video": _video, "frames": _folder, "cityscapes": _cityscapes, "camvid": _camvid, "street": _street,
+    "frames": _folder, "cityscapes": _cityscapes, "camvid": _camvid, "street": _street,
 }  # fmt: skip

@@ -68,7 +68,7 @@ def labelled_set(
     `hold_out` and `only` choose among files by the beginning of their names (`aachen_000004`); a set of which nothing
     is left is an error. Raises InputError for a spec that has none of the forms, and as the readers do.
     """
-    kind, rest, scale = parse(spec, FORMS)
+    kind, rest, scale, _ = parse(spec, FORMS)
     words = rest.split(":")
     source: Sequence[LabelledImage]
     if kind == "street" and len(words) in (2, 3):
@@ -129,7 +129,7 @@ def _shares(specs: Sequence[str], shares: Sequence[float | None], sizes: Sequenc
 
 
 def _has(spec: str, name: str, num_classes: int) -> bool:
-    kind, rest, _ = parse(spec, FORMS)
+    kind, rest, *_ = parse(spec, FORMS)
     files = [] if kind == "street" else _files(kind, rest.split(":"), spec, num_classes)
     return any(file.name.startswith(name) for file in files)
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.reading.colors import MATRICES
 
 
 class Spec(NamedTuple):
@@ -17,16 +18,24 @@ class Spec(NamedTuple):
     """What stands after the kind; the kind decides what colons in it mean."""
     scale: float
     """Pictures are resized by it; 1 where none was named."""
+    matrix: str | None
+    """`bt601` or `bt709`, by which colours are read where a video names none; None where none was named."""
 
 
-def parse(text: str, forms: str) -> Spec:
-    """`camvid:data/camvid:val@0.5` → ("camvid", "data/camvid:val", 0.5). An @ in a folder's name is left alone.
+def parse(text: str, forms: str, *, videos: Collection[str] = ()) -> Spec:
+    """`camvid:data/camvid:val@0.5` → ("camvid", "data/camvid:val", 0.5, None), and `video:drive.mp4@bt601` → ("video",
+    "drive.mp4", 1.0, "bt601"); the two in any order. An @ in a folder's name is left alone.
 
-    Raises InputError, which names the `forms` that are expected, for a scale that is not above 0.
+    The matrix stands here and is no option, since sets that are named together may be made in different ways. Raises
+    InputError, which names the `forms` that are expected, for a scale that is not above 0, and for a matrix after a
+    kind that is none of `videos`.
     """
-    place, at, factor = text.rpartition("@")
+    whole, matrix = _split_matrix(text)
+    place, at, factor = whole.rpartition("@")
     if not at or "/" in factor:
-        place, factor = text, "1"
+        place, factor = whole, "1"
+    if matrix is None:
+        place, matrix = _split_matrix(place)
     try:
         scale = float(factor)
     except ValueError as error:
@@ -34,7 +43,16 @@ def parse(text: str, forms: str) -> Spec:
     if not 0 < scale < math.inf:
         raise InputError(f"{text!r}: {factor!r} is no scale above 0; expected {forms}")
     kind, _, rest = place.partition(":")
-    return Spec(kind, rest, scale)
+    if matrix is not None and kind not in videos:
+        raise InputError(
+            f"{text!r}: @{matrix} says how the colours of videos are read, and {kind} has none here; leave it out"
+        )
+    return Spec(kind, rest, scale, matrix)
+
+
+def _split_matrix(text: str) -> tuple[str, str | None]:
+    place, at, last = text.rpartition("@")
+    return (place, last) if at and last in MATRICES else (text, None)
 
 
 def split_share(text: str) -> tuple[str, float | None]:

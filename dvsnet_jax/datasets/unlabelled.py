@@ -17,6 +17,7 @@ from dvsnet_jax.errors import DamagedInput, InputError
 from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.numbered_frames import NumberedFrames, NumberedImages, NumberedVideo
 from dvsnet_jax.media.reading.addresses import without_password
+from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading
 from dvsnet_jax.media.sources import ImageSequence, open_source
 from dvsnet_jax.media.video_reader import is_live
 
@@ -65,8 +66,10 @@ class UnlabelledClip(Sequence[LabelledImage]):
     raises UnreadableFrame there; `unreadable` says which they are.
     """
 
-    def __init__(self, location: str, scale: float = 1.0, *, kept: KeptFrames = _KEPT) -> None:
-        """Goes through all frames once. Warns (`DamagedInput`) where some cannot be read.
+    def __init__(
+        self, location: str, scale: float = 1.0, *, kept: KeptFrames = _KEPT, reading: Reading = AS_SHOWN
+    ) -> None:
+        """Goes through all frames once, read that way. Warns (`DamagedInput`) where some cannot be read.
 
         Raises InputError for what is not there, a stream or camera, and where no frame can be read.
         """
@@ -75,12 +78,12 @@ class UnlabelledClip(Sequence[LabelledImage]):
                 f"{without_password(location)}: is a stream or a camera, which can be gone through once; expected is a "
                 "file, whose frames can be read again and again; record it first"
             )
-        source = open_source(location)
+        source = open_source(location, reading=reading)
         self.name = source.name
         self._files = [Path(file) for file in source.files]
         self._scale, self._kept, self._number = scale, kept, next(_clips)
         self._frames: NumberedFrames
-        self._frames = NumberedImages(source) if isinstance(source, ImageSequence) else NumberedVideo(location)
+        self._frames = NumberedImages(source) if isinstance(source, ImageSequence) else NumberedVideo(location, reading)
         self._count, self.unreadable = self._frames.survey(self._keep)
         if len(self.unreadable) == self._count:
             reason = next(iter(self.unreadable.values()), "there is none")

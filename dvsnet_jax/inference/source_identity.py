@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,25 @@ from dvsnet_jax.media.sources import Source
 
 def identity(source: Source) -> dict[str, Any]:
     """A JSON value that is the same while the source's files are: their number, the first one's name, all their bytes
-    and the last change among them. A stream has no files, and no identity but its name. What comes out of a pipe
-    nobody knows beforehand: it is never the same."""
+    and the last change among them; of several, as of a list, their names in order, below the folder that all are in. A
+    stream has no files, and no identity but its name. What comes out of a pipe nobody knows beforehand: it is never the
+    same."""
     files = [Path(file) for file in source.files]
     state = state_of(files)
     own = {"first": files[0].name if files else source.name, **state, "files": len(files)}
+    if len(files) > 1:
+        own["order"] = _order(files)
     if state["files"] == len(files) or not any(path.exists() and not path.is_file() for path in files):
         return own
     return {**own, "read": time.time_ns()}
+
+
+def _order(files: Sequence[Path]) -> str:
+    """Tells several files in this order from the same ones in another; the same wherever the folder of all is."""
+    parts = [path.absolute().parts for path in files]
+    shared = len([*takewhile(lambda same: len({*same}) == 1, zip(*parts, strict=False))])
+    names = "\0".join("/".join(each[shared:]) for each in parts)
+    return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def state_of(files: Iterable[str | os.PathLike[str]]) -> dict[str, int]:

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dvsnet_jax.media.images import UnreadableFrame, read_image
+from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading
 from dvsnet_jax.media.reading.pictures import Picture
 from dvsnet_jax.media.sources import ImageSequence
 from dvsnet_jax.media.video_reader import decode_frames, decode_from
@@ -64,8 +65,8 @@ class NumberedImages:
 class NumberedVideo:
     """A video file. `survey` comes first: it learns at what time each frame is shown, and which are key frames."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, reading: Reading = AS_SHOWN) -> None:
+        self._path, self._reading = path, reading
         self._numbers = np.zeros(0, np.int64)  # of the frames that can be read
         self._times = np.zeros(0, np.int64)  # when they are shown
         self._fields: str | None = None  # in which order they were taken, of interlaced frames
@@ -79,7 +80,7 @@ class NumberedVideo:
     def survey(self, keep: Keep) -> tuple[int, dict[int, UnreadableFrame]]:
         unreadable: dict[int, UnreadableFrame] = {}
         numbers, times, keys, wanted, count = [], [], [], True, 0
-        for number, frame in enumerate(decode_frames(self._path)):
+        for number, frame in enumerate(decode_frames(self._path, reading=self._reading)):
             count = number + 1
             if isinstance(frame, UnreadableFrame):
                 unreadable[number] = frame
@@ -128,7 +129,7 @@ class NumberedVideo:
         the times of those that will do. None where the seek landed behind them all."""
         begun = False
         for count, frame in enumerate(
-            decode_from(self._path, time, **({"fields": self._fields} if self._fields else {}))
+            decode_from(self._path, time, reading=self._reading, **({"fields": self._fields} if self._fields else {}))
         ):
             if frame.pts is None:
                 continue
@@ -140,6 +141,6 @@ class NumberedVideo:
                 yield int(self._numbers[place]), frame
 
     def _from_beginning(self) -> Iterator[tuple[int, Picture]]:
-        for number, frame in enumerate(decode_frames(self._path)):
+        for number, frame in enumerate(decode_frames(self._path, reading=self._reading)):
             if not isinstance(frame, UnreadableFrame):
                 yield number, frame

@@ -107,19 +107,19 @@ def decode_frames(
             yield UnreadableFrame(f"{name}: {problem}")
 
 
-def decode_from(path: str, time: int, *, fields: str | None = None) -> Iterator[Picture]:
+def decode_from(path: str, time: int, *, fields: str | None = None, reading: Reading = AS_SHOWN) -> Iterator[Picture]:
     """A file's frames from somewhere before `time` on (a presentation time, in the stream's unit); damaged ones are
     left out. The first ones may lean on frames before them: trust none before the first that is a key frame. Of
     interlaced ones, whose `fields` come in that order, nor the very first: it is made without the one before it."""
-    with opened(path) as (container, stream):
+    with opened(path, reading) as (container, stream):
         try:
             container.seek(time, stream=stream)
         except av.error.FFmpegError:  # this kind of file has no way to; whoever asks goes through it from its beginning
             return
-        packets, turning = Packets(container, stream), Turning()
+        packets, turning = Packets(container, stream), Turning(rotate=reading.rotate)
         for _, frame, order in deinterlaced(_decoded(packets, stream.codec_context, live=False), fields):
             if not isinstance(frame, str):
-                yield Picture(frame, None, turning.of(frame), order)
+                yield Picture(with_matrix(frame, reading.matrix), None, turning.of(frame), order)
 
 
 def _error(frame: str, message: str, seconds: float | None) -> UnreadableFrame:

@@ -178,4 +178,7 @@ class Board:
         return self._views[place] if 0 <= place < len(self._views) else None
 
     def state(self) -> dict[str, Any]:
-        return {"sources": [view.state() for view in list(self._views)]}
+        """Numbers of all sources, ready for JSON. Those that have ended stay, since a place is what a source is asked
+        for by; `running` has the places of the others."""
+        sources = [view.state() for view in list(self._views)]
+        return {"running": [place for place, told in enumerate(sources) if not told["ended"]], "sources": sources}

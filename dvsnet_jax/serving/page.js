@@ -39,6 +39,7 @@ class Card {
 
   tell(source) {
     this.ended = source.ended;
+    this.root.classList.toggle("ended", source.ended);
     this.root.querySelector("h2").textContent = source.name + (source.ended ? " – ended" : "");
     if (!source.number) return;
     const silent = !source.ended && source.silent > 5 ? `nothing for ${source.silent.toFixed(0)} s` : "";
@@ -90,11 +91,10 @@ async function watch() {
     try {
       const answer = await fetch("state");
       if (!answer.ok) throw new Error(answer.status);
-      const { sources } = await answer.json();
+      const { running, sources } = await answer.json();
       while (cards.length < sources.length) cards.push(new Card(cards.length));
       cards.forEach((card, place) => card.tell(sources[place]));
-      const running = sources.filter((source) => !source.ended).length;
-      const state = `${running} of ${sources.length} ${sources.length === 1 ? "source" : "sources"} running`;
+      const state = `${running.length} of ${sources.length} ${sources.length === 1 ? "source" : "sources"} running`;
       status.textContent = paused ? `${state}; pictures paused` : state;
       status.className = "";
     } catch {

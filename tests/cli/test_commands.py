@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from itertools import pairwise
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -71,6 +72,17 @@ def test_every_command_says_all_of_it_when_asked(words, capsys):
     told = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert " ".join(commands()[words].__doc__.split()) in told
     assert f"usage: dvsnet {' '.join(words)}" in told
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_what_is_said_of_an_option_fills_its_lines(words, capsys):
+    """tyro by itself keeps a break before every indented line of a docstring."""
+    assert cli.main([*words, "--help"]) == 0
+    told = [line.replace("│", " ").rstrip() for line in capsys.readouterr().out.splitlines()]
+    begins = next(line.index("show this help") for line in told if "show this help" in line)
+    for line, after in pairwise(told):
+        if all(each and not each[:begins].strip() for each in (line, after)):
+            assert len(f"{line} {after.split()[0]}") > 78, f"{line}\n{after}"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +153,7 @@ def test_a_wrong_option_is_told_of_its_own_command(capsys):
 
 
 RUN = ["--save-dir", "run"]
+FOLDERS = ["--data-dir", "a", "--data-list", "b"]
 SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
 
 
@@ -183,10 +196,43 @@ SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
         ),
         (["train", "flow-pairs", "--data", "frames:x", *RUN, "--gaps", "-1"], 2, "expected gaps of 0 or more"),
         (["train", "decision", "--val-data-dir", "val", *RUN], 2, "--train-data-dir"),
-        (["policies"], 2, "--data DATA"),
+        (["policies"], 2, "dvsnet: --data is missing; add it, such as --data camvid:ROOT:SPLIT"),
         (["policies", "--data", "camvid:gone:val"], 1, "gone"),
+        (["policies", "camvid:gone:val"], 1, "gone"),
+        (["policies", "x", "--data", "y"], 2, "dvsnet: data is named twice, by --data (y) and without (x); name all"),
+        (["policies", "x", "y"], 2, "dvsnet: x y: policies are compared on one data set; name one"),
+        (
+            ["evaluate", "x", "--data", "y", "--data", "z"],
+            2,
+            "dvsnet: data is named twice, by --data (y z) and",
+        ),
         (["policies", "--data", "x", "--policies", "luck"], 2, "luck"),
-        (["policies", "--data", "x", "--shares", "0.1", "much"], 2, "'much' is not a finite number above 0"),
+        (["policies", "--data", "x", "--shares", "0.1", "much"], 2, "'much' is not a number above 0 and below 1"),
+        (["policies", "--data", "x", "--shares", "20"], 2, "--shares: '20' is not a number above 0 and below 1"),
+        (["policies", "--data", "x", "--report-share", "2"], 2, "--report-share: '2' is not a number from 0 to 1"),
+        (["policies", "--data", "x", "--tolerance", "5"], 2, "--tolerance: '5' is not a number above 0 and below 1"),
+        (
+            ["measure", "ablations", "overlap", "--data", "x", "--shares", "1"],
+            2,
+            "'1' is not a number above 0 and",
+        ),
+        (["segment", "x.mp4", "--fuse", "50"], 2, "Error parsing --fuse: '50' is not a number from 0 to 1"),
+        (["train", "segmentation", *RUN, "--average", "99.8"], 2, "--average: '99.8' is not a number from 0 to below"),
+        (["train", "segmentation", *RUN, "--weight-decay", "nan"], 2, "'nan' is not a finite number of 0 or more"),
+        (["train", "segmentation", *RUN, "--hard-share", "25"], 2, "'25' is not a number above 0 and at most 1"),
+        (["train", "segmentation", *RUN, "--warmup", "-1"], 2, "--warmup: '-1' is not a whole number of 0 or more"),
+        (["train", "flow-pairs", "--data", "frames:x", *RUN, "--share", "50"], 2, "'50' is not a number from 0 to 1"),
+        (
+            ["train", "decision", "--train-data-dir", "a", "--val-data-dir", "b", *RUN, "--decay", "99"],
+            2,
+            "--decay: '99' is not a number above 0 and at most 1",
+        ),
+        (
+            ["train", "decision-data", *FOLDERS, "--restore-from", "c", *RUN, "--clip", "nan"],
+            2,
+            "--clip: 'nan' is not a number of at most 100",
+        ),
+        (["measure", "device-check", "--minutes", "nan"], 2, "--minutes: 'nan' is not a finite number above 0"),
         (["policies", "--data", "x", "--segmentation", "own.py:make"], 2, "--segmentation needs --weights"),
         (["policies", "--data", "x", "--json", "gone/x.jsonl"], 1, "gone/x.jsonl: there is no folder gone; make it"),
         (["measure", "speed", "--json", "gone/x.jsonl"], 1, "gone/x.jsonl: there is no folder gone; make it"),

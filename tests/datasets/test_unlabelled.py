@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from made_videos import encode, frames_of
 from tiny_files import clip, cut, write_images, write_video
 
 from dvsnet_jax.datasets import unlabelled
@@ -16,10 +17,13 @@ from dvsnet_jax.datasets.augment.key_pairs import draw_key_pair
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
 from dvsnet_jax.datasets.clips import Part, Places, clip_set
 from dvsnet_jax.datasets.flow.flying import FlyingPairs
+from dvsnet_jax.datasets.labelled_sets import labelled_set
 from dvsnet_jax.datasets.unlabelled import KeptFrames, UnlabelledClip
 from dvsnet_jax.errors import DamagedInput, InputError
+from dvsnet_jax.evaluation.clips.sources import evaluated_clips
 from dvsnet_jax.media import numbered_frames
 from dvsnet_jax.media.images import UnreadableFrame
+from dvsnet_jax.media.reading.opened import Reading
 from dvsnet_jax.media.video_reader import decode_video
 from dvsnet_jax.training.decision.clip_pairs import clip_pairs
 
@@ -57,6 +61,32 @@ def test_every_frame_of_a_video_longer_than_memory_is_there(tmp_path, small_memo
     assert unlabelled._KEPT.bytes <= unlabelled._KEPT.most_bytes
 
 
+def test_colours_are_by_the_matrix_that_the_spec_names(tmp_path, small_memory):
+    """When it is gone through, after a seek, and in a folder of clips to evaluate; what names its matrix keeps that."""
+    (tmp_path / "clips").mkdir()
+    path = encode(tmp_path / "clips" / "a.mp4", [frame for frame in clip(12)], g=4)
+    own, other = ([frame.image for frame in frames_of(path, Reading(matrix=matrix))] for matrix in (None, "bt709"))
+    assert np.abs(own[0].astype(int) - other[0]).max() > 5
+    for spec, wanted in ((f"video:{path}", own), (f"video:{path}@bt601", own), (f"video:{path}@bt709", other)):
+        [video] = clip_set(spec)
+        for number in (0, 11, 3, 7):
+            np.testing.assert_array_equal(video[number].image, wanted[number])
+    [half] = clip_set(f"video:{path}@bt709@0.5")
+    [same] = clip_set(f"video:{path}@0.5@bt709")
+    np.testing.assert_array_equal(half[0].image, same[0].image)
+    assert half[0].image.shape == (32, 48, 3)
+    [named] = evaluated_clips([f"clips:{tmp_path / 'clips'}@bt709"])
+    for sample, wanted in zip(named.frames, other, strict=True):
+        np.testing.assert_array_equal(sample.image, wanted)
+    for refused in (f"frames:{tmp_path}@bt709", "camvid:x:val@bt601@0.5"):
+        with pytest.raises(InputError, match=r"says how the colours of videos are read, and .* has none here"):
+            clip_set(refused)
+    with pytest.raises(InputError, match="camvid has none here"):
+        labelled_set("camvid:x:val@bt601")
+    with pytest.raises(InputError, match="'bt602' is no number"):
+        clip_set(f"video:{path}@bt602")
+
+
 def test_a_video_that_does_not_tell_its_length_is_not_held_whole(tmp_path, monkeypatch):
     class Frame:  # PyAV's are not seen by tracemalloc
         key_frame = True
@@ -68,7 +98,7 @@ def test_a_video_that_does_not_tell_its_length_is_not_held_whole(tmp_path, monke
             return np.zeros((256, 256, 3), np.uint8)
 
     path = write_video(tmp_path / "drive.ts", clip(2))
-    monkeypatch.setattr(numbered_frames, "decode_frames", lambda path: map(Frame, range(500)))
+    monkeypatch.setattr(numbered_frames, "decode_frames", lambda path, **_: map(Frame, range(500)))
     monkeypatch.setattr(unlabelled._KEPT, "most_bytes", unlabelled._KEPT.bytes + 10 * 256 * 256 * 3)
     tracemalloc.start()
     [video] = clip_set(f"video:{path}")
@@ -103,7 +133,7 @@ def test_frames_found_by_seeking_are_those_of_reading_on(tmp_path, small_memory,
     assert len(video) == len(whole) and not video.unreadable
     if name not in ("a.h264", "a.mkv"):  # from the beginning only where that is not far; one key frame, and no times
         real = numbered_frames.decode_frames
-        monkeypatch.setattr(numbered_frames, "decode_frames", lambda path: islice(real(path), 14))
+        monkeypatch.setattr(numbered_frames, "decode_frames", lambda path, **_: islice(real(path), 14))
     for number in np.random.default_rng(1).permutation(len(whole)).tolist():
         np.testing.assert_array_equal(video[number].image, whole[number])
 
@@ -113,13 +143,13 @@ def test_a_seek_decodes_from_the_key_frame_alone(tmp_path, small_memory, monkeyp
     decoded = []
     real = numbered_frames.decode_from
 
-    def counting(path, time):
-        for frame in real(path, time):
+    def counting(path, time, **how):
+        for frame in real(path, time, **how):
             decoded.append(frame)
             yield frame
 
     monkeypatch.setattr(numbered_frames, "decode_from", counting)
-    monkeypatch.setattr(numbered_frames, "decode_frames", lambda path: pytest.fail("from the beginning"))
+    monkeypatch.setattr(numbered_frames, "decode_frames", lambda path, **_: pytest.fail("from the beginning"))
     video[57]
     assert 0 < len(decoded) <= 10
 

@@ -489,6 +489,7 @@ def test_files_of_somebody_else_are_not_written_over(weights, tmp_path, capsys):
         (["street:1:1:64x96", "--streams", "0"], 2, "--streams is 0"),
         (["street:1:1:64x96", "--fps", "25"], 1, "goes by this machine's clock"),
         (["moving:x"], 1, "expected clips:CLIPS"),
+        (["--data", "moving:x"], 1, "expected clips:CLIPS"),
         (["."], 1, "for a folder of clips write clips:."),
         (["camvid:missing:val"], 1, "missing/val: is not a folder"),
         (["clips:missing"], 1, "missing: is not a folder"),

@@ -148,5 +148,8 @@ def test_it_is_a_part_of_the_whole_and_of_carried_motion():
     assert Settings(fuse=0.3).apply(CARRIED).fuse == 0.3 and Settings().apply(FUSED).fuse == 0.5
     with pytest.raises(UsageError, match=r"fuse is 1\.5, but it is a part of the whole: 0\.\.1"):
         Settings(fuse=1.5).apply(CARRIED)
+    with pytest.raises(UsageError, match=r"--fuse 0\.3 is for carried motion, .*without --motion paper"):
+        Settings(fuse=0.3).apply(SIMPLE)
+    assert Settings(fuse=0.0).apply(SIMPLE) == SIMPLE
     with pytest.raises(ValueError, match="the flow is FlowFunction; only carried motion"):
         SIMPLE.replace(fuse=0.5)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny import CARRIED, SIMPLE, carried_params, marked, simple_params
-from tiny_files import write_images, write_video
+from tiny_files import clip, write_images, write_video
 
 from dvsnet_jax import Budget
 from dvsnet_jax.errors import InputError
@@ -26,7 +26,7 @@ from dvsnet_jax.media.durable.bookmarks import read_bookmarks, remove_bookmarks,
 from dvsnet_jax.media.durable.fragments import Fragments
 from dvsnet_jax.media.durable.overlay_video import OverlayVideo, playable_frames
 from dvsnet_jax.media.output_folder import OutputFolder
-from dvsnet_jax.media.sources import open_source
+from dvsnet_jax.media.sources import ImageSequence, open_source
 from dvsnet_jax.media.video_reader import decode_video
 from dvsnet_jax.media.written_files import RECORD, WrittenFiles
 from dvsnet_jax.visualize import label_palette
@@ -224,6 +224,24 @@ def test_what_comes_out_of_a_pipe_is_never_what_came_before(tmp_path):
     assert identity(pipe) != identity(pipe)
     (tmp_path / "a.mp4").write_bytes(b"a file")
     assert identity(open_source(tmp_path / "a.mp4")) == identity(open_source(tmp_path / "a.mp4"))
+
+
+def test_images_in_another_order_are_another_input(tmp_path):
+    """Wherever the folder of all is: what was moved is the same."""
+    for folder in ("a", "b"):
+        write_images(tmp_path / "data" / folder, clip(2))
+    first, *rest = sorted(path.relative_to(tmp_path / "data") for path in (tmp_path / "data").rglob("*.png"))
+
+    def listed(*names):
+        (tmp_path / "list.txt").write_text("\n".join(map(str, names)))
+        return identity(open_source(tmp_path / "list.txt", data_dir=tmp_path / "data"))
+
+    before = listed(first, *rest)
+    assert listed(first, *rest) == before != listed(first, *reversed(rest))
+    assert listed(rest[1], first, rest[0], rest[2]) != listed(first, rest[1], rest[0], rest[2])  # of one name
+    (tmp_path / "data").rename(tmp_path / "moved")
+    moved = [tmp_path / "moved" / name for name in (first, *rest)]
+    assert identity(ImageSequence("list", moved)) == before
 
 
 def test_a_state_of_another_kind_is_refused(inputs, made, tmp_path):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from live_camera import Camera, grey, number_of, transport_stream
+from live_camera import Camera, grey, number_of, part, transport_stream
 from made_videos import TURNS, encode, frames_of, mark
 from tiny_files import clip, write_video
 
@@ -130,6 +130,32 @@ def test_what_was_lost_comes_back(cameras):
     assert source.tally.now.reconnected == 3 and camera.connections == 4
     assert told[0].startswith("the stream ended; trying again in 0.0 s") and told[1].startswith("back after ")
     assert len(told) == 6
+
+
+def test_a_camera_that_comes_back_in_another_size_goes_on_in_the_first_one(cameras):
+    camera, told = cameras(), []
+    source = LiveVideo("yard", camera.url, reconnect=SOON, on_event=told.append)
+    bigger = part(grey(1).repeat(2, 0).repeat(2, 1))
+    with closing(source.frames()) as frames:
+        camera.show(0)
+        assert next(frames).image.shape == (64, 96, 3)
+        camera.hang_up()
+        camera.send(bigger)
+        second = next(frames)
+        assert second.image.shape == (64, 96, 3) and number_of(second.image) == 1 and second.gap > 0
+        assert second.came_as == (128, 192) and live_note(second)["live"]["size"] == [128, 192]
+        camera.send(part(grey(2)[:, :64]))
+        assert next(frames).came_as == (64, 64)
+        camera.show(3)
+        last = next(frames)
+        assert number_of(last.image) == 3 and last.came_as is None and "size" not in live_note(last)["live"]
+    sizes = [line for line in told if "pictures" in line]
+    assert sizes[0] == (
+        "its pictures are 128×192 now; they are resized to 64×96, in which it began; begin anew, with another --out, "
+        "to have them in their own size"
+    )
+    assert "64×64 now; they are resized to 64×96, in which it began, which squeezes or stretches them" in sizes[1]
+    assert sizes[2] == "its pictures are 64×96 again" and len(sizes) == 3
 
 
 def test_a_stream_that_falls_silent_counts_as_lost(cameras, monkeypatch):

@@ -124,6 +124,9 @@ def test_of_an_input_that_has_ended_no_picture_is_asked_for_any_more(browser, se
     board.view(0).offer = lambda shown: None
     board.view(0).end()
     wait_for(lambda: "ended" in text(browser, "h2"))
+    boxes = "return [...document.querySelectorAll('.card')].map((card) => card.getBoundingClientRect().left)"
+    first, second = browser.execute_script(boxes)
+    assert second < first, "what has ended is behind what runs"
     time.sleep(1)
     del asked[:]
     last = shown(browser)

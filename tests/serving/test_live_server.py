@@ -92,6 +92,7 @@ def test_of_many_inputs_only_the_newest_keep_their_pictures(monkeypatch):
     assert [board.view(place).picture() is not None for place in range(5)] == [False, True, False, True, True]
     state = board.state()["sources"]
     assert [source["frame"] for source in state[:5]] == list(range(5)) and state[0]["ended"]
+    assert board.state()["running"] == [1, 5]
 
 
 def test_the_thousandth_input_has_a_picture_too(view):

@@ -51,7 +51,8 @@ class Accelerate:
 
     data: Specs = ()
     """Clips: video:FILE, frames:FOLDER, cityscapes:ROOT:SPLIT, camvid:ROOT:SPLIT or street:COUNT:SEED; may be given
-    again. Labels are not looked at, unless --supervision says so."""
+    again. Labels are not looked at, unless --supervision says so. @0.5 after it makes frames half as high and wide,
+    @bt601 reads a video that names no matrix by that, as --matrix of 'dvsnet segment'."""
     validate: Specs = ()
     """Other clips, to validate on; without, a fifth of every clip is held out."""
     save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR", aliases=("--out",))]

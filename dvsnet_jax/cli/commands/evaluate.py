@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
-from dvsnet_jax.cli.option_types import Names, OptionalPath, option
+from dvsnet_jax.cli.option_types import Names, OptionalPath, Specs, either, option
 from dvsnet_jax.cli.precision import check_precision
 from dvsnet_jax.cli.screen import clip_progress, tell, tell_shifted, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
@@ -32,7 +32,8 @@ _DATA = (
     "apolloscape, bdd100k, bdd100k-videos, vistas, idd and a2d2, "
     "clips:CLIPS[:LABELS] (a folder of clips, each a folder of "
     "frames or a video; LABELS has a folder for each with label PNGs of any of its frames) or street:COUNT:SEED; "
-    "@0.5 after it makes frames half as high and wide."
+    "@0.5 after it makes frames half as high and wide, @bt601 reads videos that name no matrix by that, as --matrix of "
+    "'dvsnet segment'."
 )
 _WRITTEN = ("report.html", "table.md", "results.json", "clips.jsonl", "labels")
 
@@ -46,6 +47,8 @@ class Evaluate:
     """
 
     data: Annotated[tyro.conf.Positional[tuple[str, ...]], option("DATA …", help=_DATA)] = ()
+    named: Annotated[Specs, tyro.conf.arg(name="data")] = ()
+    """The same as DATA …, as other commands take it; may be given again."""
     protocol: Literal["all", "vspw", "snippets"] = "all"
     """all: every frame and every label counts. vspw: the same, and the row of VSPW's tables besides, as its programs
     count: mIoU, weighted IoU, TC (with another flow than RAFT's), VC8, VC16. snippets: the paper's, frames 1 to 20 of
@@ -81,8 +84,12 @@ class Evaluate:
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
 
     def run(self) -> int:
-        if not self.data:
+        given = either(self.data, self.named)
+        if not given:
             raise UsageError(f"nothing to evaluate; name {_DATA}")
+        return replace(self, data=given, named=())._run()
+
+    def _run(self) -> int:
         if self.streams < 1 or self.show < 0:
             raise UsageError(f"--streams is {self.streams} and --show {self.show}; expected 1 or more, and 0 or more")
 

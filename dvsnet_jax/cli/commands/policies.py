@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -13,7 +13,7 @@ import tyro
 from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
-from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, Positives, option
+from dvsnet_jax.cli.option_types import Chance, Count, Names, OptionalPath, Part, Parts, Positive, either, option
 from dvsnet_jax.cli.run_options import need
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
@@ -29,6 +29,12 @@ PolicyName = Literal["learned", "loss", "dynamic", "interval", "difference", "fl
 """Of `evaluation.policies.simulation.POLICIES`."""
 
 
+_DATA = (
+    "Labelled video: camvid:ROOT:SPLIT (measured in its own 11 classes), cityscapes:ROOT:SPLIT[:LABELS], "
+    "vspw:ROOT:SPLIT, kitti-step:ROOT:SPLIT, cityscapes-vps:ROOT:SPLIT, apolloscape:ROOT:SPLIT or folder:FRAMES:LABELS."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ComparePolicies:
     """Compare policies at equal share of regions segmented.
@@ -41,10 +47,9 @@ class ComparePolicies:
 
     interrupted: ClassVar[str] = "interrupted; --json has what was measured until now"
 
-    data: Annotated[str, tyro.conf.arg(metavar="DATA")]
-    """Labelled video: camvid:ROOT:SPLIT (measured in its own 11 classes), cityscapes:ROOT:SPLIT[:LABELS],
-    vspw:ROOT:SPLIT, kitti-step:ROOT:SPLIT, cityscapes-vps:ROOT:SPLIT, apolloscape:ROOT:SPLIT or
-    folder:FRAMES:LABELS."""
+    by_place: Annotated[tyro.conf.Positional[tuple[str, ...]], option("DATA", help=_DATA)] = ()
+    data: Annotated[str, option("DATA")] = ""
+    """The same, as other commands take it."""
     only: Names = ()
     """Beginnings of frames' names that are taken."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
@@ -56,13 +61,13 @@ class ComparePolicies:
     """Which frames count: all (or every) that have labels, or as in the paper the last of frames 1 to 20."""
     scale: Positive = 1.0
     """Resizes the frames first."""
-    shares: Positives = (0.05, 0.1, 0.2, 0.3, 0.5)
-    """Of regions, 0 to 1."""
+    shares: Parts = (0.05, 0.1, 0.2, 0.3, 0.5)
+    """Of regions, between 0 and 1."""
     policies: tuple[PolicyName, ...] = (
         "learned", "loss", "dynamic", "interval", "difference", "flow", "random", "oracle",
     )  # fmt: skip
     """Those compared; oracle knows how many warped labels are right."""
-    tolerance: Positive = 0.005
+    tolerance: Part = 0.005
     """Between share and run."""
     runs: Count = 8
     """At most, for each policy and share."""
@@ -74,12 +79,19 @@ class ComparePolicies:
     """Leave out timing the frame step."""
     report: OptionalPath = None
     """Write a page with plots and a player here, HTML; frames are embedded in it."""
-    report_share: Positive = 0.3
+    report_share: Chance = 0.3
     """Whose frames it shows."""
     json: OptionalPath = None
     """Write all measurements here, one JSON object a line."""
 
     def run(self) -> int:
+        given = either(self.by_place, (self.data,) if self.data else ())
+        need("--data", given, "camvid:ROOT:SPLIT")
+        if len(given) > 1:
+            raise UsageError(f"{' '.join(given)}: policies are compared on one data set; name one")
+        return replace(self, data=given[0], by_place=())._run()
+
+    def _run(self) -> int:
         need("--policies", self.policies, "learned loss")
         if self.motion == "codec":
             raise UsageError("--motion codec: labelled frames are images, which have no vectors; take dis or encoder")

@@ -39,7 +39,7 @@ def labelled_clips(
     `only` takes the frames whose names begin so (`aachen_000004`), `scale` resizes them. Raises InputError for a set
     that is no video (no file names, or no two frames in a row), for an `only` that no frame has, and as the readers do.
     """
-    kind, rest, own_scale = parse(spec, FORMS)
+    kind, rest, own_scale, _ = parse(spec, FORMS)
     if kind in named.KINDS:
         return _videos(spec, kind, rest, num_classes, only, scale * own_scale)
     source = labelled_set(spec, num_classes=num_classes)

@@ -136,13 +136,13 @@ class _Resized:
 
 
 def _folders(spec: str, only: Collection[str], num_classes: int) -> list[NamedClip]:
-    _, rest, scale = parse(spec, FORMS)
+    _, rest, scale, matrix = parse(spec, FORMS, videos=("clips",))
     place, _, labels = rest.partition(":")
-    return _chosen(spec, folder_clips(place, labels or None, num_classes=num_classes), only, scale)
+    return _chosen(spec, folder_clips(place, labels or None, num_classes=num_classes, matrix=matrix), only, scale)
 
 
 def _moments(spec: str, only: Collection[str]) -> list[NamedClip]:
-    _, rest, scale = parse(spec, FORMS)
+    _, rest, scale, _ = parse(spec, FORMS)
     root, colon, split = rest.rpartition(":")
     if not colon:
         raise InputError(f"{spec}: names no data set; expected bdd100k-videos:ROOT:SPLIT")

@@ -81,6 +81,8 @@ class Connection:
         self._backlog: Backlog | None = None
         self._error: InputError | None = None
         self._ended = False
+        self.finite = False
+        """Whether it is a file behind an address, with an end; known before its first picture is taken."""
         self._number = 0
         self._last: tuple[float, float] | None = None  # the time of the picture before, and when it came
         self._thread = threading.Thread(target=self._run, name="dvsnet-live", daemon=True)
@@ -170,6 +172,7 @@ class Connection:
         with opened(self._location, self._reading) as (container, stream):
             # A duration is that of something that ends: it is gone through like a file.
             finite = bool(container.duration and container.duration > 0) or self._location.startswith("lavfi:")
+            self.finite = finite
             drop = not finite if self._drop is None else self._drop
             backlog = self._backlog = Backlog(most_seconds=self._most_behind, drop=drop)
             if self._closed.is_set():

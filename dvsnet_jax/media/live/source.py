@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from dvsnet_jax.media.images import resize_image
 from dvsnet_jax.media.live.connection import Connection, Reconnect
 from dvsnet_jax.media.live.tally import Tally
 from dvsnet_jax.media.reading.addresses import without_password
@@ -38,6 +39,8 @@ class LiveFrame(Frame):
     """Frames between the one before and this one that were left out."""
     gap: float | None = None
     """Seconds without a connection right before it."""
+    came_as: tuple[int, int] | None = None
+    """The height and width that it came in, where that is not the size of the first one, to which it is resized."""
 
     def lag(self) -> float:
         """Seconds since it came."""
@@ -49,8 +52,9 @@ class LiveVideo:
 
     Its frames are numbered as they come, so that numbers of dropped frames are missing, and shown as those of files are
     (`reading`). Their times are the stream's; after a loss they go on by the clock. A lost connection is tried
-    again with growing pauses; one that could not be had in the first place is an error at once. An address behind which
-    is a file, with an end, is gone through to its end, frame by frame.
+    again with growing pauses; one that could not be had in the first place is an error at once. Where pictures come in
+    another size, as after that, they are resized to that of the first, as FFmpeg does, and `on_event` is told. An
+    address behind which is a file, with an end, is gone through to its end, frame by frame, each as it is.
     """
 
     files: Sequence[str] = ()
@@ -69,7 +73,7 @@ class LiveVideo:
         on_event: Callable[[str], None] = lambda what: None,
     ) -> None:
         """`drop`: whether the newest frame wins; if not given it does wherever the stream has no end. `on_event` is
-        told of losses and returns, a phrase each, from threads. `most_behind`: see `MOST_BEHIND`."""
+        told of losses, returns and other sizes, a phrase each, from threads. `most_behind`: see `MOST_BEHIND`."""
         self.name, self.location, self.reading = name, location, reading
         self._drop, self._reconnect, self._most_behind = drop, reconnect or Reconnect(), most_behind
         self._on_event = on_event
@@ -96,12 +100,22 @@ class LiveVideo:
             on_event=self._on_event,
         )
         last, where = -1, without_password(self.location)
+        size: tuple[int, int] | None = None
+        told: set[tuple[int, int]] = set()
         try:
             if (first := connection.take(self.stop.is_set, self.idle, keep=True)) is not None:
                 self.prepare(*first.picture.size)
             while (came := connection.take(self.stop.is_set, self.idle)) is not None:
                 number = came.number
                 image = came.picture.to_ndarray()
+                came_in = (image.shape[0], image.shape[1])
+                size = size or came_in
+                resized = came_in != size and not connection.finite
+                if came_in not in told and (resized or told):  # each size once, and that it is the first one's again
+                    told.add(came_in)
+                    self._on_event(_other_size(came_in, size))
+                if resized:
+                    image = resize_image(image, size)
                 self.tally.add(taken=1)
                 yield LiveFrame(
                     number,
@@ -112,10 +126,22 @@ class LiveVideo:
                     arrived=came.at,
                     dropped=number - last - 1,
                     gap=came.gap,
+                    came_as=came_in if resized else None,
                 )
                 last = number
         finally:
             connection.close()
+
+
+def _other_size(now: tuple[int, int], first: tuple[int, int]) -> str:
+    """What is told where pictures come in another size than those before them."""
+    if now == first:
+        return f"its pictures are {now[0]}×{now[1]} again"
+    squeezed = "" if now[0] * first[1] == now[1] * first[0] else ", which squeezes or stretches them"
+    return (
+        f"its pictures are {now[0]}×{now[1]} now; they are resized to {first[0]}×{first[1]}, in which it began"
+        f"{squeezed}; begin anew, with another --out, to have them in their own size"
+    )
 
 
 def as_live(source: Source, **options: object) -> Source:
@@ -131,4 +157,8 @@ def live_note(frame: Frame) -> dict[str, object]:
         return {}
     lag = frame.lag()
     note: dict[str, object] = {"came": round(time.time() - lag, 3), "lag": round(lag, 3), "dropped": frame.dropped}
-    return {"live": note if frame.gap is None else {**note, "gap": round(frame.gap, 3)}}
+    if frame.gap is not None:
+        note["gap"] = round(frame.gap, 3)
+    if frame.came_as is not None:
+        note["size"] = list(frame.came_as)
+    return {"live": note}

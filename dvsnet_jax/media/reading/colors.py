@@ -54,7 +54,8 @@ def unnamed_matrix(frame: Any) -> str | None:
         return None
     return (
         "names no matrix for its colours; BT.709 is taken, as cameras mean it and players show it. OpenCV, imageio and "
-        "FFmpeg make BT.601 of pictures and do not name it either; 'dvsnet segment' has --matrix bt601 for those"
+        "FFmpeg make BT.601 of pictures and do not name it either; for those 'dvsnet segment' has --matrix bt601, and "
+        "DATA of other commands an ending, video:drive.mp4@bt601"
     )
 
 

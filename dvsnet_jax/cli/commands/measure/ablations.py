@@ -13,7 +13,7 @@ import tyro
 from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.commands.policies import PolicyName
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Positive, Positives, Wholes, option
+from dvsnet_jax.cli.option_types import Count, Names, OptionalPath, Part, Parts, Positive, Wholes, option
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
@@ -52,11 +52,11 @@ class Ablations:
     """Resizes the frames first."""
     policy: PolicyName = "loss"
     """By which regions are chosen."""
-    shares: Positives = (0.1, 0.2, 0.3)
-    """Of regions, 0 to 1."""
+    shares: Parts = (0.1, 0.2, 0.3)
+    """Of regions, between 0 and 1."""
     overlaps: Wholes = (0, 32, 64, 128)
     """Pixels."""
-    tolerance: Positive = 0.01
+    tolerance: Part = 0.01
     """Between share and run."""
     runs: Count = 6
     """At most, for each share."""

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import OptionalPath, option
+from dvsnet_jax.cli.option_types import OptionalPath, OptionalPositive, Positive, option
 from dvsnet_jax.cli.screen import tell
 
 
@@ -24,13 +23,13 @@ class DeviceCheck:
 
     json: Annotated[str, tyro.conf.arg(metavar="FILE")] = "device-check.json"
     """Written anew after every part."""
-    minutes: float = 8.0
+    minutes: Positive = 8.0
     """All parts together; what is left then is left out."""
     small: bool = False
     """Tiny networks and frames, for a CPU."""
     parts: Annotated[str | None, option("NAMES")] = None
     """With commas between them; all if not given."""
-    limit: Annotated[float | None, option("SECONDS")] = None
+    limit: Annotated[OptionalPositive, option("SECONDS")] = None
     """Of each part, in place of its own."""
     repository: OptionalPath = None
     """Its folder, for parity and tests: eval/device_check.py knows it."""
@@ -38,8 +37,6 @@ class DeviceCheck:
     def run(self) -> int:
         from dvsnet_jax.benchmarks.device.check import PARTS, check_device, table
 
-        if self.minutes <= 0 or (self.limit is not None and self.limit <= 0):
-            raise UsageError("--minutes and --limit are more than 0")
         results = check_device(
             Path(self.json),
             parts=[name.strip() for name in self.parts.split(",")] if self.parts else tuple(PARTS),

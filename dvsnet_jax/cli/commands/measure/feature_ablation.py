@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 
 from dvsnet_jax.cli.classes import Classes
-from dvsnet_jax.cli.option_types import Count, Distances, OptionalPath, Positive, Positives, Widths, option
+from dvsnet_jax.cli.option_types import Count, Distances, OptionalPath, Part, Parts, Positive, Widths, option
 from dvsnet_jax.cli.run_options import GOES_ON, need
 from dvsnet_jax.cli.screen import tell
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
@@ -60,9 +60,9 @@ class FeatureAblation:
     """In the first epoch."""
     hidden: Widths = (1024, 1024, 10)
     """Widths of the decision network's layers."""
-    shares: Positives = (0.1, 0.2, 0.3)
-    """Of regions, 0 to 1."""
-    tolerance: Positive = 0.01
+    shares: Parts = (0.1, 0.2, 0.3)
+    """Of regions, between 0 and 1."""
+    tolerance: Part = 0.01
     """Between share and run."""
     runs: Count = 6
     """At most, for each share."""

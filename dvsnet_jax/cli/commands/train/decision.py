@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from dvsnet_jax.cli.option_types import Count, OptionalPath, OptionalShare, OptionalSteps, Positive
+from dvsnet_jax.cli.option_types import AtMostAll, Count, OptionalPath, OptionalShare, OptionalSteps, Positive
 from dvsnet_jax.cli.run_options import GOES_ON, Precision, chosen_precision, join_processes
 from dvsnet_jax.cli.screen import print_record, step_progress
 
@@ -42,7 +42,7 @@ class TrainDecision:
     """0.5, the original's, if not given; none in a local network."""
     epochs: Count = 100
     """More of them go on with a run that is there."""
-    decay: Positive = 0.99
+    decay: AtMostAll = 0.99
     """Of the learning rate, every epoch."""
     precision: Precision = "float32"
     """Of activations; bfloat16 is for accelerators, but not for depthwise convolutions on a GPU."""

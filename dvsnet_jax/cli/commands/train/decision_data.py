@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath
+from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, Percent
 from dvsnet_jax.cli.run_options import GOES_ON
 from dvsnet_jax.cli.screen import step_progress
 
@@ -36,7 +36,7 @@ class DecisionData:
     """Folder for the set."""
     num_steps: OptionalCount = None
     """Pairs to take from the list's beginning; all if not given."""
-    clip: float = 0.0
+    clip: Percent = 0.0
     """Drop samples of this agreement or less, in percent."""
     overlap: OptionalCount = None
     """Pixels that a region reaches over its border; the weights' own if not given, 0 as the original."""

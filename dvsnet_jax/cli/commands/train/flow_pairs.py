@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import Count, Names, Specs, Wholes
+from dvsnet_jax.cli.option_types import Chance, Count, Names, Specs, Wholes
 from dvsnet_jax.cli.run_options import GOES_ON, need
 from dvsnet_jax.cli.screen import step_progress
 
@@ -35,7 +35,7 @@ class FlowPairs:
     """Frames between the two; 0 gives pairs of one picture, which the training moves."""
     every: Count = 1
     """Take every so many frames as current."""
-    share: float = 0.5
+    share: Chance = 0.5
     """Of pixels whose flow is to be sure, 0 to 1; pairs with less are left out. Those that are there stay, whatever is
     asked for now."""
     save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -43,11 +43,8 @@ class FlowPairs:
 
     def run(self) -> int:
         need("--data", self.data, "video:drive.mp4")
-        if min(self.gaps) < 0 or not 0 <= self.share <= 1:
-            raise UsageError(
-                f"--gaps {' '.join(map(str, self.gaps))} --share {self.share}: expected gaps of 0 or more, a share of "
-                "0 to 1"
-            )
+        if min(self.gaps) < 0:
+            raise UsageError(f"--gaps {' '.join(map(str, self.gaps))}: expected gaps of 0 or more")
 
         from dvsnet_jax.datasets.clips import clip_sets
         from dvsnet_jax.datasets.flow.video_pairs import make_flow_pairs, wanted_pairs

@@ -12,11 +12,14 @@ from dvsnet_jax.cli.option_types import (
     Amount,
     Chance,
     Count,
+    CountOrNone,
     Names,
+    OptionalAtMostAll,
     OptionalPositive,
     Pixels,
     Positive,
     Range,
+    Share,
     Specs,
     option,
 )
@@ -77,11 +80,11 @@ class TrainSegmentation:
     """The trunk's learning rate over the head's."""
     optimizer: Literal["adamw", "sgd"] = "adamw"
     """How the parameters move."""
-    weight_decay: float = 1e-4
-    """0 or more."""
-    warmup: int = 0
+    weight_decay: Amount = 1e-4
+    """Of kernels."""
+    warmup: CountOrNone = 0
     """Steps in which the learning rate rises from 0."""
-    average: float = 0.998
+    average: Share = 0.998
     """Of the exponential mean of the parameters, which is what is kept; 0 keeps the last ones."""
     batch_norm: Literal["trained", "frozen"] = "trained"
     """frozen: with the moments that are stored."""
@@ -89,7 +92,7 @@ class TrainSegmentation:
     """Beginnings of layers' names that stay as they are."""
     class_weights: Annotated[OptionalPositive, tyro.conf.arg(metavar="MOST")] = None
     """Weigh classes by 1/√frequency, at most so much."""
-    hard_share: OptionalPositive = None
+    hard_share: OptionalAtMostAll = None
     """Online hard example mining: the least share of pixels that count."""
     loss_every: Count = 1
     """The loss looks at every n-th pixel down and across."""
@@ -151,11 +154,8 @@ class TrainSegmentation:
 
         if unknown := [name for name in self.freeze if not any(k.startswith(name) for k in params["segmentation"])]:
             raise InputError(f"--freeze {' '.join(unknown)}: no layer's name begins so (stem, block0_, res2a …)")
-        if not 0 <= self.warmup < self.steps or not 0 <= self.average < 1 or self.weight_decay < 0:
-            raise InputError(
-                f"--warmup {self.warmup}, --average {self.average}, --weight-decay {self.weight_decay}: expected "
-                "0 or more steps, fewer than --steps; a mean's weight from 0 to below 1; and 0 or more"
-            )
+        if self.warmup >= self.steps:
+            raise InputError(f"--warmup is {self.warmup}, but --steps {self.steps}; warm up in fewer than all of them")
 
     def _training(self, class_weights: tuple[float, ...] | None) -> SegmentationTraining:
         from dvsnet_jax.training.segmentation import SegmentationTraining
