@@ -6,8 +6,8 @@
   `dvsnet_jax.inference.segment_source`, from `dvsnet_jax.media.sources` (and `media.live.source`, cameras and streams)
   to `dvsnet_jax.media.output_folder`.
 - **Configuration**: `DVSNetConfig`, and in it those of its networks: `DeepLabFastConfig`, `DeepLabV2Config`,
-  `DeepLabLiteConfig`; `FlowNet2sConfig`, or `CarriedMotionConfig`, which takes each frame's `FrameMotion` in place of a
-  flow network; `DecisionConfig`, `LocalDecisionConfig`.
+  `DeepLabLiteConfig`, `DeepLabPairConfig`; `FlowNet2sConfig`, or `CarriedMotionConfig`, which takes each frame's
+  `FrameMotion` in place of a flow network; `DecisionConfig`, `LocalDecisionConfig`.
 - **Policies**, which say when a region is segmented: `ExpectedConfidence` (the paper's), `DynamicTarget`,
   `AccumulatedLoss`, `Budget`, `FrameRate`, `FixedInterval`, `FrameDifference`, `FlowMagnitude`. One of your own is a
   `Policy`, which decides by `Evidence`.
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         DecisionConfig,
         DeepLabFastConfig,
         DeepLabLiteConfig,
+        DeepLabPairConfig,
         DeepLabV2Config,
         DVSNetConfig,
         FlowNet2sConfig,
@@ -69,6 +70,7 @@ _MODULE_OF = {
     "DecisionConfig": "config",
     "DeepLabFastConfig": "config",
     "DeepLabLiteConfig": "config",
+    "DeepLabPairConfig": "config",
     "DeepLabV2Config": "config",
     "DynamicTarget": "policies",
     "Evidence": "policies",
@@ -110,6 +112,7 @@ __all__ = [
     "DecisionConfig",
     "DeepLabFastConfig",
     "DeepLabLiteConfig",
+    "DeepLabPairConfig",
     "DeepLabV2Config",
     "DynamicTarget",
     "Evidence",

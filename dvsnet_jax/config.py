@@ -16,7 +16,9 @@ from typing import Any, Literal
 import jax
 
 from dvsnet_jax import policies
+from dvsnet_jax.flownet_config import FLOW_FEATURES as FLOW_FEATURES
 from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.flownet_config import FlowNet2sConfig as FlowNet2sConfig
 from dvsnet_jax.own_segmentation import ImageInput as ImageInput
 from dvsnet_jax.own_segmentation import OwnSegmentationConfig as OwnSegmentationConfig
 from dvsnet_jax.protocols import FlowFunction, SegmentationFunction
@@ -86,38 +88,28 @@ class DeepLabLiteConfig:
             raise ValueError(f"{self}: three decoder widths of at least 1 are needed")
 
 
-FLOW_FEATURES = ("conv1", "conv2", "conv3_1", "conv4_1", "conv5_1", "conv6_1")
-"""The last layer at each resolution of FlowNet2-s's encoder, ½ to 1⁄64 of its images."""
-
-
 @dataclass(frozen=True, kw_only=True)
-class FlowNet2sConfig:
-    """DVSNet's FlowNet2-s: a narrow FlowNetS whose flow, at ⅛ of the region, is the warp's (paper, section 3.1)."""
+class DeepLabPairConfig:
+    """Two DeepLab-Lites, trained one by one, and the mean of their scores: scores at ¼ of the image."""
 
-    channels: tuple[int, int, int, int, int, int] = (24, 48, 96, 192, 192, 384)
-    """Channels of conv1 … conv6; the decoder's follow from them (`deconv_channels`)."""
-    flow_gain: float = 5.0
-    """predict_flow2 → pixels of the ⅛ grid: ground truth is divided by 20 and the input is at half resolution."""
-    feature: Literal["conv1", "conv2", "conv3_1", "conv4_1", "conv5_1", "conv6_1"] = "conv6_1"
-    """The layer that the paper's decision network reads, which is trained for this one alone; the original's is the
-    deepest. The local decision network reads none."""
-
-    @property
-    def deconv_channels(self) -> tuple[int, int, int, int]:
-        """Channels of deconv5, deconv4, deconv3, deconv2: (192, 96, 48, 24) by default."""
-        _, c2, c3, _, c5, _ = self.channels
-        return (c5, c3, c2, c2 // 2)
+    first: DeepLabLiteConfig = field(default_factory=DeepLabLiteConfig)
+    """Sees the image as it is."""
+    second: DeepLabLiteConfig
+    """Sees the image enlarged, and so more of what is small or far away."""
+    enlarged: float = 1.5
+    """How much larger, 1 to 4; its sides are then the nearest multiples of 32."""
 
     @property
-    def feature_channels(self) -> int:
-        """Channels of the layer that the decision network reads."""
-        return self.channels[FLOW_FEATURES.index(self.feature)]
+    def num_classes(self) -> int:
+        return self.first.num_classes
 
     def __post_init__(self) -> None:
-        if self.feature not in FLOW_FEATURES:
-            raise ValueError(f"feature is {self.feature!r}; it is one of {', '.join(FLOW_FEATURES)}")
-        if len(self.channels) != 6 or min(self.channels) < 2:
-            raise ValueError(f"{self}: six channel counts of at least 2 are needed")
+        if self.first.num_classes != self.second.num_classes:
+            raise ValueError(
+                f"a pair of {self.first.num_classes} and {self.second.num_classes} classes: both must have the same"
+            )
+        if not 1 <= self.enlarged <= 4:
+            raise ValueError(f"enlarged is {self.enlarged}, expected 1 to 4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +158,12 @@ class CarriedMotionConfig:
 
 
 SegmentationConfig = (
-    DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig | OwnSegmentationConfig | SegmentationFunction
+    DeepLabFastConfig
+    | DeepLabV2Config
+    | DeepLabLiteConfig
+    | DeepLabPairConfig
+    | OwnSegmentationConfig
+    | SegmentationFunction
 )
 FlowConfig = FlowNet2sConfig | FlowNet2Config | FlowFunction | CarriedMotionConfig
 AnyDecisionConfig = DecisionConfig | LocalDecisionConfig
@@ -288,14 +285,27 @@ class DVSNetConfig:
 
     @classmethod
     def street_large(cls, *, num_classes: int = 19, **overrides: Any) -> DVSNetConfig:
-        """`street` around a heavier segmentation network, for those who have it segment less: DeepLab-Lite on
-        EfficientNet-Lite2 with a decoder of twice the width. No weights come with the package."""
-        segmentation = DeepLabLiteConfig(num_classes=num_classes, trunk="lite2", decoder_widths=(256, 192, 96))
+        """`street` around a heavier segmentation network, for those who have it segment less: `street`'s own beside
+        a DeepLab-Lite on EfficientNet-Lite2 with a decoder of twice the width, which sees the image 1.5 times as large.
+
+        The package has its weights for 19 classes and carried motion (`checkpoints.load_bundled`).
+        """
+        small = DeepLabLiteConfig(num_classes=num_classes)
+        segmentation = DeepLabPairConfig(first=small, second=_lite2(num_classes))
         return cls.street(num_classes=num_classes, **{"segmentation": segmentation, **overrides})
+
+    @classmethod
+    def street_lite2(cls, *, num_classes: int = 19, **overrides: Any) -> DVSNetConfig:
+        """`street` around `street_large`'s second network alone, as that is trained."""
+        return cls.street(num_classes=num_classes, **{"segmentation": _lite2(num_classes), **overrides})
 
     def replace(self, **overrides: Any) -> DVSNetConfig:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **overrides)
+
+
+def _lite2(num_classes: int) -> DeepLabLiteConfig:
+    return DeepLabLiteConfig(num_classes=num_classes, trunk="lite2", decoder_widths=(256, 192, 96))
 
 
 _STATIC = tuple(each.name for each in dataclasses.fields(DVSNetConfig) if each.name != "policy")

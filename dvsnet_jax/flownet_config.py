@@ -1,4 +1,5 @@
-"""Configuration of the FlowNet2 family (Ilg et al., FlowNet 2.0, CVPR 2017): which network, and which convention.
+"""Configuration of the FlowNet2 family (Ilg et al., FlowNet 2.0, CVPR 2017): which network, and which convention; and
+of DVSNet's own narrow FlowNet2-s.
 
     FlowNet2Config()                                             # FlowNet2 as flownet2-tf has it
     FlowNet2Config(network="FlowNetCSS", convention=NVIDIA)      # for NVIDIA's FlowNet2-CSS_checkpoint.pth.tar
@@ -122,3 +123,37 @@ class FlowNet2Config:
     def channels(self, full: int) -> int:
         """How many channels a layer has that has `full` of them in the original."""
         return max(1, round(full * self.width))
+
+
+FLOW_FEATURES = ("conv1", "conv2", "conv3_1", "conv4_1", "conv5_1", "conv6_1")
+"""The last layer at each resolution of FlowNet2-s's encoder, ½ to 1⁄64 of its images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowNet2sConfig:
+    """DVSNet's FlowNet2-s: a narrow FlowNetS whose flow, at ⅛ of the region, is the warp's (paper, section 3.1)."""
+
+    channels: tuple[int, int, int, int, int, int] = (24, 48, 96, 192, 192, 384)
+    """Channels of conv1 … conv6; the decoder's follow from them (`deconv_channels`)."""
+    flow_gain: float = 5.0
+    """predict_flow2 → pixels of the ⅛ grid: ground truth is divided by 20 and the input is at half resolution."""
+    feature: Literal["conv1", "conv2", "conv3_1", "conv4_1", "conv5_1", "conv6_1"] = "conv6_1"
+    """The layer that the paper's decision network reads, which is trained for this one alone; the original's is the
+    deepest. The local decision network reads none."""
+
+    @property
+    def deconv_channels(self) -> tuple[int, int, int, int]:
+        """Channels of deconv5, deconv4, deconv3, deconv2: (192, 96, 48, 24) by default."""
+        _, c2, c3, _, c5, _ = self.channels
+        return (c5, c3, c2, c2 // 2)
+
+    @property
+    def feature_channels(self) -> int:
+        """Channels of the layer that the decision network reads."""
+        return self.channels[FLOW_FEATURES.index(self.feature)]
+
+    def __post_init__(self) -> None:
+        if self.feature not in FLOW_FEATURES:
+            raise ValueError(f"feature is {self.feature!r}; it is one of {', '.join(FLOW_FEATURES)}")
+        if len(self.channels) != 6 or min(self.channels) < 2:
+            raise ValueError(f"{self}: six channel counts of at least 2 are needed")

@@ -3,8 +3,9 @@ r"""The last step of a release: weights in the form that comes with the package.
     python train/bundle.py WEIGHTS [OUT.npz] [--limit 30 | --target 90]
 
 Rounds them to float16 and writes dvsnet_jax/weights/street.npz (or OUT). Of weights that carry motion the
-segmentation network is left out, being street.npz's, and the rest is written to street_carried.npz. What is measured
-afterwards is measured with the rounded ones: they are what users get.
+segmentation network is left out, being street.npz's, and the rest is written to street_carried.npz; of a pair of
+networks its second is in there, too, and that is street_large.npz. What is measured afterwards is measured with the
+rounded ones: they are what users get.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dvsnet_jax
-from dvsnet_jax import AccumulatedLoss, ExpectedConfidence, checkpoints
+from dvsnet_jax import AccumulatedLoss, DeepLabPairConfig, ExpectedConfidence, checkpoints
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import OptionalPositive, Positional
 from dvsnet_jax.cli.running import run_recipe
@@ -44,10 +45,12 @@ class Bundle:
             config = config.replace(policy=AccumulatedLoss(self.limit))
         if self.target:
             config = config.replace(policy=ExpectedConfidence(self.target))
-        carries = config.carries_motion
-        if carries:  # the segmentation network is in the other file
-            params = {name: params[name] for name in ("flow", "decision") if name in params}
-        out = self.out or PLACE / (checkpoints.CARRIED if carries else checkpoints.BUNDLE)
+        name = checkpoints.CARRIED if config.carries_motion else checkpoints.BUNDLE
+        if isinstance(config.segmentation, DeepLabPairConfig):
+            name = checkpoints.LARGE
+        if name != checkpoints.BUNDLE:
+            params = checkpoints.without_bundled(params, config)
+        out = self.out or PLACE / name
         size = checkpoints.write_bundle(out, params, config)
         print(f"{out}: {size / 1e6:.2f} MB")
         return 0

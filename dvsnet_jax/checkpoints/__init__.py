@@ -5,8 +5,10 @@ from dvsnet_jax.checkpoints.accelerator import load_around as load_around
 from dvsnet_jax.checkpoints.accelerator import save_accelerator as save_accelerator
 from dvsnet_jax.checkpoints.bundled import BUNDLE as BUNDLE
 from dvsnet_jax.checkpoints.bundled import CARRIED as CARRIED
+from dvsnet_jax.checkpoints.bundled import LARGE as LARGE
+from dvsnet_jax.checkpoints.bundled import bundled_name as bundled_name
 from dvsnet_jax.checkpoints.bundled import load_bundled as load_bundled
-from dvsnet_jax.checkpoints.bundled import names_bundled as names_bundled
+from dvsnet_jax.checkpoints.bundled import without_bundled as without_bundled
 from dvsnet_jax.checkpoints.bundled import write_bundle as write_bundle
 from dvsnet_jax.checkpoints.foreign.flow_weights import import_flow as import_flow
 from dvsnet_jax.checkpoints.foreign.flow_weights import is_torch as is_torch

@@ -1,6 +1,7 @@
-"""The weights that come with the package: `DVSNetConfig.street()`'s, as half-precision numbers.
+"""The weights that come with the package, as half-precision numbers: `DVSNetConfig.street()`'s and `street_large()`'s.
 
     params, config = load_bundled()
+    params, config = load_bundled("carried", "street-large")
 
 A file is an npz: `config.json` (UTF-8 bytes) and one float16 array for each parameter. `docs/model_card.md` says
 what they were trained on, how good they are, and under which licence they may be used.
@@ -13,7 +14,7 @@ import io
 import json
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import DeepLabPairConfig, DVSNetConfig
 from dvsnet_jax.config_json import from_json, to_json
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path
@@ -30,29 +31,66 @@ BUNDLE = "street.npz"
 """Its name, in the package's folder `weights`: all networks, the flow network among them."""
 CARRIED = "street_carried.npz"
 """Scale field, decision network and configuration for carried motion, around the same segmentation network."""
-NAME = "street"
+LARGE = "street_large.npz"
+"""Scale field, decision network and configuration for carried motion around the heavier pair of segmentation networks,
+and the second of these; the first is the other file's."""
+BundledName = Literal["street", "street-large"]
 """What stands for them where a checkpoint's path may."""
 _CONFIG = "config.json"
 _SUM = "sha256"
 
 
-def load_bundled(motion: Literal["paper", "carried"] = "paper") -> tuple[networks.Params, DVSNetConfig]:
+def load_bundled(
+    motion: Literal["paper", "carried"] = "paper", name: BundledName = "street"
+) -> tuple[networks.Params, DVSNetConfig]:
     """Parameters, float32 on the default device, and configuration of the package's own weights.
 
     `paper` finds motion by a flow network, from the frames alone. `carried`, which the commands use, is given it with
-    each frame (`CarriedMotionConfig`) and is better and faster. Raises InputError where a file is missing (an
-    incomplete installation) or damaged.
+    each frame (`CarriedMotionConfig`) and is better and faster; `street-large` has that alone. Raises InputError where
+    a file is missing (an incomplete installation) or damaged, and for a flow network of `street-large`.
     """
+    if name == "street-large":
+        if motion == "paper":
+            raise InputError(
+                "street-large has no flow network, it carries motion: load_bundled('carried', 'street-large'), and any "
+                "--motion but paper; or take street"
+            )
+        return _around_bundled(LARGE)
     if motion == "paper":
         return read_bundle(_content(BUNDLE), source=BUNDLE)
+    return _around_bundled(CARRIED)
+
+
+def _around_bundled(name: str) -> tuple[networks.Params, DVSNetConfig]:
+    """A file with what lies around `BUNDLE`'s segmentation network: the rest of DVSNet, and maybe another beside it."""
     whole, _ = _parts(_content(BUNDLE), source=BUNDLE)
-    carried, config = _parts(_content(CARRIED), source=CARRIED)
-    return _checked({"segmentation": whole["segmentation"], **carried}, config, source=f"{BUNDLE} and {CARRIED}")
+    rest, config = _parts(_content(name), source=name)
+    network = whole["segmentation"]
+    if "segmentation" in rest:
+        network = {"first": network, **rest["segmentation"]}
+    return _checked({**rest, "segmentation": network}, config, source=f"{BUNDLE} and {name}")
 
 
-def names_bundled(path: str | Path | None) -> bool:
-    """Whether `path` stands for the package's own weights: their name, and nothing is there by it."""
-    return str(path) == NAME and not Path(NAME).exists()
+def without_bundled(params: networks.Params, config: DVSNetConfig) -> networks.Params:
+    """The part of `params` that `CARRIED` or `LARGE` holds, of weights around `BUNDLE`'s segmentation network.
+
+    Raises InputError where their segmentation network, or the first of their pair, is another one.
+    """
+    pair = isinstance(config.segmentation, DeepLabPairConfig)
+    network = params["segmentation"]["first"] if pair else params["segmentation"]
+    wanted = flatten(_parts(_content(BUNDLE), source=BUNDLE)[0]["segmentation"])
+    for name, array in flatten(jax.device_get(network)).items():
+        if name not in wanted or not np.array_equal(np.float16(array), np.float16(wanted[name])):
+            raise InputError(
+                f"{name}: is not as in {BUNDLE}, whose segmentation network these weights have to be around"
+            )
+    rest = {entry: params[entry] for entry in ("flow", "decision") if entry in params}
+    return rest | ({"segmentation": {"second": params["segmentation"]["second"]}} if pair else {})
+
+
+def bundled_name(path: str | Path | None) -> BundledName | None:
+    """Which of the package's own weights `path` stands for: their name, and nothing is there by it; None for others."""
+    return next((name for name in get_args(BundledName) if str(path) == name and not Path(name).exists()), None)
 
 
 def _content(name: str) -> bytes:

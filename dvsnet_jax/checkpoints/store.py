@@ -24,7 +24,7 @@ import numpy as np
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints import checksums
 from dvsnet_jax.checkpoints.atomic_folder import replacing, standing
-from dvsnet_jax.checkpoints.bundled import load_bundled, names_bundled
+from dvsnet_jax.checkpoints.bundled import bundled_name, load_bundled
 from dvsnet_jax.checkpoints.compatibility import check_agreement
 from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
 from dvsnet_jax.checkpoints.own.network import FOLDER, kept_network
@@ -95,14 +95,15 @@ def load(path: str | Path, *, config: DVSNetConfig | None = None) -> tuple[netwo
 
     Args:
       path: the checkpoint's folder, or a .safetensors file (`save_safetensors`); or where nothing is by that name,
-        `street`: `load_bundled("carried")`.
+        `street` or `street-large`: `load_bundled("carried", …)`.
       config: what to use instead of the stored configuration. Its networks must be the stored ones; its other fields
         (policy, overlap, regions, routing, chunk, input_size) are free.
 
     Raises:
       InputError: no checkpoint of ours, damaged, written by a newer version, or for other networks than `config`'s.
     """
-    params, stored = load_bundled("carried") if names_bundled(path) else (None, load_config(path))
+    name = bundled_name(path)
+    params, stored = load_bundled("carried", name) if name else (None, load_config(path))
     if config is not None:
         check_agreement(config, stored, source=str(path))
     if params is None:
@@ -139,8 +140,8 @@ def load_any(path: str | Path) -> tuple[networks.Params, StoredConfig]:
 
 def load_config(path: str | Path) -> DVSNetConfig:
     """The configuration of a checkpoint of DVSNet, without its weights. Raises InputError as `load` does."""
-    if names_bundled(path):
-        return load_bundled("carried")[1]
+    if name := bundled_name(path):
+        return load_bundled("carried", name)[1]
     folder = standing(_absolute(path))
     stored = read_safetensors(path)[1] if is_safetensors(path) else recorded_config(folder, read_record(folder))
     if not isinstance(stored, DVSNetConfig):

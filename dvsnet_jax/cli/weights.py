@@ -37,12 +37,13 @@ NewSegmentation = Annotated[
 def load_weights(
     weights: str | None,
     decision_from: str | None,
-    motion: MotionName = "paper",
+    motion: MotionName | None = None,
     segmentation: str | None = None,
     classes: str | None = None,
 ) -> tuple[Any, DVSNetConfig]:
     """Parameters and their configuration from one of our checkpoints or a TensorFlow checkpoint, on the fly;
-    without `weights`, or by the name `street`, those that come with the package for this source of motion.
+    without `weights`, or by the names `street` and `street-large`, those that come with the package for this source of
+    motion. None: `street` with its flow network, `street-large` with what it has.
 
     `segmentation` names the network that the weights were trained around, `classes` the set of classes that its own are
     to be merged into. Raises `InputError` for what is missing, damaged or does not fit.
@@ -52,7 +53,7 @@ def load_weights(
 
 
 def _loaded(
-    weights: str | None, decision_from: str | None, motion: MotionName, segmentation: str | None
+    weights: str | None, decision_from: str | None, motion: MotionName | None, segmentation: str | None
 ) -> tuple[Any, DVSNetConfig]:
     if segmentation is not None and weights is None:
         raise UsageError("--segmentation needs --weights, those that 'dvsnet accelerate' wrote around this network")
@@ -65,10 +66,12 @@ def _loaded(
         params, config = checkpoints.load_around(weights, segmentation)
         tell_resized(config)
         return params, config
-    if weights is None or checkpoints.names_bundled(weights):
+    name = "street" if weights is None else checkpoints.bundled_name(weights)
+    if name is not None:
         if decision_from is not None:
             raise UsageError("--decision-from goes with --weights, a TensorFlow checkpoint without a decision network")
-        return checkpoints.load_bundled("paper" if motion == "paper" else "carried")
+        motion = motion or ("paper" if name == "street" else "auto")
+        return checkpoints.load_bundled("paper" if motion == "paper" else "carried", name)
     if checkpoints.is_tensorflow(weights):
         return checkpoints.import_tensorflow(weights, decision_from=decision_from)
     if decision_from is not None:

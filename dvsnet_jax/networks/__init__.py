@@ -3,6 +3,7 @@
 from dvsnet_jax.networks.decision import DecisionNetwork as DecisionNetwork
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast as DeepLabFast
 from dvsnet_jax.networks.deeplab_lite import DeepLabLite as DeepLabLite
+from dvsnet_jax.networks.deeplab_pair import DeepLabPair as DeepLabPair
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2 as DeepLabV2
 from dvsnet_jax.networks.flow_and_decision import carried_flow as carried_flow
 from dvsnet_jax.networks.flow_and_decision import decision_input as decision_input

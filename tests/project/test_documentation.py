@@ -94,6 +94,7 @@ def only_parse(monkeypatch):
     """Commands stop where their options are read."""
     recipes = (
         ("train/bundle.py", "Bundle"),
+        ("train/pair.py", "Pair"),
         ("eval/faults.py", "Faults"),
         ("eval/soak.py", "Soak"),
         ("eval/rtsp.py", "Rtsp"),

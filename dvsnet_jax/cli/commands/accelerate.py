@@ -223,8 +223,9 @@ class Accelerate:
         from dvsnet_jax.training.restoring import restore
         from dvsnet_jax.training.warm_start import carrying, restore_with_flow
 
-        if self.restore_from is None or checkpoints.names_bundled(self.restore_from):
-            return checkpoints.load_bundled("paper" if self.motion == "paper" else "carried")
+        name = "street" if self.restore_from is None else checkpoints.bundled_name(self.restore_from)
+        if name is not None:
+            return checkpoints.load_bundled("paper" if self.motion == "paper" else "carried", name)
         if self.motion == "paper":
             return restore_with_flow(self.restore_from)
         params, config = restore(self.restore_from)

@@ -56,7 +56,8 @@ class Evaluate:
     only: Names = ()
     """Beginnings of clips' names; the others are left out."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
-    """Checkpoint folder, .safetensors, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
+    """Checkpoint folder, .safetensors, or a TensorFlow checkpoint of the original; street-large, the heavier ones that
+    come with the package; if not given, the lighter ones, street."""
     segmentation: OwnSegmentation = None
     classes: Classes = None
     decision_from: OptionalPath = None

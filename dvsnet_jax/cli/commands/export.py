@@ -38,7 +38,8 @@ class Export:
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the segmentation network; bfloat16 is for GPU and TPU."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
-    """Checkpoint folder, .safetensors, or a TensorFlow checkpoint of the original; the bundled weights if not given."""
+    """Checkpoint folder, .safetensors, or a TensorFlow checkpoint of the original; street-large, the heavier ones that
+    come with the package; if not given, the lighter ones, street."""
     segmentation: OwnSegmentation = None
     classes: Classes = None
     decision_from: OptionalPath = None

@@ -53,7 +53,8 @@ class ComparePolicies:
     only: Names = ()
     """Beginnings of frames' names that are taken."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
-    """A checkpoint's folder, or street, the package's own, which is taken if not given."""
+    """A checkpoint's folder, or street-large, the heavier ones that come with the package; if not given, the lighter
+    ones, street."""
     segmentation: OwnSegmentation = None
     classes: Classes = None
     motion: Motion = "auto"

@@ -39,8 +39,8 @@ class Segment:
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], option("INPUT …")] = ()
     """A video file, a folder of images, a list of images (.txt), images, a stream (rtsp://…) or a camera."""
     weights: Annotated[str | None, option("PATH", "--restore-from")] = None
-    """Checkpoint folder, .safetensors, or a TensorFlow checkpoint of the original; street, the package's own, if not
-    given."""
+    """Checkpoint folder, .safetensors, or a TensorFlow checkpoint of the original; street-large, the heavier ones that
+    come with the package; if not given, the lighter ones, street."""
     segmentation: OwnSegmentation = None
     classes: Classes = None
     decision_from: OptionalPath = None

@@ -33,7 +33,7 @@ class FineTuneFlow:
     """Folder of the run."""
     restore_from: Annotated[str | None, option("PATH")] = None
     """A checkpoint of DVSNet."""
-    preset: Literal["cityscapes", "deeplab-v2", "street", "street-large"] = "street"
+    preset: Literal["cityscapes", "deeplab-v2", "street", "street-lite2"] = "street"
     """The networks, where there is no checkpoint."""
     supervision: Literal["labels", "own"] = "labels"
     """By the data's labels, or by the segmentation network's own, which needs none."""

@@ -35,7 +35,7 @@ class TrainFlow:
     """Folder of the run."""
     restore_from: Annotated[str | None, option("PATH")] = None
     """A checkpoint of DVSNet, or of --network."""
-    preset: Literal["cityscapes", "deeplab-v2", "street", "street-large"] = "street"
+    preset: Literal["cityscapes", "deeplab-v2", "street", "street-lite2"] = "street"
     """The networks, where there is no checkpoint."""
     network: Annotated[FlowNetwork | None, option("NAME")] = None
     """FlowNetC or another of FlowNet2's family: it alone is trained, in the place of DVSNet's, and saved for

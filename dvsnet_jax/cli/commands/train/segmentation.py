@@ -56,7 +56,7 @@ class TrainSegmentation:
     restore_from: Annotated[str | None, option("PATH")] = None
     """A checkpoint of any DVSNet (with another number of classes the last layers are fresh), or imagenet: the trunk of
     the street presets' EfficientNet-Lite. Without it all is fresh."""
-    preset: Literal["cityscapes", "deeplab-v2", "street", "street-large"] = "street"
+    preset: Literal["cityscapes", "deeplab-v2", "street", "street-lite2"] = "street"
     """The networks, where there is no checkpoint."""
     num_classes: Count = 19
     """Of the labels."""

@@ -1,0 +1,142 @@
+"""Two DeepLab-Lites as one: the mean of their scores, in inference, in files and on the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import sys
+from functools import cache
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from dvsnet_jax import CarriedMotionConfig, DeepLabPairConfig, DVSNetConfig, LocalDecisionConfig, checkpoints, networks
+from dvsnet_jax.checkpoints import bundled
+from dvsnet_jax.checkpoints.matching import flatten, unflatten
+from dvsnet_jax.config import DeepLabLiteConfig
+from dvsnet_jax.config_json import from_json, to_json
+from dvsnet_jax.errors import InputError
+from dvsnet_jax.networks import efficientnet_lite
+from dvsnet_jax.networks import segmentation as segmentation_network
+from dvsnet_jax.networks.deeplab_pair import enlarged_size
+from dvsnet_jax.networks.efficientnet_lite import Block
+from dvsnet_jax.ops.resize import resize_half_pixel
+from dvsnet_jax.training import warm_start
+
+FIRST = DeepLabLiteConfig(num_classes=5, decoder_widths=(8, 6, 4))
+SECOND = DeepLabLiteConfig(num_classes=5, decoder_widths=(10, 8, 6), trunk="lite2")
+PAIR = DeepLabPairConfig(first=FIRST, second=SECOND)
+WHOLE = DVSNetConfig(
+    segmentation=PAIR, flow=CarriedMotionConfig(), decision=LocalDecisionConfig(grid=(2, 2), width=2), overlap=16
+)
+FEW = (Block(3, 2, 1, 4), Block(5, 2, 2, 6), Block(3, 1, 2, 6), Block(3, 2, 2, 6), Block(3, 2, 2, 6))
+QUICK = {"xla_backend_optimization_level": 0}  # to compile, which is all the time these tests take
+RECIPE = Path(__file__).parents[2] / "train" / "pair.py"
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Trunks of five blocks."""
+    for name in ("lite0", "lite2"):
+        monkeypatch.setitem(efficientnet_lite.TRUNKS, name, FEW)
+    # Shapes of parameters are kept by configuration, which does not tell these trunks from the real ones.
+    monkeypatch.setattr(segmentation_network, "_traced_params", cache(segmentation_network._traced_params.__wrapped__))
+
+
+def seeded(config):
+    rng = np.random.default_rng(0)
+
+    def leaf(name, shape):
+        if name.endswith("weights"):
+            return rng.normal(0, math.sqrt(2 / math.prod(shape[:2] if "depthwise" in name else shape[:-1])), shape)
+        return rng.uniform(0.5, 1.5, shape) if name.endswith(("gamma", "variance")) else rng.normal(0, 0.3, shape)
+
+    shapes = flatten(networks.abstract_params(config))
+    return unflatten({name: leaf(name, array.shape).astype(np.float32) for name, array in shapes.items()})
+
+
+def test_scores_are_the_mean_of_both_the_seconds_of_an_enlarged_image():
+    params = seeded(WHOLE)["segmentation"]
+    images = np.random.default_rng(1).integers(0, 256, (2, 64, 84, 3)).astype(np.uint8)
+
+    @jax.jit
+    def both(params, images):
+        first, _ = networks.training_scores(params["first"], images, FIRST, update_moments=False)
+        larger = resize_half_pixel(images.astype(np.float32), (96, 128))  # 84 × 1.5 = 126
+        second, _ = networks.training_scores(params["second"], larger, SECOND, update_moments=False)
+        return (first + resize_half_pixel(second, first.shape[1:3])) / 2
+
+    scores = jax.jit(lambda p, x: networks.segmentation_scores({"segmentation": p}, x, WHOLE), compiler_options=QUICK)
+    expected = np.asarray(both(params, images))
+    assert expected.shape == (2, 16, 21, 5) and expected.std((0, 1, 2)).min() > 0.05
+    np.testing.assert_allclose(scores(params, images), expected, atol=2e-4)
+    folded = networks.prepare({**seeded(WHOLE)}, WHOLE)["segmentation"]
+    assert len(flatten(folded)) < len(flatten(params))
+    np.testing.assert_allclose(scores(folded, images), expected, atol=2e-3)
+
+
+def test_the_enlarged_sides_are_multiples_of_32():
+    assert [enlarged_size(224, 272, 1.5), enlarged_size(576, 1088, 1.5), enlarged_size(20, 64, 1)] == [
+        (352, 416), (864, 1632), (32, 64),
+    ]  # fmt: skip
+
+
+def test_a_pair_is_of_two_that_have_the_same_classes():
+    assert WHOLE.num_classes == 5 and from_json(json.loads(json.dumps(to_json(WHOLE)))) == WHOLE
+    with pytest.raises(ValueError, match="a pair of 5 and 19 classes"):
+        DeepLabPairConfig(first=FIRST, second=DeepLabLiteConfig())
+    with pytest.raises(ValueError, match=r"enlarged is 0\.5, expected 1 to 4"):
+        DeepLabPairConfig(first=FIRST, second=SECOND, enlarged=0.5)
+
+
+def test_a_pair_is_not_trained_as_one(monkeypatch):
+    params = seeded(WHOLE)
+    with pytest.raises(ValueError, match="a pair of networks, which are trained one by one"):
+        networks.training_scores(params["segmentation"], np.zeros((1, 64, 64, 3), np.uint8), PAIR, update_moments=True)
+    monkeypatch.setattr(warm_start, "restore", lambda path: (params, WHOLE))
+    with pytest.raises(InputError, match=r"weights: has a pair of segmentation networks.*train/pair\.py"):
+        warm_start.begin("weights", lambda classes: WHOLE, 5, seed=0)
+
+
+def test_the_packages_file_has_the_second_alone(tmp_path, monkeypatch):
+    params = jax.tree.map(lambda array: array.astype(np.float16).astype(np.float32), seeded(WHOLE))
+    alone = WHOLE.replace(segmentation=FIRST)
+    monkeypatch.setattr(bundled.resources, "files", lambda package: tmp_path)
+    (tmp_path / "weights").mkdir()
+    first = {**params, "segmentation": params["segmentation"]["first"]}
+    bundled.write_bundle(tmp_path / "weights" / bundled.BUNDLE, first, alone)
+    rest = bundled.without_bundled(params, WHOLE)
+    assert set(rest["segmentation"]) == {"second"}
+    bundled.write_bundle(tmp_path / "weights" / bundled.LARGE, rest, WHOLE)
+    restored, config = bundled.load_bundled("carried", "street-large")
+    assert config == WHOLE
+    jax.tree.map(np.testing.assert_array_equal, restored, params)
+    assert set(bundled.without_bundled(first, alone)) == {"decision"}
+    other = jax.tree.map(lambda array: array + 1, params)
+    with pytest.raises(InputError, match=r"is not as in street\.npz"):
+        bundled.without_bundled(other, WHOLE)
+
+
+def test_the_recipe_pairs_two_checkpoints(tmp_path, capsys):
+    spec = importlib.util.spec_from_file_location("recipe_pair", RECIPE)
+    recipe = sys.modules["recipe_pair"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    seven = DeepLabLiteConfig(num_classes=7, decoder_widths=(8, 6, 4))
+    configs = {name: WHOLE.replace(segmentation=each) for name, each in (("a", FIRST), ("b", SECOND), ("c", seven))}
+    for name, config in configs.items():
+        checkpoints.save(tmp_path / name, seeded(config), config)
+    assert recipe.main([str(tmp_path / "a"), str(tmp_path / "b"), "--save-dir", str(tmp_path / "p")]) == 0
+    params, config = checkpoints.load(tmp_path / "p")
+    assert config == WHOLE
+    jax.tree.map(np.testing.assert_array_equal, params["segmentation"]["second"], seeded(configs["b"])["segmentation"])
+    jax.tree.map(np.testing.assert_array_equal, params["segmentation"]["first"], seeded(configs["a"])["segmentation"])
+    for pair, says in (
+        (("p", "b"), "p: has a DeepLabPairConfig, and a pair is of two"),
+        (("a", "c"), "a pair of 5 and 7 classes"),
+    ):
+        assert recipe.main([*(str(tmp_path / each) for each in pair), "--save-dir", str(tmp_path / "q")]) == 1
+        assert says in capsys.readouterr().err
+    assert not (tmp_path / "q").exists()
