@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.media.images import read_stored
+from dvsnet_jax.media.images import read_palette, read_stored
 from dvsnet_jax.visualize import CITYSCAPES_COLORS
 
 Colour = tuple[int, int, int]
@@ -99,6 +99,28 @@ def hint_for(ids: Collection[int], expected: int) -> str:
             "colours; write the labels again with 256 colours in the palette"
         )
     return ""
+
+
+def check_palette(path: Path, found: Collection[int], train_ids: Sequence[int]) -> None:
+    """Raises `InputError` where the label file's palette says that its ids, `found` in it, are others than they were.
+
+    PNG optimisers such as oxipng keep the picture, leave out colours that no pixel has, sort the others and number the
+    pixels anew. That is seen in a palette with nothing but Cityscapes' colours and black, each of them in use, that has
+    several at ids which `train_ids` says are other classes; elsewhere there is no telling.
+    """
+    if max((each for each in train_ids if each != 255), default=0) != _CITYSCAPES_CLASSES - 1:
+        return
+    palette = read_palette(path)
+    if palette is None or set(found) != set(range(len(palette))):
+        return
+    classes = {colour: label for label, colour in enumerate(CITYSCAPES_COLORS)} | {_BLACK: 255}
+    meant = [classes.get(tuple(colour)) for colour in palette.tolist()]
+    moved = [each not in (255, train_ids[label]) for label, each in enumerate(meant[: len(train_ids)])]
+    if None not in meant and sum(moved) >= _SEVERAL:
+        raise InputError(
+            f"{path}: its palette has Cityscapes' colours in another order than its ids, as PNG optimisers (oxipng) "
+            "leave it, so that ids are others than they were; take the file from before that, or write ids as greys"
+        )
 
 
 def look_like_train_ids(counts: Int[np.ndarray, "256"], train_ids: Sequence[int]) -> bool:

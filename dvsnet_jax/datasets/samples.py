@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from dvsnet_jax.datasets.codings import Colour, hint_for, look_like_train_ids, read_colours, read_ids
+from dvsnet_jax.datasets.codings import Colour, check_palette, hint_for, look_like_train_ids, read_colours, read_ids
 from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.images import read_image
 
@@ -103,6 +103,9 @@ def read_train_ids(
     table[: len(train_ids)] = train_ids
     table[VOID] = VOID
     counts = np.bincount(stored.ravel(), minlength=256)
+    found = np.flatnonzero(counts)
+    if channel is None and colours is None:
+        check_palette(path, found.tolist(), train_ids)
     if look_like_train_ids(counts, train_ids):
         warnings.warn(
             f"{path.parent}: holds label files without any id above 18, which look like Cityscapes' train ids, and are "
@@ -110,7 +113,6 @@ def read_train_ids(
             InputNotice,
             stacklevel=2,
         )
-    found = np.flatnonzero(counts)
     strange = found[table[found] == NO_SUCH_ID]
     if strange.size:
         hint = hint_for(found.tolist(), len(train_ids)) or (

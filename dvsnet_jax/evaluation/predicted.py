@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from dvsnet_jax.datasets.clips import Clip
-from dvsnet_jax.datasets.codings import hint_for, read_ids
+from dvsnet_jax.datasets.codings import check_palette, hint_for, read_ids
 from dvsnet_jax.datasets.readers.kitti_step import THINGS, read_panoptic
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, check_files, folder_of
 from dvsnet_jax.errors import InputError
@@ -122,6 +122,8 @@ def _predicted(path: Path, num_classes: int, panoptic: bool) -> tuple[UInt8[np.n
         labels = read_ids(path)
         ids = np.zeros(labels.shape, np.int64)
     there = np.flatnonzero(np.bincount(labels.ravel(), minlength=256))
+    if not panoptic:
+        check_palette(path, there.tolist(), range(num_classes))
     if strange := [label for label in there.tolist() if num_classes <= label != VOID]:
         hint = hint_for(there.tolist(), num_classes) or "give labels of as many classes, or --num-classes"
         raise InputError(

@@ -95,6 +95,14 @@ def read_stored(path: str | os.PathLike[str]) -> np.ndarray:
     return np.array(_decode(path, _as_stored))
 
 
+def read_palette(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "colours 3"] | None:
+    """The colours of a palette PNG that can be read, as many as the file has; None for every other image."""
+    with Path(path).open("rb") as file, Image.open(file) as image:
+        if image.mode != "P" or image.format != "PNG" or image.palette is None:
+            return None
+        return np.frombuffer(image.palette.getdata()[1], np.uint8).reshape(-1, 3)
+
+
 def write_png(
     path: str | os.PathLike[str],
     image: UInt8[np.ndarray, "height width *channels"],

@@ -9,6 +9,7 @@ from made_videos import distance, encode, mark
 from PIL import Image
 
 from dvsnet_jax.datasets.cityscapes import CLASSES as CITYSCAPES
+from dvsnet_jax.datasets.cityscapes import TRAIN_IDS
 from dvsnet_jax.datasets.clips import clip_set, named_clips
 from dvsnet_jax.datasets.codings import read_ids
 from dvsnet_jax.datasets.labelled_sets import labelled_set
@@ -401,6 +402,41 @@ def test_a_panoptic_map_is_told_from_colours_and_from_ids(tmp_path):
     tiny_sets.ids(tmp_path / "b.png", 3, 255)
     with pytest.raises(InputError, match="has a single channel, expected a panoptic map"):
         read_ids(tmp_path / "b.png", 0)
+
+
+def sorted_by_colour(path, labels, colours):
+    """As oxipng leaves a palette PNG of these ids (findings): colours that occur, sorted, and pixels by their place."""
+    used = np.unique(labels)
+    order = sorted(used.tolist(), key=lambda label: tuple(colours[label]))
+    place = np.zeros(256, np.uint8)
+    place[order] = np.arange(len(order))
+    image = Image.fromarray(place[labels])
+    image.putpalette(colours[order].tobytes())
+    image.save(path)
+
+
+@pytest.mark.parametrize(
+    ("train_ids", "labels"),
+    [(tuple(range(19)), [[0, 1, 2, 8], [0, 13, 10, 255]]), (TRAIN_IDS, [[7, 8, 11, 21], [7, 26, 23, 0]])],
+)
+def test_palettes_that_an_optimiser_sorted_are_told(tmp_path, train_ids, labels):
+    colours, labels = np.zeros((256, 3), np.uint8), np.array(labels, np.uint8)
+    colours[: len(train_ids)] = [(0, 0, 0) if each == VOID else CITYSCAPES_COLORS[each] for each in train_ids]
+    write_png(tmp_path / "a.png", labels, colours)
+    read_train_ids(tmp_path / "a.png", train_ids)
+    sorted_by_colour(tmp_path / "b.png", labels, colours)
+    with pytest.raises(InputError, match=r"b\.png: its palette has Cityscapes' colours in another order than its ids"):
+        read_train_ids(tmp_path / "b.png", train_ids)
+
+
+def test_palettes_of_few_colours_are_taken_as_they_are(tmp_path):
+    """In the ids' own order, and in that of a set of other classes."""
+    labels = np.arange(10, dtype=np.uint8).reshape(2, 5) % 5
+    for order, num_classes in ((slice(5), 19), (slice(None, None, -1), 5)):
+        image = Image.fromarray(labels)
+        image.putpalette(np.array(CITYSCAPES_COLORS[:5][order], np.uint8).tobytes())
+        image.save(tmp_path / "a.png")
+        np.testing.assert_array_equal(read_train_ids(tmp_path / "a.png", tuple(range(num_classes))), labels)
 
 
 def test_labels_in_a_jpeg_are_refused(tmp_path):

@@ -18,6 +18,7 @@ from dvsnet_jax.evaluation.predicted import measure_predicted
 from dvsnet_jax.evaluation.reports.evaluation import label_metrics
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.metrics.tracking import association_quality
+from dvsnet_jax.visualize import CITYSCAPES_COLORS
 
 
 def kitti(root: Path) -> str:
@@ -77,12 +78,20 @@ def test_frames_without_labels_or_predictions_are_passed_over(tmp_path):
     assert (found.frames, found.labelled) == (3, 3) and label_metrics(found.labels)["mean_iou"] == 1
 
 
+def sorted_palette(path):
+    """Void is 3 now, and the others go by their colours."""
+    picture = Image.fromarray(np.arange(64 * 96, dtype=np.int64).reshape(64, 96).astype(np.uint8) % 5)
+    picture.putpalette(np.array([*CITYSCAPES_COLORS[2::-1], (0, 0, 0), CITYSCAPES_COLORS[13]], np.uint8).tobytes())
+    picture.save(path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda path: path.unlink(), "0002/000001.png: is missing, expected predicted labels of 000001.png"),
         (lambda path: write_png(path, np.zeros((32, 48), np.uint8)), "is 48 × 32, but its frame is 96 × 64"),
         (lambda path: write_png(path, np.full((64, 96), 26, np.uint8)), "they look like Cityscapes' labelIds"),
+        (sorted_palette, "in another order than its ids, as PNG optimisers (oxipng) leave it"),
         (lambda path: Image.fromarray(np.full((64, 96), 26001, np.uint16)).save(path), "which look like instance ids"),
     ],
 )

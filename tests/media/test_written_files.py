@@ -12,6 +12,7 @@ import pytest
 
 from dvsnet_jax.errors import InputError, do_all
 from dvsnet_jax.media import written_files
+from dvsnet_jax.media.images import read_labels
 from dvsnet_jax.media.output_folder import OutputFolder
 from dvsnet_jax.media.written_files import RECORD, WrittenFiles
 from dvsnet_jax.visualize import label_palette
@@ -39,6 +40,18 @@ def files(folder: Path) -> set[str]:
 def recorded(folder: Path) -> set[str]:
     lines = (folder / RECORD).read_text().splitlines()
     return {json.loads(line)["file"] for line in lines[1:]}
+
+
+def test_labels_are_greys_for_every_reader(tmp_path):
+    """Of a palette PNG, as those in `color/` are, OpenCV gives colours or their brightness (findings)."""
+    cv2 = pytest.importorskip("cv2")
+    labels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    output = OutputFolder(tmp_path, palette=label_palette(), frame_rate=25, products={"labels", "color"})
+    output.write_images("a", labels)
+    output.close()
+    for how in (cv2.IMREAD_UNCHANGED, cv2.IMREAD_GRAYSCALE):
+        np.testing.assert_array_equal(cv2.imread(str(tmp_path / "labels" / "a.png"), how), labels)
+    np.testing.assert_array_equal(read_labels(tmp_path / "color" / "a.png"), labels)
 
 
 def test_a_used_folder_is_refused_and_stays_as_it_is(tmp_path):
