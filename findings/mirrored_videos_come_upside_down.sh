@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A video that is stored turned or mirrored, and marked so (by phones, by cameras with a mirror picture, by editors), comes out of readers
-# in four ways. OpenCV takes an angle out of the mark and no more: a picture that is to be mirrored left to right is turned by half and stands on
-# its head, one to be mirrored top to bottom stays on it, and CAP_PROP_ORIENTATION_META says 180 and 0. imageio's PyAV plugin turns
-# nothing, so an upright phone's video lies on its side; moviepy turns it and squeezes it into the size in which it is stored. FFmpeg's
-# command, and imageio's other plugin by it, do as players do. Seen with OpenCV 5.0.0, imageio 2.38.1 with imageio-ffmpeg 0.8.1,
-# whose FFmpeg is 9.0.2, PyAV 18.1.0, moviepy 2.2.1.
+# A video that is stored turned or mirrored, and marked so (by phones, by cameras with a mirror picture, by editors), comes out of
+# readers in four ways. OpenCV takes an angle out of the mark and no more: a picture that is to be mirrored left to right is turned by
+# half and stands on its head, one to be mirrored top to bottom stays on it, and CAP_PROP_ORIENTATION_META says 180 and 0. imageio's PyAV
+# plugin turns nothing, so an upright phone's video lies on its side; moviepy turns it and squeezes it into the size in which it is
+# stored. FFmpeg's command, and imageio's other plugin by it, do as players do. Nothing is said of any. Seen with OpenCV 5.0.0,
+# imageio 2.38.1 with imageio-ffmpeg 0.8.1, whose FFmpeg is 9.0.2, PyAV 18.1.0, moviepy 2.2.1.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
