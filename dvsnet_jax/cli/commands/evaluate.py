@@ -96,9 +96,11 @@ class Evaluate:
 
         import jax
 
+        from dvsnet_jax.inference import processes
+
         keep_compiled()
         if self.distributed:
-            jax.distributed.initialize()
+            processes.join()
 
         from dvsnet_jax.datasets.flow.dis import dense_flow, find_flow
         from dvsnet_jax.evaluation.clips.sources import check_classes, evaluated_clips
