@@ -163,4 +163,4 @@ def test_recipe_refuses_in_one_line(frames, tmp_path, capsys):
     said = capsys.readouterr().err
     assert "none of 0 pairs" in said and said.count("\n") == 1
     assert recipe("flow_pairs")([*words, "--share", "2"]) == 2
-    assert "--share 2.0: expected" in capsys.readouterr().err
+    assert "'2' is not a number from 0 to 1" in capsys.readouterr().err
