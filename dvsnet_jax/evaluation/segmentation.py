@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -14,9 +15,9 @@ from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig, SegmentationConfig
 from dvsnet_jax.datasets.camvid import CLASSES, one_of_each, to_camvid
 from dvsnet_jax.datasets.samples import LabelledImage
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.motion.field import for_step
-from dvsnet_jax.metrics.segmentation import confusion_matrix, summary
+from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou_with_void, summary
 from dvsnet_jax.ops.regions import split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.video import init_state, region_grid, segment_frame
@@ -42,7 +43,8 @@ def whole(
 ) -> Int[np.ndarray, "classes classes"]:
     """The confusion matrix over all pictures as they are; `params` are the segmentation network's alone.
 
-    Pictures of several sizes are compiled for one by one. Raises InputError where every label is void.
+    Pictures of several sizes are compiled for one by one. Pixels that the network leaves void are not in it, and are
+    told of. Raises InputError where every label is void.
     """
     return _confusion(
         lambda image: label(params, image[None], config=config)[0], source, config.num_classes, classes, on_picture
@@ -150,11 +152,20 @@ def _confusion(
     on_picture: Callable[[int], None],
 ) -> Int[np.ndarray, "classes classes"]:
     merged, count = counting(num_classes, classes)
-    matrix = np.zeros((count, count), np.int64)
+    matrix, void = np.zeros((count, count), np.int64), np.zeros(count, np.int64)
     for index in range(len(source)):
         image, truth = source[index]
-        matrix += np.asarray(confusion_matrix(merged(np.asarray(labels(image))), merged(truth), count))
+        found, true = merged(np.asarray(labels(image))), merged(truth)
+        matrix += np.asarray(confusion_matrix(found, true, count))
+        void += np.bincount(true[found >= count], minlength=256)[:count]
         on_picture(index + 1)
-    if not matrix.sum():
+    if not matrix.sum() + void.sum():
         raise InputError(f"all {len(source)} pictures: every label is void, so there is nothing to measure")
+    if void.any():
+        warnings.warn(
+            f"the network leaves {void.sum() / (matrix.sum() + void.sum()):.1%} of the labelled pixels void, which the "
+            f"numbers leave out; with those as wrong, mIoU is {mean_iou_with_void(matrix, void):.2%}",
+            InputNotice,
+            stacklevel=3,
+        )
     return matrix

@@ -23,7 +23,8 @@ from dvsnet_jax import (
     segment_frame,
 )
 from dvsnet_jax.datasets.samples import LabelledImage
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, InputNotice
+from dvsnet_jax.evaluation import segmentation
 from dvsnet_jax.evaluation.segmentation import disagreement, in_regions, label, whole
 from dvsnet_jax.media.images import write_png
 from dvsnet_jax.metrics.segmentation import mean_iou, pixel_accuracy
@@ -47,6 +48,19 @@ def pictures(params):
         labels[-16:] = (labels[-16:] + 1) % 5
         found.append(LabelledImage(image, labels))
     return found
+
+
+def test_what_the_network_leaves_void_is_told(monkeypatch):
+    """It is in no cell, so a network that says nothing where it is unsure would look perfect."""
+    truth = np.array([[0, 0, 0, 0], [1, 1, 1, 1], [2, 2, 255, 255]], np.uint8)
+    labels = np.array([[0, 0, 255, 255], [1, 255, 255, 255], [2, 2, 255, 0]], np.uint8)
+    monkeypatch.setattr(segmentation, "label", lambda params, images, config: labels[None])
+    picture = LabelledImage(np.zeros((3, 4, 3), np.uint8), truth)
+    with pytest.warns(InputNotice, match=r"leaves 50\.0% of the labelled pixels void.* as wrong, mIoU is 58\.33%"):
+        matrix = whole(None, [picture], TINY.segmentation)
+    assert matrix.sum() == 5 and mean_iou(matrix) == 1
+    labels = truth
+    whole(None, [picture], TINY.segmentation)  # void where the truth is, of which nothing is said
 
 
 def test_whole_pictures_and_regions_are_counted(params, pictures):
