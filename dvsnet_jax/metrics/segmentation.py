@@ -29,6 +29,8 @@ def confusion_matrix(
 ) -> Int[Array, "num_classes num_classes"]:
     """Pixels by true class (rows) and predicted class (columns), int32; void ones are left out.
 
+    So are those predicted as void: count them beside it where there are any (`mean_iou_with_void`), else saying
+    nothing costs nothing.
     Add matrices up in 64 bits: 32 run over at 2147483648 pixels, as many as 1024 pictures of 1024×2048 have.
     """
     counts = (truth < num_classes) & (labels < num_classes)
@@ -58,6 +60,15 @@ def mean_iou(matrix: Int[Array | np.ndarray, "c c"], *, absent: Literal["skip", 
         return float(np.nan_to_num(ious).mean())
     if absent == "untrue":
         ious = ious[_counts(matrix).sum(1) > 0]
+    return float(np.nanmean(ious)) if np.isfinite(ious).any() else float("nan")
+
+
+def mean_iou_with_void(matrix: Int[Array | np.ndarray, "c c"], void: Int[np.ndarray, "c"]) -> float:
+    """The same, 0..1, with pixels that were predicted as void, `void` of each true class, as wrong: as Cityscapes'
+    program counts them. NaN without a pixel."""
+    whole = np.pad(np.asarray(matrix), (0, 1))
+    whole[:-1, -1] = void
+    ious = class_ious(whole)[:-1]
     return float(np.nanmean(ious)) if np.isfinite(ious).any() else float("nan")
 
 

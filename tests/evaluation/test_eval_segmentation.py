@@ -119,7 +119,9 @@ def test_what_the_network_leaves_void_is_told(params, tmp_path, monkeypatch, cap
     assert (
         main(["measure", "segmentation", "--weights", str(tmp_path / "weights"), "--data", data, "--whole-only"]) == 0
     )
-    assert "| labelled pixels left void, which the above leaves out | 25.00% |\n" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "| labelled pixels left void, which the above leaves out | 25.00% |\n" in told
+    assert "| **mIoU** | 100.00% |\n" in told and "| mIoU, void as wrong | 75.00% |\n" in told
     left[:] = 255
     with pytest.raises(InputError, match="all 1 pictures: the network leaves every labelled pixel void; check"):
         whole({}, [LabelledImage(image, truth)], TINY.segmentation)

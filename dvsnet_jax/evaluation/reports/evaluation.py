@@ -28,7 +28,13 @@ from dvsnet_jax.media.motion.attached import Kind
 from dvsnet_jax.metrics.calibration import bins, mean_absolute_error, rank_correlation
 from dvsnet_jax.metrics.object_size import SIZES, size_ious
 from dvsnet_jax.metrics.published_tc import AreaCounts, etc_tc, vspw_tc
-from dvsnet_jax.metrics.segmentation import class_ious, frequency_weighted_iou, mean_iou, pixel_accuracy
+from dvsnet_jax.metrics.segmentation import (
+    class_ious,
+    frequency_weighted_iou,
+    mean_iou,
+    mean_iou_with_void,
+    pixel_accuracy,
+)
 from dvsnet_jax.metrics.tracking import segmentation_quality
 from dvsnet_jax.metrics.windows import LENGTHS, WindowCounts, corrected_vc, vec, vspw_vc
 from dvsnet_jax.policies import AccumulatedLoss, Budget, DynamicTarget, ExpectedConfidence
@@ -262,8 +268,8 @@ def _void(matrix: Int[np.ndarray, "classes classes"], void: list[int] | None) ->
     """How much of what is labelled was left void, and mIoU with that as wrong, as Cityscapes' program counts it."""
     if not void or not matrix.sum() + sum(void):
         return {"void": None, "mean_iou_void_wrong": None}
-    ious = class_ious(_with_void(matrix, void))[:-1]
-    return {"void": sum(void) / (matrix.sum() + sum(void)), "mean_iou_void_wrong": _finite(float(np.nanmean(ious)))}
+    as_wrong = mean_iou_with_void(matrix, np.asarray(void))
+    return {"void": sum(void) / (matrix.sum() + sum(void)), "mean_iou_void_wrong": _finite(as_wrong)}
 
 
 def _with_void(matrix: Int[np.ndarray, "classes classes"], void: list[int]) -> Int[np.ndarray, "whole whole"]:

@@ -48,7 +48,7 @@ class MeasureSegmentation:
         from dvsnet_jax.evaluation.clips.sources import check_classes
         from dvsnet_jax.evaluation.reports.evaluation import class_names, counted_as
         from dvsnet_jax.evaluation.segmentation import counting, disagreement, in_regions, whole
-        from dvsnet_jax.metrics.segmentation import class_ious, mean_iou, pixel_accuracy
+        from dvsnet_jax.metrics.segmentation import class_ious, mean_iou, mean_iou_with_void, pixel_accuracy
         from dvsnet_jax.networks import prepare
 
         params, config = self._restored()
@@ -79,9 +79,12 @@ class MeasureSegmentation:
         for title, metric in (("mIoU", mean_iou), ("pixel accuracy", pixel_accuracy)):
             print(f"| **{title}** | {' | '.join(f'{metric(matrix):.2%}' for matrix in matrices.values())} |")
         if void.any():
-            counts = zip(void.sum(1), matrices.values(), strict=False)
-            left = " | ".join(f"{lost / (lost + matrix.sum()):.2%}" for lost, matrix in counts)
-            print(f"| labelled pixels left void, which the above leaves out | {left} |")
+            counts = list(zip(void, matrices.values(), strict=False))
+            left = " | ".join(f"{lost.sum() / (lost.sum() + matrix.sum()):.2%}" for lost, matrix in counts)
+            wrong = " | ".join(f"{mean_iou_with_void(matrix, lost):.2%}" for lost, matrix in counts)
+            print(
+                f"| labelled pixels left void, which the above leaves out | {left} |\n| mIoU, void as wrong | {wrong} |"
+            )
         for index, ious in enumerate(zip(*map(class_ious, matrices.values()), strict=True)):
             if not np.isnan(ious).all():  # the class occurs
                 print(f"| {names[index]} | {' | '.join(f'{iou:.1%}' for iou in ious)} |")
