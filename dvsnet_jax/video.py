@@ -111,13 +111,13 @@ def segment_frame(
     """One frame of every stream: one compiled program for each frame shape and configuration, whatever the numbers of
     its policy, which are read anew at every frame. `state` is donated.
 
-    `frames` are RGB, 0..255. `restart` names the streams where another video begins with this frame: they forget their
-    key frames and their policy's state. `motion` is that from each frame to the one before it, which is wanted where
-    `config.takes_motion` (of a stream's first frame it is not looked at); the array alone is trusted everywhere.
-    `audit` has each region that is segmented anew say how well warping would have done, for one more warp: the result
-    is then an `AuditedResult`; with `every_score` it has the scores of all classes at every pixel, a `ScoredResult`.
-    `share` is of `inference.devices`. Raises ValueError where `frames`, `motion` or the policy do not fit `state` and
-    `config`.
+    `frames` are RGB, 0..255; a numpy array is read when the step runs, not at the call: give a copy of one that is
+    written over. `restart` names the streams where another video begins: they forget key frames and policy. `motion` is
+    that from each frame to the one before it, which is wanted where `config.takes_motion` (of a stream's first frame it
+    is not looked at); the array alone is trusted everywhere. `audit` has each region that is segmented anew say how
+    well warping would have done, for one more warp: the result is then an `AuditedResult`; with `every_score` it has
+    the scores of all classes at every pixel, a `ScoredResult`. `share` is of `inference.devices`. Raises ValueError
+    where `frames`, `motion` or the policy do not fit `state` and `config`.
     """
     return _step(params, state, frames, restart, motion, config, audit, share, every_score)
 
