@@ -103,15 +103,15 @@ def tell_resized(config: DVSNetConfig) -> None:
 
 
 def load_seeded(
-    weights: str | None, motion: MotionName = "paper", segmentation: str | None = None
+    weights: str | None, motion: MotionName | None = None, segmentation: str | None = None
 ) -> tuple[Any, DVSNetConfig]:
-    """For measurements of time: those of `weights` or `bundled`; without, the paper's networks with weights made by a
+    """For measurements of time: those of `weights` or `bundled` (motion as in `load_weights`); without, the paper's networks with weights made by a
     rule, or with carried motion in place of the flow network."""
     from dvsnet_jax import CarriedMotionConfig, DVSNetConfig, LocalDecisionConfig, checkpoints
 
     if weights is None and segmentation is None:
         config = DVSNetConfig.cityscapes()
-        if motion != "paper":
+        if motion not in (None, "paper"):
             config = config.replace(flow=CarriedMotionConfig(scale_width=16), decision=LocalDecisionConfig())
         return checkpoints.seeded_params(config), config
     return load_weights(None if weights == "bundled" else weights, None, motion, segmentation)

@@ -12,11 +12,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tiny import TINY, tiny_params
+from tiny import CARRIED, TINY, carried_params, tiny_params
 from tiny_files import clip, weights, write_images, write_video  # noqa: F401
 
 from dvsnet_jax import init_state, segment_frame
 from dvsnet_jax.benchmarks import end_to_end, region, tables
+from dvsnet_jax.benchmarks.trace import trace_steps
 from dvsnet_jax.benchmarks import frame_step as speed
 from dvsnet_jax.benchmarks.frame_step import Form
 from dvsnet_jax.cli.compile_cache import keep_compiled
@@ -112,6 +113,11 @@ def test_a_trace_has_the_stages_by_name(weights, tmp_path, capsys):  # noqa: F81
     trace = Path(capsys.readouterr().out.strip())
     text = gzip.decompress(trace.read_bytes()).decode()
     assert "segment_frame" in text and trace.is_relative_to(tmp_path)
+
+
+def test_a_trace_of_carried_motion(tmp_path):
+    trace = trace_steps(carried_params(), CARRIED, tmp_path, height=64, width=96, steps=1)
+    assert "segment_frame" in gzip.decompress(trace.read_bytes()).decode()
 
 
 def test_memory_does_not_grow_with_the_length_of_a_video():
