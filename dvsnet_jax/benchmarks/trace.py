@@ -30,8 +30,8 @@ def trace_steps(
     """Traces so many steps of one stream with prepared parameters, after two that are not in the trace; returns the
     trace's file.
 
-    Frames are of noise that stands still, and of each the first `segmented` regions are segmented. Raises InputError for a folder that
-    cannot be made.
+    Frames are of noise that stands still, and of each the first `segmented` regions are segmented. Raises InputError
+    for a folder that cannot be made.
     """
     target = make_folder(folder)
     measured = config.replace(policy=SegmentFirst(config.num_regions))

@@ -66,8 +66,9 @@ def _loaded(
         params, config = checkpoints.load_around(weights, segmentation)
         tell_resized(config)
         return params, config
-    name = "street" if weights is None else checkpoints.bundled_name(weights)
-    if name is not None:
+    name = checkpoints.bundled_name(weights)
+    if weights is None or name is not None:
+        name = name or "street"
         if decision_from is not None:
             raise UsageError("--decision-from goes with --weights, a TensorFlow checkpoint without a decision network")
         motion = motion or ("paper" if name == "street" else "auto")
@@ -105,8 +106,8 @@ def tell_resized(config: DVSNetConfig) -> None:
 def load_seeded(
     weights: str | None, motion: MotionName | None = None, segmentation: str | None = None
 ) -> tuple[Any, DVSNetConfig]:
-    """For measurements of time: those of `weights` or `bundled` (motion as in `load_weights`); without, the paper's networks with weights made by a
-    rule, or with carried motion in place of the flow network."""
+    """For measurements of time: those of `weights` or `bundled`, motion as in `load_weights`; without, the paper's
+    networks with weights made by a rule, or with carried motion in place of the flow network."""
     from dvsnet_jax import CarriedMotionConfig, DVSNetConfig, LocalDecisionConfig, checkpoints
 
     if weights is None and segmentation is None:

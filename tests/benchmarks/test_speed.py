@@ -17,9 +17,9 @@ from tiny_files import clip, weights, write_images, write_video  # noqa: F401
 
 from dvsnet_jax import init_state, segment_frame
 from dvsnet_jax.benchmarks import end_to_end, region, tables
-from dvsnet_jax.benchmarks.trace import trace_steps
 from dvsnet_jax.benchmarks import frame_step as speed
 from dvsnet_jax.benchmarks.frame_step import Form
+from dvsnet_jax.benchmarks.trace import trace_steps
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.errors import InputError
 

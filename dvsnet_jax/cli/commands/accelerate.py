@@ -223,9 +223,9 @@ class Accelerate:
         from dvsnet_jax.training.restoring import restore
         from dvsnet_jax.training.warm_start import carrying, restore_with_flow
 
-        name = "street" if self.restore_from is None else checkpoints.bundled_name(self.restore_from)
-        if name is not None:
-            return checkpoints.load_bundled("paper" if self.motion == "paper" else "carried", name)
+        name = checkpoints.bundled_name(self.restore_from)
+        if self.restore_from is None or name is not None:
+            return checkpoints.load_bundled("paper" if self.motion == "paper" else "carried", name or "street")
         if self.motion == "paper":
             return restore_with_flow(self.restore_from)
         params, config = restore(self.restore_from)
