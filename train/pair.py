@@ -12,9 +12,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from dvsnet_jax import DeepLabLiteConfig, DeepLabPairConfig, checkpoints
 from dvsnet_jax.cli.option_types import Positional, Positive
@@ -30,7 +27,7 @@ class Pair:
     """Sees frames as they are; flow and decision network are its."""
     second: Positional[str]
     """Sees frames enlarged."""
-    save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    save_dir: Path
     """Where the checkpoint is written."""
     enlarged: Positive = 1.5
     """How much larger, 1 to 4."""
