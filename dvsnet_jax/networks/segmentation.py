@@ -108,7 +108,7 @@ def training_scores(
         raise ValueError("these parameters are networks.prepare's, for inference; train those they were made of")
     made = _DEEPLABS[type(config)]
     training = {"update_moments": True, "frozen": frozen} if update_moments else {}
-    network = made(config, folded=folded, **training)
+    network = made(config, folded=True) if folded else made(config, **training)
     (scores, _), seen = network.apply({"params": params}, _inputs(images, config).astype(dtype), mutable="moments")
     return scores, seen.get("moments", {})
 

@@ -236,7 +236,7 @@ def test_accelerate_learns_on_carried_motion_and_leaves_cuts_out(tmp_path):
 def carried_weights(monkeypatch):
     monkeypatch.setattr(
         checkpoints, "load_bundled",
-        lambda motion="paper": (carried_params(), CARRIED) if motion == "carried" else (simple_params(), SIMPLE),
+        lambda motion="paper", *_: (carried_params(), CARRIED) if motion == "carried" else (simple_params(), SIMPLE),
     )  # fmt: skip
 
 
