@@ -54,7 +54,7 @@ class Accelerate:
     again. Labels are not looked at, unless --supervision says so. @0.5 after it makes frames half as high and wide,
     @bt601 reads a video that names no matrix by that, as --matrix of 'dvsnet segment'."""
     validate: Specs = ()
-    """Other clips, to validate on; without, a fifth of every clip is held out."""
+    """Other clips, to validate on; without, a fifth of every clip is held out, two frames at least."""
     save_dir: Annotated[Path, tyro.conf.arg(metavar="DIR", aliases=("--out",))]
     """Folder of the run."""
     restore_from: Annotated[str | None, option("PATH", "--weights")] = None
@@ -240,7 +240,8 @@ class Accelerate:
         clips = self._kept(clip_sets(self.data, hold_out=self.hold_out, num_classes=num_classes))
         if self.validate:
             return clips, self._kept(clip_sets(self.validate, only=self.only, num_classes=num_classes))
-        ends = [(clip, len(clip) * 4 // 5) for clip in clips]
+        # Two frames at least, to make a pair of, where two are left to train on.
+        ends = [(clip, min(len(clip) * 4 // 5, len(clip) - 2 * (len(clip) >= 4))) for clip in clips]
         return [Part(clip, 0, end) for clip, end in ends], [Part(clip, end, len(clip)) for clip, end in ends]
 
     def _kept(self, clips: list[Clip]) -> list[Clip]:
