@@ -110,8 +110,10 @@ def check_palette(path: Path, found: Collection[int], train_ids: Sequence[int]) 
     """
     if max((each for each in train_ids if each != 255), default=0) != _CITYSCAPES_CLASSES - 1:
         return
+    if {*found} != {*range(len(found))}:  # a colour is not in use; seen before the file is opened once more
+        return
     palette = read_palette(path)
-    if palette is None or set(found) != set(range(len(palette))):
+    if palette is None or len(palette) != len(found):
         return
     classes = {colour: label for label, colour in enumerate(CITYSCAPES_COLORS)} | {_BLACK: 255}
     meant = [classes.get(tuple(colour)) for colour in palette.tolist()]

@@ -9,6 +9,7 @@ count. Intersection over union as Cityscapes and PASCAL VOC define it: TP / (TP 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
@@ -66,10 +67,17 @@ def mean_iou(matrix: Int[Array | np.ndarray, "c c"], *, absent: Literal["skip", 
 def mean_iou_with_void(matrix: Int[Array | np.ndarray, "c c"], void: Int[np.ndarray, "c"]) -> float:
     """The same, 0..1, with pixels that were predicted as void, `void` of each true class, as wrong: as Cityscapes'
     program counts them. NaN without a pixel."""
+    ious = class_ious(with_void(matrix, void))[:-1]
+    return float(np.nanmean(ious)) if np.isfinite(ious).any() else float("nan")
+
+
+def with_void(
+    matrix: Int[Array | np.ndarray, "c c"], void: Int[np.ndarray, "c"] | Sequence[int]
+) -> Int[np.ndarray, "c+1 c+1"]:
+    """The confusion matrix with a last column of the pixels of each true class that were predicted as void."""
     whole = np.pad(np.asarray(matrix), (0, 1))
     whole[:-1, -1] = void
-    ious = class_ious(whole)[:-1]
-    return float(np.nanmean(ious)) if np.isfinite(ious).any() else float("nan")
+    return whole
 
 
 def frequency_weighted_iou(matrix: Int[Array | np.ndarray, "c c"]) -> float:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from functools import cache, partial
+from functools import partial
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny_lite import FEW, have_few_blocks, random_arrays
 
 from dvsnet_jax import DecisionConfig, DeepLabFastConfig, DVSNetConfig, FlowNet2sConfig, SegmentationFunction, networks
 from dvsnet_jax.checkpoints.foreign import efficientnet
-from dvsnet_jax.checkpoints.matching import flatten, unflatten
+from dvsnet_jax.checkpoints.matching import flatten
 from dvsnet_jax.config import DeepLabLiteConfig, DeepLabV2Config
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.networks import efficientnet_lite
-from dvsnet_jax.networks import segmentation as segmentation_network
-from dvsnet_jax.networks.efficientnet_lite import Block, efficientnet_lite_trunk, last_at
+from dvsnet_jax.networks.efficientnet_lite import efficientnet_lite_trunk, last_at
 from dvsnet_jax.networks.layers import BatchNorm
 from dvsnet_jax.training import warm_start
 
@@ -29,30 +28,16 @@ WHOLE = DVSNetConfig(
     decision=DecisionConfig(conv_width=4, hidden=(8, 8, 4)),
 )
 QUICK = {"xla_backend_optimization_level": 0}  # to compile, which is all the time these tests take
-FEW = (Block(3, 2, 1, 4), Block(5, 2, 2, 6), Block(3, 1, 2, 6), Block(3, 2, 2, 6), Block(3, 2, 2, 6))
-"""A trunk of five blocks in place of sixteen, with all that those have: strides, both kernels, a shortcut."""
 
 
 @pytest.fixture
 def few(monkeypatch):
-    monkeypatch.setitem(efficientnet_lite.TRUNKS, "lite0", FEW)
-    # Shapes of parameters are kept by configuration, which does not tell this trunk from the real one.
-    traced = segmentation_network._traced_params.__wrapped__
-    monkeypatch.setattr(segmentation_network, "_traced_params", cache(traced))
+    have_few_blocks(monkeypatch, "lite0")
 
 
 def seeded(config=WHOLE):
-    """The segmentation's parameters by numpy, all random: `init_params` compiles for a second for every size."""
-    rng = np.random.default_rng(0)
-
-    def leaf(name, shape):
-        if name.endswith("weights"):
-            fan_in = math.prod(shape[:2] if "depthwise" in name else shape[:-1])
-            return rng.normal(0, math.sqrt(2 / fan_in), shape)
-        return rng.uniform(0.5, 1.5, shape) if name.endswith(("gamma", "variance")) else rng.normal(0, 0.3, shape)
-
-    shapes = flatten(networks.abstract_params(config)["segmentation"])
-    return unflatten({name: leaf(name, array.shape).astype(np.float32) for name, array in shapes.items()})
+    """The segmentation's parameters, all random."""
+    return random_arrays(networks.abstract_params(config)["segmentation"])
 
 
 def pictures(*shape):

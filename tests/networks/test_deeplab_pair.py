@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import math
-import sys
-from functools import cache
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from recipes import recipe
+from tiny_lite import have_few_blocks, random_arrays
 
 from dvsnet_jax import CarriedMotionConfig, DeepLabPairConfig, DVSNetConfig, LocalDecisionConfig, checkpoints, networks
 from dvsnet_jax.checkpoints import bundled
-from dvsnet_jax.checkpoints.matching import flatten, unflatten
+from dvsnet_jax.checkpoints.matching import flatten
 from dvsnet_jax.config import DeepLabLiteConfig
 from dvsnet_jax.config_json import from_json, to_json
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.networks import efficientnet_lite
-from dvsnet_jax.networks import segmentation as segmentation_network
 from dvsnet_jax.networks.deeplab_pair import enlarged_size
-from dvsnet_jax.networks.efficientnet_lite import Block
 from dvsnet_jax.ops.resize import resize_half_pixel
 from dvsnet_jax.training import warm_start
 
@@ -32,30 +26,16 @@ PAIR = DeepLabPairConfig(first=FIRST, second=SECOND)
 WHOLE = DVSNetConfig(
     segmentation=PAIR, flow=CarriedMotionConfig(), decision=LocalDecisionConfig(grid=(2, 2), width=2), overlap=16
 )
-FEW = (Block(3, 2, 1, 4), Block(5, 2, 2, 6), Block(3, 1, 2, 6), Block(3, 2, 2, 6), Block(3, 2, 2, 6))
 QUICK = {"xla_backend_optimization_level": 0}  # to compile, which is all the time these tests take
-RECIPE = Path(__file__).parents[2] / "train" / "pair.py"
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    """Trunks of five blocks."""
-    for name in ("lite0", "lite2"):
-        monkeypatch.setitem(efficientnet_lite.TRUNKS, name, FEW)
-    # Shapes of parameters are kept by configuration, which does not tell these trunks from the real ones.
-    monkeypatch.setattr(segmentation_network, "_traced_params", cache(segmentation_network._traced_params.__wrapped__))
+    have_few_blocks(monkeypatch, "lite0", "lite2")
 
 
 def seeded(config):
-    rng = np.random.default_rng(0)
-
-    def leaf(name, shape):
-        if name.endswith("weights"):
-            return rng.normal(0, math.sqrt(2 / math.prod(shape[:2] if "depthwise" in name else shape[:-1])), shape)
-        return rng.uniform(0.5, 1.5, shape) if name.endswith(("gamma", "variance")) else rng.normal(0, 0.3, shape)
-
-    shapes = flatten(networks.abstract_params(config))
-    return unflatten({name: leaf(name, array.shape).astype(np.float32) for name, array in shapes.items()})
+    return random_arrays(networks.abstract_params(config))
 
 
 def test_scores_are_the_mean_of_both_the_seconds_of_an_enlarged_image():
@@ -121,14 +101,12 @@ def test_the_packages_file_has_the_second_alone(tmp_path, monkeypatch):
 
 
 def test_the_recipe_pairs_two_checkpoints(tmp_path, capsys):
-    spec = importlib.util.spec_from_file_location("recipe_pair", RECIPE)
-    recipe = sys.modules["recipe_pair"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
+    pair_up = recipe("pair")
     seven = DeepLabLiteConfig(num_classes=7, decoder_widths=(8, 6, 4))
     configs = {name: WHOLE.replace(segmentation=each) for name, each in (("a", FIRST), ("b", SECOND), ("c", seven))}
     for name, config in configs.items():
         checkpoints.save(tmp_path / name, seeded(config), config)
-    assert recipe.main([str(tmp_path / "a"), str(tmp_path / "b"), "--save-dir", str(tmp_path / "p")]) == 0
+    assert pair_up([str(tmp_path / "a"), str(tmp_path / "b"), "--save-dir", str(tmp_path / "p")]) == 0
     params, config = checkpoints.load(tmp_path / "p")
     assert config == WHOLE
     jax.tree.map(np.testing.assert_array_equal, params["segmentation"]["second"], seeded(configs["b"])["segmentation"])
@@ -137,6 +115,6 @@ def test_the_recipe_pairs_two_checkpoints(tmp_path, capsys):
         (("p", "b"), "p: has a DeepLabPairConfig, and a pair is of two"),
         (("a", "c"), "a pair of 5 and 7 classes"),
     ):
-        assert recipe.main([*(str(tmp_path / each) for each in pair), "--save-dir", str(tmp_path / "q")]) == 1
+        assert pair_up([*(str(tmp_path / each) for each in pair), "--save-dir", str(tmp_path / "q")]) == 1
         assert says in capsys.readouterr().err
     assert not (tmp_path / "q").exists()

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from recipes import TRAIN, recipe, varied_params
 from tiny import TINY, video
-from tiny_files import write_images
+from tiny_files import clip, write_images
 
 from dvsnet_jax import AccumulatedLoss, LocalDecisionConfig, checkpoints
+from dvsnet_jax.cli.commands.accelerate import Accelerate
 from dvsnet_jax.datasets.augment import flow as flow_augmentation
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.policies.promise import limit_for, read_table
@@ -279,6 +280,13 @@ def test_accelerate_without_labels_for_a_network_of_ours_and_one_of_the_users(we
     capsys.readouterr()
     assert recipe("accelerate")(accelerate(weights, frames, tmp_path / "x", "--segmentation", "missing.py:make")) == 1
     assert "missing.py: no such file; check the path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("count", "held"), [(3, 1), (4, 2), (5, 2), (9, 2), (10, 2), (11, 3)])
+def test_accelerate_holds_a_fifth_of_a_clip_out_and_two_frames_where_it_can(count, held, tmp_path):
+    write_images(tmp_path / "drive", clip(count))
+    trained, validated = Accelerate(data=(f"frames:{tmp_path / 'drive'}",), save_dir=tmp_path / "run")._clips(19)
+    assert [len(each) for each in (*trained, *validated)] == [count - held, held]
 
 
 def test_accelerate_of_no_steps_trains_the_decision_network_alone(weights, frames, tmp_path, capsys):

@@ -240,8 +240,7 @@ class Accelerate:
         clips = self._kept(clip_sets(self.data, hold_out=self.hold_out, num_classes=num_classes))
         if self.validate:
             return clips, self._kept(clip_sets(self.validate, only=self.only, num_classes=num_classes))
-        # Two frames at least, to make a pair of, where two are left to train on.
-        ends = [(clip, min(len(clip) * 4 // 5, len(clip) - 2 * (len(clip) >= 4))) for clip in clips]
+        ends = [(clip, _first_held(len(clip))) for clip in clips]
         return [Part(clip, 0, end) for clip, end in ends], [Part(clip, end, len(clip)) for clip, end in ends]
 
     def _kept(self, clips: list[Clip]) -> list[Clip]:
@@ -271,3 +270,9 @@ class Accelerate:
             crops=LabelledAugmentation(crop=self.crop, scale=self.scale),
             motion="encoder" if self.motion == "encoder" else "dis",
         )  # fmt: skip
+
+
+def _first_held(frames: int) -> int:
+    """Where the fifth of a clip that is held out begins: two frames at least, to make a pair of, where two are left to
+    train on."""
+    return min(frames * 4 // 5, frames - 2) if frames >= 4 else frames * 4 // 5

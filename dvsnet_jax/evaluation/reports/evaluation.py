@@ -34,6 +34,7 @@ from dvsnet_jax.metrics.segmentation import (
     mean_iou,
     mean_iou_with_void,
     pixel_accuracy,
+    with_void,
 )
 from dvsnet_jax.metrics.tracking import segmentation_quality
 from dvsnet_jax.metrics.windows import LENGTHS, WindowCounts, corrected_vc, vec, vspw_vc
@@ -272,12 +273,6 @@ def _void(matrix: Int[np.ndarray, "classes classes"], void: list[int] | None) ->
     return {"void": sum(void) / (matrix.sum() + sum(void)), "mean_iou_void_wrong": _finite(as_wrong)}
 
 
-def _with_void(matrix: Int[np.ndarray, "classes classes"], void: list[int]) -> Int[np.ndarray, "whole whole"]:
-    whole = np.pad(matrix, (0, 1))
-    whole[:-1, -1] = void
-    return whole
-
-
 def _by_size(counts: LabelCounts) -> dict[str, float | None]:
     ious = [None] * len(SIZES) if counts.sizes is None else size_ious(np.asarray(counts.sizes)).tolist()
     return {f"iou_{size}": _finite(value) for size, value in zip(SIZES, ious, strict=True)}
@@ -286,7 +281,7 @@ def _by_size(counts: LabelCounts) -> dict[str, float | None]:
 def _quality(matrix: Int[np.ndarray, "classes classes"], void: list[int] | None) -> float | None:
     if void is None:
         return None
-    return _finite(segmentation_quality(_with_void(matrix, void)))
+    return _finite(segmentation_quality(with_void(matrix, void)))
 
 
 def _windows(counts: LabelCounts) -> dict[str, float | None]:
