@@ -49,7 +49,6 @@ def run_command(
     Errors are one line on stderr; `--debug` among the words, or DVSNET_DEBUG=1, shows where they came from.
     """
     if argv is None:  # a process of its own
-        keep_freed_memory()
         _say_anything()
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words or os.environ.get("DVSNET_DEBUG", "") not in ("", "0")
@@ -70,6 +69,8 @@ def run_command(
             config=(tyro.conf.FlagCreatePairsOff,),
             **({} if default is None else {"default": default}),
         )
+        if argv is None:
+            keep_freed_memory()  # here, as it begins the process again: what only helps or is refused has ended
         with _short_warnings(name):
             status: int = chosen.run()
         if sys.stdout is not None:  # as where it was closed (`>&-`)

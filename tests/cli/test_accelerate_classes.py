@@ -91,7 +91,7 @@ def test_accelerated_around_other_classes_it_goes_through_every_command(ade, tmp
 
 def test_what_would_do_nothing_or_fail_at_the_end_is_told_before_the_work(tmp_path, capsys):
     (tmp_path / "clip").mkdir()
-    for index, frame in enumerate(video(5, height=96, width=96)):
+    for index, frame in enumerate(video(3, height=96, width=96)):
         Image.fromarray(frame[0]).save(tmp_path / "clip" / f"{index}.png")
     command = ["accelerate", "--data", f"frames:{tmp_path / 'clip'}", "--save-dir", str(tmp_path / "run")]
     for words, status, said in (

@@ -53,3 +53,40 @@ def test_temporaries_cause_no_page_faults():
 def test_what_the_user_set_stays():
     kept, _ = faults("keep", MALLOC_ARENA_MAX="2")
     assert kept == "False"
+
+
+AGAIN = """
+import os, sys
+print("begun", *sys.argv[1:], flush=True)
+from dvsnet_jax.cli.freed_memory import keep_freed_memory
+print(keep_freed_memory(), "hugetlb=1" in os.environ.get("GLIBC_TUNABLES", ""))
+"""
+
+
+def said(words: list[str], *, stdin: str = "") -> list[str]:
+    run = subprocess.run([sys.executable, *words], input=stdin, capture_output=True, text=True, check=True)
+    return run.stdout.splitlines()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc is not glibc's")
+def test_the_process_is_begun_again_once_with_its_words(tmp_path):
+    (tmp_path / "program.py").write_text(AGAIN)
+    words = ["two words", "--size=1", "ö"]
+    huge = tuple(map(int, platform.libc_ver()[1].split("."))) >= (2, 35)
+    expected = ["begun " + " ".join(words)] * (1 + huge) + [f"True {huge}"]
+    assert said([str(tmp_path / "program.py"), *words]) == expected
+    assert said(["-c", AGAIN, *words]) == expected
+    # A program that came by stdin has been read: begun again it would do nothing, and say nothing.
+    assert said(["-", *words], stdin=AGAIN) == [expected[0], "True False"]
+    assert said([], stdin=AGAIN) == ["begun", "True False"]
+
+
+def test_help_and_wrong_usage_are_of_the_first_process(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import os, sys\nprint('begun', file=sys.stderr)")
+    path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": path}
+    for word in ("--help", "--no-such-option"):
+        run = subprocess.run(
+            [sys.executable, "-m", "dvsnet_jax", word], env=environment, capture_output=True, text=True
+        )
+        assert run.stderr.count("begun") == 1
