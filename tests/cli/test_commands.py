@@ -207,6 +207,8 @@ SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
             "dvsnet: data is named twice, by --data (y z) and",
         ),
         (["policies", "--data", "x", "--policies", "luck"], 2, "luck"),
+        (["policies", "--data", "x", "--regions", "0x1"], 2, "regions"),
+        (["policies", "--data", "x", "--motion", "paper", "--fuse", "0.5"], 2, "--fuse 0.5 is for carried motion"),
         (["policies", "--data", "x", "--shares", "0.1", "much"], 2, "'much' is not a number above 0 and below 1"),
         (["policies", "--data", "x", "--shares", "20"], 2, "--shares: '20' is not a number above 0 and below 1"),
         (["policies", "--data", "x", "--report-share", "2"], 2, "--report-share: '2' is not a number from 0 to 1"),

@@ -262,6 +262,12 @@ def test_evaluate_and_policies_take_motion(tmp_path, capsys, monkeypatch):
     arguments = ["policies", "--data", data, "--shares", "0.5", "--policies", "loss", "interval", "--runs", "2"]
     assert main([*arguments, "--no-time", "--no-consistency"]) == 0
     assert "accumulated loss" in capsys.readouterr().out
+    cut = ["--regions", "1x1", "--overlap", "0", "--fuse", "0.5", "--json", str(tmp_path / "one.jsonl")]
+    assert main([*arguments, "--no-time", "--no-consistency", *cut]) == 0
+    settings, *runs = map(json.loads, (tmp_path / "one.jsonl").read_text().splitlines())
+    assert (settings["regions"], settings["overlap"], settings["fuse"]) == ([1, 1], 0, 0.5)
+    counted = [round(8 * run["share"], 6) for run in runs if run["what"] == "run"]
+    assert all(count == int(count) for count in counted), "a frame is one region: shares are of eight"
     (tmp_path / "clips").mkdir()
     (tmp_path / "set" / "frames").rename(tmp_path / "clips" / "drive")
     (tmp_path / "truth").mkdir()

@@ -13,9 +13,23 @@ import tyro
 from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
-from dvsnet_jax.cli.option_types import Chance, Count, Names, OptionalPath, Part, Parts, Positive, either, option
+from dvsnet_jax.cli.option_types import (
+    Chance,
+    Count,
+    Names,
+    OptionalChance,
+    OptionalCount,
+    OptionalGrid,
+    OptionalPath,
+    Part,
+    Parts,
+    Positive,
+    either,
+    option,
+)
 from dvsnet_jax.cli.run_options import need
 from dvsnet_jax.cli.screen import tell
+from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.cli.weights import OwnSegmentation, load_weights
 
 if TYPE_CHECKING:
@@ -58,6 +72,12 @@ class ComparePolicies:
     segmentation: OwnSegmentation = None
     classes: Classes = None
     motion: Motion = "auto"
+    regions: OptionalGrid = None
+    """How a frame is cut into regions, such as 2x2; those of the weights if not given."""
+    overlap: OptionalCount = None
+    """Pixels that a region reaches over its border with the next one."""
+    fuse: OptionalChance = None
+    """As of 'dvsnet segment'."""
     protocol: Literal["every", "all", "snippets"] = "every"
     """Which frames count: all (or every) that have labels, or as in the paper the last of frames 1 to 20."""
     scale: Positive = 1.0
@@ -113,6 +133,7 @@ class ComparePolicies:
 
         params, config = load_weights(self.weights, None, self.motion, self.segmentation, self.classes)
         config = carried(self.motion, config)
+        config = Settings(regions=self.regions, overlap=self.overlap, fuse=self.fuse).apply(config)
         return networks.prepare(params, config), config
 
     def _clips(self, config: DVSNetConfig) -> list[LabelledClip]:
@@ -144,7 +165,8 @@ class ComparePolicies:
         classes: Counting = "camvid" if self.data.startswith("camvid:") else "own"
         count = sum(len(clip.frames) for clip in clips)
         names = ("data", "only", "protocol", "scale", "seed", "tolerance")
-        write({"what": "settings", "weights": str(self.weights), **{name: getattr(self, name) for name in names},
+        cut = {name: getattr(config, name) for name in ("regions", "overlap", "fuse")}
+        write({"what": "settings", "weights": str(self.weights), **{name: getattr(self, name) for name in names}, **cut,
                "clips": len(clips), "frames": count})  # fmt: skip
         consistency = None if self.no_consistency else find_flow
         kind: Any = found_by(self.motion) or "dis"
