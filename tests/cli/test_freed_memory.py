@@ -34,11 +34,22 @@ print(kept, (after.ru_minflt - before.ru_minflt) // 10)
 
 def faults(what: str, **environment: str) -> tuple[str, int]:
     """What it says, and the page faults of a call."""
-    run = subprocess.run(
-        [sys.executable, "-c", FAULTS, what], env=os.environ | environment, capture_output=True, text=True, check=True
-    )
-    kept, count = run.stdout.split()
+    (line,) = said(["-c", FAULTS, what], **environment)
+    kept, count = line.split()
     return kept, int(count)
+
+
+def said(words: list[str], *, stdin: str = "", **environment: str) -> list[str]:
+    """The lines that Python prints."""
+    run = subprocess.run(
+        [sys.executable, *words],
+        input=stdin,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout.splitlines()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc is not glibc's")
@@ -61,11 +72,6 @@ print("begun", *sys.argv[1:], flush=True)
 from dvsnet_jax.cli.freed_memory import keep_freed_memory
 print(keep_freed_memory(), "hugetlb=1" in os.environ.get("GLIBC_TUNABLES", ""))
 """
-
-
-def said(words: list[str], *, stdin: str = "") -> list[str]:
-    run = subprocess.run([sys.executable, *words], input=stdin, capture_output=True, text=True, check=True)
-    return run.stdout.splitlines()
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc is not glibc's")
