@@ -3,8 +3,9 @@
     matrix = sum(np.asarray(confusion_matrix(labels, truth, 19), np.int64) for labels, truth in frames)
     print(mean_iou(matrix), pixel_accuracy(matrix))
 
-Rows of the matrix are true classes, columns predicted ones. Void pixels (255, or any true label past the classes) never
-count. Intersection over union as Cityscapes and PASCAL VOC define it: TP / (TP + FP + FN), over all pictures together.
+Rows of the matrix are true classes, columns predicted ones. Void pixels (255, -1, or any true label that is no class)
+never count. Intersection over union as Cityscapes and PASCAL VOC define it: TP / (TP + FP + FN), over all pictures
+together.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Integer
 
 from dvsnet_jax.errors import InputError
 
@@ -26,15 +27,16 @@ _HARDLY, _MUCH, _SEVERAL = 0.1, 0.01, 3
 
 @partial(jax.jit, static_argnames="num_classes")
 def confusion_matrix(
-    labels: UInt8[Array, "*shape"], truth: UInt8[Array, "*shape"], num_classes: int
+    labels: Integer[Array, "*shape"], truth: Integer[Array, "*shape"], num_classes: int
 ) -> Int[Array, "num_classes num_classes"]:
-    """Pixels by true class (rows) and predicted class (columns), int32; void ones are left out.
+    """Pixels by true class (rows) and predicted class (columns), int32; void ones are left out: what is past the
+    classes, as 255, and what is below 0.
 
     So are those predicted as void: count them beside it where there are any (`mean_iou_with_void`), else saying
     nothing costs nothing.
     Add matrices up in 64 bits: 32 run over at 2147483648 pixels, as many as 1024 pictures of 1024×2048 have.
     """
-    counts = (truth < num_classes) & (labels < num_classes)
+    counts = (truth < num_classes) & (labels < num_classes) & (truth >= 0) & (labels >= 0)  # bincount takes -1 for 0
     place = jnp.where(counts, truth.astype(jnp.int32) * num_classes + labels, num_classes**2)
     return jnp.bincount(place.ravel(), length=num_classes**2 + 1)[:-1].reshape(num_classes, num_classes)
 

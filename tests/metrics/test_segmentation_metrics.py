@@ -59,6 +59,13 @@ def test_labels_that_are_no_class_do_not_spill_into_other_cells():
     assert np.asarray(matrix).tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.int32, np.int64])
+def test_void_as_minus_one_is_no_class(kind):
+    """Where it counted as class 0, void would be road, and right wherever road is predicted."""
+    labels, truth = np.array([[0, 1, 0, -1], [2, -1, 1, 1]], kind), np.array([[0, 1, -1, 1], [2, 0, -1, 0]], kind)
+    assert np.asarray(confusion_matrix(labels, truth, 3)).tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 1]]
+
+
 @pytest.mark.parametrize("num_classes", [19, 124, 255])
 def test_ids_are_not_multiplied_in_their_own_type(num_classes):
     """uint8 wraps at 256: of 19 classes those from 14 on would be counted as others."""
