@@ -22,7 +22,7 @@ from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.exchange import exchange
 from dvsnet_jax.benchmarks.targets import Target, devices_of
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.export.lowering import first_line
+from dvsnet_jax.errors import first_line
 from dvsnet_jax.export.step_by_name import named_step
 from dvsnet_jax.inference.devices import region_mesh, shapes_over, step_over
 from dvsnet_jax.routing import default_chunk
@@ -113,7 +113,7 @@ def compile_step(
                 step = traced(prepared, config, height, width, streams, target, place)
                 program = step.lower(lowering_platforms=(target.platform,)).compile()
             except Exception as error:
-                rows.append(Compiled(str(target), precision, refused=first_line(error), devices=devices))
+                rows.append(Compiled(str(target), precision, refused=first_line(error)[:200], devices=devices))
                 continue
             seconds = round(time.perf_counter() - began, 1)
             rows.append(read_program(program, target, precision, seconds, devices=devices))

@@ -14,9 +14,9 @@ from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.exported_program import Run, devices, run_directly, run_program
 from dvsnet_jax.benchmarks.multiply_adds import costs
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, first_line
 from dvsnet_jax.export.custom_calls import custom_calls, operations
-from dvsnet_jax.export.lowering import check_platforms, first_line, lower, lowered_text
+from dvsnet_jax.export.lowering import check_platforms, lower, lowered_text
 from dvsnet_jax.export.step_by_name import named_step
 from dvsnet_jax.markdown import Table, markdown_table
 
@@ -92,7 +92,7 @@ def examine(
                 text = lowered_text(step, platform)
                 program = bytes(lower(step, [platform]).serialize())
             except Exception as error:
-                rows.append(Portability(platform, precision, counts, refused=first_line(error)))
+                rows.append(Portability(platform, precision, counts, refused=first_line(error)[:200]))
                 continue
             row = Portability(
                 platform,
@@ -110,7 +110,7 @@ def examine(
                     )
                     row = replace(row, memory=memory, run=run)
                 except Exception as error:  # out of memory, an operation the backend lacks
-                    row = replace(row, failed=first_line(error))
+                    row = replace(row, failed=first_line(error)[:200])
             rows.append(row)
     return rows
 

@@ -14,8 +14,7 @@ from typing import Any
 
 import jax
 
-from dvsnet_jax.errors import InputError
-from dvsnet_jax.export.lowering import first_line
+from dvsnet_jax.errors import InputError, first_line
 
 TPUS = {
     "v2": "v2:2x2", "v3": "v3:2x2", "v4": "v4:2x2x1", "v5e": "v5e:2x2", "v5p": "v5p:2x2x1", "v6e": "v6e:2x2",
@@ -142,7 +141,7 @@ def devices_of(target: Target, count: int = 1) -> list[Any]:
                 platform="cuda", topology_name="", topology=f"1x1x{count}", target_config=GPUS[target.name].text()
             )
     except Exception as error:
-        raise InputError(f"{target}: the compiler does not take it ({first_line(error)})") from error
+        raise InputError(f"{target}: the compiler does not take it ({first_line(error)[:200]})") from error
     if len(topology.devices) < count:
         raise InputError(f"{target}: programs can be compiled for {len(topology.devices)} of them, not for {count}")
     return list(topology.devices[:count])

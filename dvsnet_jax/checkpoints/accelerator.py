@@ -13,7 +13,7 @@ from typing import Any
 
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.own.network import FOLDER, OwnNetwork, open_network, with_kept_weights
-from dvsnet_jax.checkpoints.store import load_any, save
+from dvsnet_jax.checkpoints.store import load_any, place_of, save
 from dvsnet_jax.config import DVSNetConfig, OwnSegmentationConfig
 from dvsnet_jax.config_json import storable
 from dvsnet_jax.errors import InputError
@@ -83,5 +83,5 @@ def load_accelerator(
 def load_around(path: str | Path, spec: str) -> tuple[networks.Params, DVSNetConfig]:
     """The same with the network named as on a command line (`open_network`), and with the weights that the checkpoint
     keeps of it. Raises InputError."""
-    network = with_kept_weights(open_network(spec), Path(path) / FOLDER)
+    network = with_kept_weights(open_network(spec), place_of(path) / FOLDER)
     return load_accelerator(path, network.function, network.params)

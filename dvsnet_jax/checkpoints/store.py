@@ -109,7 +109,7 @@ def load(path: str | Path, *, config: DVSNetConfig | None = None) -> tuple[netwo
     if params is None:
         params, _ = load_any(path)
     if isinstance(stored.segmentation, OwnSegmentationConfig):
-        network = kept_network(standing(_absolute(path)) / FOLDER, stored.segmentation)
+        network = kept_network(place_of(path) / FOLDER, stored.segmentation)
         if network is not None:
             stored = stored.replace(segmentation=network.function)
             config = config and config.replace(segmentation=network.function)
@@ -129,7 +129,7 @@ def load_any(path: str | Path) -> tuple[networks.Params, StoredConfig]:
                 f"another shape or type ({', '.join(wrong[:3])}); export it again"
             )
         return unflatten(arrays), stored
-    folder = standing(_absolute(path))
+    folder = place_of(path)
     record = read_record(folder)
     checksums.verify(folder)
     stored = recorded_config(folder, record)
@@ -142,7 +142,7 @@ def load_config(path: str | Path) -> DVSNetConfig:
     """The configuration of a checkpoint of DVSNet, without its weights. Raises InputError as `load` does."""
     if name := bundled_name(path):
         return load_bundled("carried", name)[1]
-    folder = standing(_absolute(path))
+    folder = place_of(path)
     stored = read_safetensors(path)[1] if is_safetensors(path) else recorded_config(folder, read_record(folder))
     if not isinstance(stored, DVSNetConfig):
         raise InputError(
@@ -178,6 +178,12 @@ def restore_arrays(folder: Path, abstract: networks.Params) -> Any:
         raise InputError(
             f"{folder}: the checkpoint is damaged or incomplete ({reason_of(error)}); copy it again, with all its files"
         ) from error
+
+
+def place_of(path: str | Path) -> Path:
+    """Where a checkpoint's folder really is: through links, and beside its place where a process was killed while it
+    was being replaced. All that is read of one is read there."""
+    return standing(_absolute(path))
 
 
 def _absolute(path: str | Path) -> Path:

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 
@@ -22,8 +22,10 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        # Not print: a handler may come in the middle of one, and streams are not reentrant.
-        os.write(2, b"\ndvsnet: finishing the frames on their way; once more to stop at once\n")
+        # Not print: a handler may come in the middle of one, and streams are not reentrant. Nobody may be there to read
+        # it: of `dvsnet … 2>&1 | tee log` Ctrl-C ends tee as well, and an error here would come up anywhere.
+        with suppress(OSError):
+            os.write(2, b"\ndvsnet: finishing the frames on their way; once more to stop at once\n")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -26,7 +26,7 @@ def keeping(config: DVSNetConfig, table: KeepTable, keep: float, *, weights: str
     Raises InputError where no limit of the table does.
     """
     from dvsnet_jax.errors import InputError
-    from dvsnet_jax.evaluation.policies.promise import BLOCK, limit_for
+    from dvsnet_jax.evaluation.policies.promise import BLOCK, LIMITS, limit_for
     from dvsnet_jax.policies import AccumulatedLoss
 
     sure = (
@@ -41,9 +41,12 @@ def keeping(config: DVSNetConfig, table: KeepTable, keep: float, *, weights: str
             f"{weights}: no limit keeps {keep:.2%} of the pixels {sure}: the lowest, {first.limit:g}, keeps at least "
             f"{first.at_least:.2%} at {first.share:.1%} of regions; ask for less, or segment everything (--interval 1)"
         )
+    past = ""
+    if row is table.rows[-1] and row.limit < LIMITS[-1]:
+        past = "; larger limits may do, too, but the clips held out were too short to see what those keep"
     tell(
         f"dvsnet: --keep {keep:g}: limit {row.limit:g}, expected to segment {row.share:.1%} of regions and to keep "
         f"{row.kept:.2%} of the pixels, at least {row.at_least:.2%} {sure}; {table.gain(row):.1f} times fewer "
-        "multiply-adds than every frame whole"
+        f"multiply-adds than every frame whole{past}"
     )
     return config.replace(policy=AccumulatedLoss(row.limit))

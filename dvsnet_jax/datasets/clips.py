@@ -115,17 +115,29 @@ def clip_set(
 
 
 def clip_sets(
-    specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = (), num_classes: int = 19
+    specs: Iterable[str],
+    *,
+    hold_out: Collection[str] = (),
+    only: Collection[str] = (),
+    num_classes: int = 19,
+    one_size: bool = True,
 ) -> list[Clip]:
-    """The clips of several specs, as `clip_set`; a name to hold out is in one of them at least."""
-    return [clip for _, clip in named_clips(specs, hold_out=hold_out, only=only, num_classes=num_classes)]
+    """The clips of several specs, as `clip_set`; a name to hold out is in one of them at least. `one_size` is an
+    `UnlabelledClip`'s."""
+    found = named_clips(specs, hold_out=hold_out, only=only, num_classes=num_classes, one_size=one_size)
+    return [clip for _, clip in found]
 
 
 def named_clips(
-    specs: Iterable[str], *, hold_out: Collection[str] = (), only: Collection[str] = (), num_classes: int = 19
+    specs: Iterable[str],
+    *,
+    hold_out: Collection[str] = (),
+    only: Collection[str] = (),
+    num_classes: int = 19,
+    one_size: bool = True,
 ) -> list[tuple[str, Clip]]:
     """The same with the clips' names."""
-    found = {spec: _named(spec, num_classes) for spec in specs}
+    found = {spec: _named(spec, num_classes, one_size=one_size) for spec in specs}
     for wanted in hold_out:
         if not any(name.startswith(wanted) for clips in found.values() for name, _ in clips):
             raise InputError(f"{wanted}: to be held out, but no clip of {', '.join(found)} is called so; correct it")
@@ -141,11 +153,13 @@ def named_clips(
     return kept
 
 
-def _named(spec: str, num_classes: int) -> Named:
+def _named(spec: str, num_classes: int, *, one_size: bool = True) -> Named:
     kind, rest, scale, matrix = parse(spec, FORMS, videos=("video",))
     try:
         if kind == "video":
-            return _video(rest, scale, matrix)
+            return _video(rest, scale, matrix, one_size=one_size)
+        if kind == "frames" and not rest.partition(":")[2]:
+            return _video(rest.partition(":")[0], scale, one_size=one_size)
         if kind in named.KINDS:
             clips = named.clips_of(kind, rest, num_classes=num_classes)
             return _scaled([(name, PartlyLabelled(files)) for name, files in clips], scale)
@@ -229,17 +243,15 @@ def _scaled(named: Named, scale: float) -> Named:
     return named if scale == 1 else [(name, Scaled(clip, scale)) for name, clip in named]
 
 
-def _video(path: str, scale: float, matrix: str | None = None) -> Named:
-    clip = UnlabelledClip(path, scale, reading=Reading(matrix=matrix))
+def _video(path: str, scale: float, matrix: str | None = None, *, one_size: bool = True) -> Named:
+    clip = UnlabelledClip(path, scale, reading=Reading(matrix=matrix), one_size=one_size)
     return [(f"{clip.name}_00000", clip)]
 
 
-def _folder(rest: str, scale: float, num_classes: int) -> Named:
+def _labelled_folder(rest: str, scale: float, num_classes: int) -> Named:
     frames, _, labels = rest.partition(":")
-    if labels:
-        files = folders.list_labelled(frames, labels, num_classes=num_classes)
-        return _scaled([(Path(frames).name, LabelledFiles(files))], scale)
-    return _video(frames, scale)
+    files = folders.list_labelled(frames, labels, num_classes=num_classes)
+    return _scaled([(Path(frames).name, LabelledFiles(files))], scale)
 
 
 def _cityscapes(rest: str, scale: float, num_classes: int) -> Named:
@@ -281,5 +293,5 @@ def _street(rest: str, scale: float, num_classes: int) -> Named:
 
 
 _READERS: dict[str, Callable[[str, float, int], Named]] = {
-    "frames": _folder, "cityscapes": _cityscapes, "camvid": _camvid, "street": _street,
+    "frames": _labelled_folder, "cityscapes": _cityscapes, "camvid": _camvid, "street": _street,
 }  # fmt: skip

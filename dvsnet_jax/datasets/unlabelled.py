@@ -67,9 +67,16 @@ class UnlabelledClip(Sequence[LabelledImage]):
     """
 
     def __init__(
-        self, location: str, scale: float = 1.0, *, kept: KeptFrames = _KEPT, reading: Reading = AS_SHOWN
+        self,
+        location: str,
+        scale: float = 1.0,
+        *,
+        kept: KeptFrames = _KEPT,
+        reading: Reading = AS_SHOWN,
+        one_size: bool = True,
     ) -> None:
-        """Goes through all frames once, read that way. Warns (`DamagedInput`) where some cannot be read.
+        """Goes through all frames once, read that way. Warns (`DamagedInput`) where some cannot be read; and unless
+        `one_size` is False, those of another size than the first count as such: no two of them make a pair.
 
         Raises InputError for what is not there, a stream or camera, and where no frame can be read.
         """
@@ -84,7 +91,7 @@ class UnlabelledClip(Sequence[LabelledImage]):
         self._scale, self._kept, self._number = scale, kept, next(_clips)
         self._frames: NumberedFrames
         self._frames = NumberedImages(source) if isinstance(source, ImageSequence) else NumberedVideo(location, reading)
-        self._count, self.unreadable = self._frames.survey(self._keep)
+        self._count, self.unreadable = self._frames.survey(self._keep, one_size=one_size)
         if len(self.unreadable) == self._count:
             reason = next(iter(self.unreadable.values()), "there is none")
             raise InputError(f"{location}: none of its {self._count} frames can be read ({reason}); name another")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import jax
 import jax.export
 
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import InputError, first_line
 from dvsnet_jax.export.custom_calls import RUNS_ON, cannot_run
 from dvsnet_jax.export.step_by_name import NamedStep
 
@@ -33,7 +33,7 @@ def lowered_text(step: NamedStep, platform: str) -> str:
         text = step.jitted.trace(*step.arguments).lower(lowering_platforms=(platform,)).as_text()
     except Exception as error:  # a Pallas kernel of another platform, say
         raise InputError(
-            f"the step does not lower for {platform} ({first_line(error)}); leave {platform} out of the platforms"
+            f"the step does not lower for {platform} ({first_line(error)[:200]}); leave {platform} out of the platforms"
         ) from error
     if names := cannot_run(text, platform):
         raise InputError(
@@ -47,11 +47,6 @@ def lower(step: NamedStep, platforms: Sequence[str]) -> jax.export.Exported:
     """The step for all these platforms in one program."""
     with _without_source_paths():
         return jax.export.export(step.jitted, platforms=platforms)(*step.arguments)
-
-
-def first_line(error: Exception) -> str:
-    """An error's first line, at most 200 characters of it."""
-    return (str(error).splitlines() or [repr(error)])[0][:200]
 
 
 @contextmanager

@@ -21,8 +21,8 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.config_json import to_json
 from dvsnet_jax.datasets.cityscapes import CLASSES
 from dvsnet_jax.datasets.label_sets import named_palette
-from dvsnet_jax.errors import InputError
-from dvsnet_jax.export.lowering import check_platforms, first_line, lower, lowered_text
+from dvsnet_jax.errors import InputError, first_line
+from dvsnet_jax.export.lowering import check_platforms, lower, lowered_text
 from dvsnet_jax.export.step_by_name import named_step
 from dvsnet_jax.program.container import CONFIG, PROGRAM, check_replaceable, write_container
 from dvsnet_jax.video import region_grid
@@ -77,7 +77,8 @@ def export_program(
         if streams is not None:
             raise
         raise InputError(
-            f"with the number of streams left open the step does not lower ({first_line(error)}); name it: --streams 1"
+            f"with the number of streams left open the step does not lower ({first_line(error)[:200]}); name it: "
+            "--streams 1"
         ) from error
     weights, state, frames, restart, *motion = step.arguments
     manifest = {

@@ -32,8 +32,9 @@ _BLOCK_BYTES = 1 << 26  # and how much they may take: ten frames at 1080×1920
 class NumberedFrames(Protocol):
     """Frames that can be read by number, from several threads."""
 
-    def survey(self, keep: Keep) -> tuple[int, dict[int, UnreadableFrame]]:
-        """Goes through all frames once: how many there are, and which cannot be read.
+    def survey(self, keep: Keep, *, one_size: bool = False) -> tuple[int, dict[int, UnreadableFrame]]:
+        """Goes through all frames once: how many there are, and which cannot be read, or where all are to have
+        `one_size`, have not that of the first.
 
         `keep` is given each frame (RGB, 0..255), until it answers that it wants no more.
         """
@@ -42,18 +43,36 @@ class NumberedFrames(Protocol):
         """The frame and those that come for nothing with it, by number. Raises UnreadableFrame."""
 
 
+class _Size:
+    """That of the first frame, which the others are to have."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, ...] | None = None
+
+    def problem(self, size: tuple[int, ...], where: str) -> UnreadableFrame | None:
+        """What is wrong with a frame of this height and width, if anything is."""
+        self._first = self._first or size
+        if size == self._first:
+            return None
+        height, width = self._first
+        return UnreadableFrame(f"{where}: is {size[0]}×{size[1]}, but the first frame is {height}×{width}")
+
+
 class NumberedImages:
     """Image files; each is read by itself."""
 
     def __init__(self, files: ImageSequence) -> None:
         self._files = files
 
-    def survey(self, keep: Keep) -> tuple[int, dict[int, UnreadableFrame]]:
-        unreadable, wanted = {}, True
+    def survey(self, keep: Keep, *, one_size: bool = False) -> tuple[int, dict[int, UnreadableFrame]]:
+        unreadable, wanted, same = {}, True, _Size()
         with closing(self._files.frames()) as frames:  # type: ignore[type-var]
             for frame in frames:
-                if frame.error is not None:
-                    unreadable[frame.index] = frame.error
+                error = frame.error
+                if one_size and frame.image is not None:
+                    error = same.problem(frame.image.shape[:2], frame.where)
+                if error is not None:
+                    unreadable[frame.index] = error
                 elif wanted and frame.image is not None:
                     wanted = keep(frame.index, frame.image)
         return len(self._files.paths), unreadable
@@ -77,13 +96,16 @@ class NumberedVideo:
         """Whether its frames have times, each later than the last. Without, each is decoded for from the beginning."""
         return len(self._times) > 0 and bool((np.diff(self._times) > 0).all())
 
-    def survey(self, keep: Keep) -> tuple[int, dict[int, UnreadableFrame]]:
+    def survey(self, keep: Keep, *, one_size: bool = False) -> tuple[int, dict[int, UnreadableFrame]]:
         unreadable: dict[int, UnreadableFrame] = {}
-        numbers, times, keys, wanted, count = [], [], [], True, 0
+        numbers, times, keys, wanted, count, same = [], [], [], True, 0, _Size()
         for number, frame in enumerate(decode_frames(self._path, reading=self._reading)):
             count = number + 1
             if isinstance(frame, UnreadableFrame):
                 unreadable[number] = frame
+                continue
+            if one_size and (error := same.problem(frame.size, f"{self._path} (frame {number})")):
+                unreadable[number] = error
                 continue
             numbers.append(number)
             if isinstance(frame, Picture):

@@ -26,9 +26,10 @@ import numpy as np
 
 from dvsnet_jax.checkpoints.training_state import has_state, load_state, save_state
 from dvsnet_jax.training.parallel import InStep, by_first, deal_out, from_first, is_first, replicate, together
-from dvsnet_jax.training.run_folder import claim_together, write_lines
+from dvsnet_jax.training.run_folder import append_line, claim_together, write_lines
 from dvsnet_jax.training.state import check_finite, diverged
 
+METRICS = "metrics.jsonl"
 State = TypeVar("State")
 Metrics = dict[str, Any]
 
@@ -88,7 +89,7 @@ def run(
     claim_together(folder, settings)
     state, record = _resume(folder, fresh, data)
     lines, done = record["lines"], record["steps"]
-    by_first(lambda: write_lines(folder / "metrics.jsonl", lines))
+    by_first(lambda: write_lines(folder / METRICS, lines))  # without lines after the state that it goes on from
     batches = InStep(data)
     pending: list[Mapping[str, jax.Array]] = []
     began = time.perf_counter()
@@ -103,8 +104,7 @@ def run(
             batches.meet()
             means = _look(pending, done, folder)
             seconds, began = time.perf_counter() - began, time.perf_counter()
-            lines.append({"step": done, **means, "seconds": round(seconds, 3)})
-            by_first(lambda: write_lines(folder / "metrics.jsonl", lines))
+            _note(folder, lines, {"step": done, **means, "seconds": round(seconds, 3)})
             if is_first():
                 on_step(done, means)
         if not saves:
@@ -113,10 +113,10 @@ def run(
         check_finite(params_of(host), done, folder)
         if validates and validation is not None:
             judged = together(partial(_judge, validation, host, params_of, record, folder, done))
-            lines.append(judged)
+            _note(folder, lines, judged)
             if is_first():
                 on_validation(judged)
-        by_first(partial(_save, folder, host, record | {"steps": done, "data": data.state()}))
+        by_first(partial(save_state, folder / "latest", host, record | {"steps": done, "data": data.state()}))
         began = time.perf_counter()
     return state
 
@@ -128,9 +128,10 @@ def best(folder: str | Path, like: Any) -> tuple[Any, Metrics]:
     return state["params"], record
 
 
-def _save(folder: Path, host: Any, record: dict[str, Any]) -> None:
-    save_state(folder / "latest", host, record)
-    write_lines(folder / "metrics.jsonl", record["lines"])
+def _note(folder: Path, lines: list[Metrics], line: Metrics) -> None:
+    """A further line of metrics, which is appended: a long run has tens of thousands."""
+    lines.append(line)
+    by_first(lambda: append_line(folder / METRICS, line))
 
 
 def _due(done: int, every: int | None) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.atomic import atomic_path, remove_partial
 from dvsnet_jax.media.durable.run_settings import as_read_back, first_difference
+from dvsnet_jax.media.json_lines import write_all_or_nothing
 from dvsnet_jax.training.parallel import by_first, told_by_all
 
 SETTINGS = "settings.json"
@@ -79,6 +80,19 @@ def write_lines(path: str | Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Records as a file of JSON lines, atomically: all of them, in the place of those of before."""
     with atomic_path(path) as temporary:
         temporary.write_text("".join(json.dumps(each, allow_nan=False) + "\n" for each in records), encoding="utf-8")
+
+
+def append_line(path: str | Path, record: Mapping[str, Any]) -> None:
+    """One more record at the end of such a file. Raises InputError where it cannot be written; the file is then as it
+    was."""
+    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    try:
+        with Path(path).open("ab", buffering=0) as file:
+            write_all_or_nothing(file, line)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); check that its folder is there, writable and not full"
+        ) from error
 
 
 def said(setting: Any) -> str:

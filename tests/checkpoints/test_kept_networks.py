@@ -16,8 +16,9 @@ from PIL import Image
 from tiny import CARRIED, video
 
 from dvsnet_jax import ImageInput, checkpoints, networks, preprocessing
+from dvsnet_jax.checkpoints import accelerator
 from dvsnet_jax.checkpoints.own import hugging_face
-from dvsnet_jax.checkpoints.own.weight_files import read_state_dict
+from dvsnet_jax.checkpoints.own.weight_files import WEIGHTS, read_state_dict, write_weights
 from dvsnet_jax.cli import main
 from dvsnet_jax.config import OwnSegmentationConfig
 from dvsnet_jax.errors import InputError
@@ -145,6 +146,33 @@ def test_a_module_of_a_python_file_is_named_again_and_has_the_weights_that_were_
     file.write_text(MAKE.replace("SEED", "1").replace("3, 3, 3,", "3, 3, 5,"))
     with pytest.raises(InputError, match=r"weights of another network than .* 1 are missing.*\(0.weight\)"):
         checkpoints.load_around(tmp_path / "weights", spec)
+
+
+FUNCTION = """
+import jax.numpy as jnp
+from dvsnet_jax import SegmentationFunction
+def scores(params, images):
+    return images[:, ::8, ::8] * params["w"]
+def make():
+    return SegmentationFunction(function=scores, num_classes=3), {"w": jnp.ones(3)}
+"""
+
+
+def test_what_a_killed_save_left_aside_is_read_whole(tmp_path, monkeypatch):
+    """Weights, and what is kept beside them of the network, which the file may not make any more."""
+    pytest.importorskip("safetensors", reason="needs the extra import")
+    file = tmp_path / "mine.py"
+    file.write_text(FUNCTION)
+    made = checkpoints.open_network(f"{file}:make")  # as of a module, whose weights are kept
+    network = made._replace(write=lambda folder: write_weights(folder / WEIGHTS, made.params))
+    accelerated(tmp_path / "weights", network)
+    other = network._replace(params={"w": 2 * made.params["w"]})
+    monkeypatch.setattr(accelerator, "open_network", lambda spec: other)
+    for _ in range(2):
+        params, _ = checkpoints.load_around(tmp_path / "weights", f"{file}:make")
+        assert np.asarray(params["segmentation"]["w"]).tolist() == [1.0, 1.0, 1.0]
+        if (tmp_path / "weights").exists():
+            (tmp_path / "weights").rename(tmp_path / ".weights.previous")
 
 
 def test_torchvisions_networks_by_name(transformers, tmp_path):

@@ -149,3 +149,14 @@ def test_another_configuration_and_a_newer_one_are_refused(file, params, tmp_pat
     changed(file, config=said, sha256=safetensors_file._sum(said, safetensors.load_file(file)))
     with pytest.raises(InputError, match="has version 99, and this dvsnet-jax reads up to 1"):
         checkpoints.load(file)
+
+
+def test_where_motion_comes_from_is_kept_and_told_where_it_cannot_be(file, tmp_path, capsys):
+    export = ["export", str(tmp_path / "out.safetensors"), "--format", "safetensors", "--motion", "network"]
+    assert main([*export, "--weights", "street"]) == 0
+    assert checkpoints.load_config(tmp_path / "out.safetensors").searches_motion
+    capsys.readouterr()
+    (tmp_path / "out.safetensors").unlink()
+    assert main([*export, "--weights", str(file)]) == 2
+    assert "these weights find motion by their own flow network" in capsys.readouterr().err
+    assert not (tmp_path / "out.safetensors").exists()

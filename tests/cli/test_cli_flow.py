@@ -199,6 +199,11 @@ def test_info_says_what_does_not_fit(capsys):
     assert main(["info", "--size", "64x64"]) == 2
     assert "overlap 64 is too large" in capsys.readouterr().err
     assert main(["info", "--size", "big"]) == 2
+    capsys.readouterr()
+    assert main(["info", "--segmentation", "own.py:make"]) == 2
+    assert "--segmentation needs --weights" in capsys.readouterr().err
+    assert main(["info", "--weights", "street", "--segmentation", "own.py:make"]) == 1
+    assert "own.py: no such file" in capsys.readouterr().err
 
 
 def test_a_networks_weights_are_imported(folder, tmp_path, monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 
@@ -21,6 +22,21 @@ def test_the_first_asks_and_the_second_insists(number, capfd):
         assert told == "\ndvsnet: finishing the frames on their way; once more to stop at once\n"
         signal.raise_signal(number)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_an_end_in_good_order_needs_nobody_who_reads():
+    """Of `dvsnet … 2>&1 | tee log` Ctrl-C ends tee as well."""
+    kept, (reader, writer) = os.dup(2), os.pipe()
+    os.close(reader)
+    os.dup2(writer, 2)
+    try:
+        with stop_on_interrupt() as stop:
+            signal.raise_signal(signal.SIGINT)
+            assert stop.is_set()
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(writer)
 
 
 def test_in_another_thread_signals_are_left_alone():

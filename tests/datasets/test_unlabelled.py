@@ -15,14 +15,14 @@ from tiny_files import clip, cut, write_images, write_video
 from dvsnet_jax.datasets import unlabelled
 from dvsnet_jax.datasets.augment.key_pairs import draw_key_pair
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
-from dvsnet_jax.datasets.clips import Part, Places, clip_set
+from dvsnet_jax.datasets.clips import Part, Places, clip_set, clip_sets
 from dvsnet_jax.datasets.flow.flying import FlyingPairs
 from dvsnet_jax.datasets.labelled_sets import labelled_set
 from dvsnet_jax.datasets.unlabelled import KeptFrames, UnlabelledClip
 from dvsnet_jax.errors import DamagedInput, InputError
 from dvsnet_jax.evaluation.clips.sources import evaluated_clips
 from dvsnet_jax.media import numbered_frames
-from dvsnet_jax.media.images import UnreadableFrame
+from dvsnet_jax.media.images import UnreadableFrame, write_png
 from dvsnet_jax.media.reading.opened import Reading
 from dvsnet_jax.media.video_reader import decode_video
 from dvsnet_jax.training.decision.clip_pairs import clip_pairs
@@ -48,6 +48,32 @@ def with_hole(path, frames=40):
     content[place : place + size] = b"\xff" * size
     path.write_bytes(content)
     return [i for i, frame in enumerate(decode_video(str(path))) if isinstance(frame, UnreadableFrame)]
+
+
+@pytest.mark.parametrize("kind", ["frames", "video"])
+def test_frames_of_another_size_make_no_pairs(tmp_path, kind):
+    """As in a folder of unlike pictures, or a video whose size changes: two of them cannot be held against each other,
+    and training would have ended there, hours later."""
+    frames, larger = clip(6), clip(6).repeat(2, 1).repeat(2, 2)
+    if kind == "frames":
+        place = tmp_path / "drive"
+        write_images(place, frames[:4])
+        for number in (4, 5):
+            write_png(place / f"z{number}.png", larger[number])
+    else:  # two streams, one after the other
+        place = tmp_path / "drive.h264"
+        parts = [encode(tmp_path / f"{n}.h264", each, g=1) for n, each in enumerate((frames[:4], larger[4:]))]
+        place.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with pytest.warns(
+        DamagedInput, match=r"2 of its 6 frames .*\(frames 4, 5; .*: is 128×192, but the first .* 64×96\)"
+    ):
+        [found] = clip_set(f"{kind}:{place}")
+    assert len(found) == 6 and found[3].image.shape == (64, 96, 3)
+    assert {place.position for place in Places([found], (1, 3))} == {0, 1, 2, 3}
+    with pytest.raises(UnreadableFrame, match="is 128×192, but the first frame is 64×96"):
+        found[4]
+    [pictures] = clip_sets([f"{kind}:{place}"], one_size=False)  # as for pairs of one picture
+    assert pictures[4].image.shape == (128, 192, 3)
 
 
 def test_every_frame_of_a_video_longer_than_memory_is_there(tmp_path, small_memory):
@@ -89,7 +115,7 @@ def test_colours_are_by_the_matrix_that_the_spec_names(tmp_path, small_memory):
 
 def test_a_video_that_does_not_tell_its_length_is_not_held_whole(tmp_path, monkeypatch):
     class Frame:  # PyAV's are not seen by tracemalloc
-        key_frame = True
+        key_frame, size = True, (256, 256)
 
         def __init__(self, pts):
             self.pts = pts

@@ -40,6 +40,7 @@ from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.labelled import LabelledClip, labelled_clips, snippets
+from dvsnet_jax.evaluation.policies import measurement
 from dvsnet_jax.evaluation.policies import sweep as sweeping
 from dvsnet_jax.evaluation.policies.measurement import Measured, SegmentedClip, measure, segment_clips
 from dvsnet_jax.evaluation.policies.report import policy_report
@@ -287,8 +288,31 @@ def test_sweep_finds_the_shares():
         assert measured[0].as_json()["policy"] == policy
 
 
+def test_what_the_network_leaves_void_is_told(monkeypatch):
+    """Where it is sure alone, mIoU is high, and says nothing of the rest."""
+
+    def half(*given, **more):
+        done = simulate(*given, **more)
+        labels = done.labels.copy()
+        labels[:, : labels.shape[1] // 2] = 255
+        return done._replace(labels=labels)
+
+    shares = (0.5,)
+    plain = sweep(tiny_params(), tiny_video(), config=TINY, shares=shares, policies=("random",), most_runs=2)
+    assert plain.every.void == 0 and plain.every.mean_iou_void_wrong == plain.every.mean_iou
+    assert "void" not in table(plain)
+    monkeypatch.setattr(measurement, "simulate", half)
+    result = sweep(tiny_params(), tiny_video(), config=TINY, shares=shares, policies=("random",), most_runs=2)
+    every = result.every
+    assert every.mean_iou == 1 and every.void == pytest.approx(37 / 75) and 0.3 < every.mean_iou_void_wrong < 0.7
+    printed = table(result)
+    assert "| labelled pixels left void, which the above leaves out | 50% |" in printed
+    assert f"| every frame (100%) | {every.mean_iou_void_wrong:.2%} |" in printed
+    assert json.loads(json.dumps(every.as_json()))["void"] == every.void
+
+
 def test_labels_of_which_none_is_right_are_told(monkeypatch):
-    wrong = Measured("learned", np.inf, 1.0, 0.0, 0.0, 1.0, 0.0, np.nan, (0.0, 0.0))
+    wrong = Measured("learned", np.inf, 1.0, 0.0, 0.0, 1.0, 0.0, np.nan, (0.0, 0.0), 0.0, 0.0)
     monkeypatch.setattr(
         sweeping, "measure", lambda *given, **more: (wrong, Urgency(*np.zeros((len(POLICIES), 3, 2), np.float32)))
     )

@@ -13,7 +13,7 @@ from tiny import CARRIED, carried_params, video
 from dvsnet_jax import AccumulatedLoss, checkpoints
 from dvsnet_jax.cli import main
 from dvsnet_jax.datasets.samples import VOID, LabelledImage
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import DamagedInput, InputError
 from dvsnet_jax.evaluation.policies import promise
 from dvsnet_jax.evaluation.policies.promise import (
     ENOUGH,
@@ -88,6 +88,30 @@ def test_many_clips_give_whole_blocks_and_short_ones_no_confidence(
     assert (table.frames, table.blocks, table.confidence) == (frames, blocks, confidence)
 
 
+@pytest.mark.parametrize(("length", "count", "rows"), [(5, 40, 2), (9, 40, 3), (17, 40, 4), (500, 1, 8)])
+def test_a_limit_is_promised_where_clips_are_long_enough_to_see_what_it_costs(length, count, rows, monkeypatch):
+    """By limit n a region is segmented after so many frames, and all is right until then: of clips of 5 frames any
+    limit would keep everything."""
+    labels = np.zeros((8, 8), np.uint8)
+
+    def run(params, config, clip, most, motion):
+        for number in range(len(clip[:most])):
+            due = [np.full(2, number > 0 and number % (2**power) == 0) for power in range(1, len(LIMITS) + 1)]
+            yield SimpleNamespace(merged=labels), [(labels, each) for each in due]
+
+    monkeypatch.setattr(promise, "_run", run)
+    monkeypatch.setattr(promise, "costs", lambda *size, params: [SimpleNamespace(multiply_adds=1)] * 2)
+    table = keep_table({}, CARRIED, [range(length)] * count)
+    assert [row.limit for row in table.rows] == list(LIMITS[:rows])
+
+
+def test_a_clip_that_changes_its_size_is_measured_up_to_there():
+    other = [LabelledImage(frame[0], np.full((64, 64), VOID, np.uint8)) for frame in video(2, height=64, width=64)]
+    with pytest.warns(DamagedInput, match=r"changes from \d+×\d+ to 64×64 at frame 3; what is kept is measured"):
+        table = keep_table(carried_params(), CARRIED, [[*clip(1, 3), *other]])
+    assert (table.frames, table.blocks) == (3, 1)
+
+
 def test_the_bound_holds_for_another_video_as_long_as_often_as_it_says():
     rng = np.random.default_rng(0)
     held = 0
@@ -124,6 +148,9 @@ def test_the_table_is_kept_beside_the_weights_and_segment_takes_its_limit(tmp_pa
         tmp_path / "w", params, config, beside=lambda folder: write_table(folder, KeepTable(rows, 90, 9, 0.95, 1, 9))
     )
     assert isinstance(config, DVSNetConfig) and read_table(tmp_path / "w").rows == rows
+    (tmp_path / "w").rename(tmp_path / ".w.previous")  # killed while they were replaced
+    assert read_table(tmp_path / "w").rows == rows
+    (tmp_path / ".w.previous").rename(tmp_path / "w")
     (tmp_path / "clip").mkdir()
     for index, frame in enumerate(video(2, height=128, width=192)):
         Image.fromarray(frame[0]).save(tmp_path / "clip" / f"{index}.png")
@@ -152,6 +179,10 @@ def test_the_table_is_kept_beside_the_weights_and_segment_takes_its_limit(tmp_pa
         for each in json.loads((tmp_path / "out" / "routes.jsonl").read_text().splitlines()[1])["regions"]
     ]
     assert targets == [100 - AccumulatedLoss(9.0).limit] * 4
+    assert main([*run, str(tmp_path / "w"), "--keep", "0.8"]) == 0
+    assert "larger limits may do, too, but the clips held out were too short" in " ".join(
+        capsys.readouterr().err.split()
+    )
     for words, said in (
         ([str(tmp_path / "w"), "--keep", "0.999"], "no limit keeps 99.90%"),
         ([str(tmp_path / "w"), "--keep", "0.98", "--budget", "0.1"], "leave out --policy"),

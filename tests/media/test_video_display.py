@@ -130,6 +130,27 @@ def test_the_colours_are_the_files(tmp_path, pix_fmt, height, matrix, full, said
     assert np.abs(at_middles(frame.image) - at_middles(picture)).max() <= 5
 
 
+@pytest.mark.parametrize(("pix_fmt", "unit"), [("gray", 1), ("gray10le", 4)])
+@pytest.mark.parametrize("full", [False, True])
+def test_greys_of_hevc_have_their_black_and_white(tmp_path, pix_fmt, unit, full):
+    """FFmpeg takes greys for 0..255, whatever the file says; of H.264 it makes yuv420p first, and does not."""
+    shown = np.linspace(0, 255, 96)
+    stored = unit * (shown if full else 16 + shown * 219 / 255)
+    pixels = np.tile(stored.round().astype(np.uint8 if unit == 1 else np.uint16), (96, 1))
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx265", rate=20, options={"x265-params": "log-level=0", "crf": "1"})
+        stream.height, stream.width, stream.pix_fmt = 96, 96, pix_fmt
+        stream.codec_context.color_range = 2 if full else 1
+        for number in range(2):
+            frame = av.VideoFrame.from_ndarray(pixels, format=pix_fmt)
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    frame, _ = frames_of(path)
+    assert frame.image.dtype == np.uint8 and np.abs(frame.image - shown[:, None]).max() <= 3
+
+
 def test_a_video_made_of_pictures_is_read_by_the_matrix_it_was_made_by(tmp_path):
     """PyAV, OpenCV, imageio and FFmpeg take BT.601 for it, and do not say so."""
     picture = colourful(720, 64)

@@ -8,7 +8,7 @@ import pytest
 
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.training import run_folder
-from dvsnet_jax.training.run_folder import SETTINGS, claim, claim_together
+from dvsnet_jax.training.run_folder import SETTINGS, append_line, claim, claim_together
 
 RUN = {"kind": "a test", "training": {"seed": 1, "crop": (64, 96)}}
 
@@ -60,3 +60,16 @@ def test_temporary_files_of_a_killed_run_go_where_it_goes_on(tmp_path):
             path.write_bytes(b"")
         claim_together(tmp_path, RUN)
         assert [path for path in left if path.exists()] == there
+
+
+def test_a_line_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+    file = tmp_path / "metrics.jsonl"
+    append_line(file, {"step": 1})
+
+    def full(file, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_folder, "write_all_or_nothing", full)
+    with pytest.raises(InputError, match=r"metrics.jsonl: cannot be written \(No space left on device\)"):
+        append_line(file, {"step": 2})
+    assert file.read_text() == '{"step": 1}\n'

@@ -19,7 +19,8 @@ from tiny_files import clip, write_images
 from dvsnet_jax import AccumulatedLoss, LocalDecisionConfig, checkpoints
 from dvsnet_jax.cli.commands.accelerate import Accelerate
 from dvsnet_jax.datasets.augment import flow as flow_augmentation
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.datasets.clips import current_frames, unreadable
+from dvsnet_jax.errors import DamagedInput, InputError
 from dvsnet_jax.evaluation.policies.promise import limit_for, read_table
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.protocols import SegmentationFunction
@@ -287,6 +288,17 @@ def test_accelerate_holds_a_fifth_of_a_clip_out_and_two_frames_where_it_can(coun
     write_images(tmp_path / "drive", clip(count))
     trained, validated = Accelerate(data=(f"frames:{tmp_path / 'drive'}",), save_dir=tmp_path / "run")._clips(19)
     assert [len(each) for each in (*trained, *validated)] == [count - held, held]
+
+
+def test_accelerate_holds_out_a_fifth_of_the_frames_that_can_be_read(tmp_path):
+    """Its last fifth was all that could not be, and training ended where it was first asked for."""
+    write_images(tmp_path / "drive", clip(10))
+    for number in range(8, 10):
+        sorted((tmp_path / "drive").iterdir())[number].write_bytes(b"")
+    with pytest.warns(DamagedInput, match="2 of its 10 frames cannot be read"):
+        [trained], [held] = Accelerate(data=(f"frames:{tmp_path / 'drive'}",), save_dir=tmp_path / "run")._clips(19)
+    assert (len(trained), len(held), [*unreadable(held)]) == (6, 4, [2, 3])
+    assert list(current_frames(held, (1, 1))) == [0, 1]
 
 
 def test_accelerate_of_no_steps_trains_the_decision_network_alone(weights, frames, tmp_path, capsys):

@@ -39,6 +39,7 @@ from dvsnet_jax.networks import segmentation as segmentation_network
 from dvsnet_jax.networks.layers import BatchNorm, Convolution
 from dvsnet_jax.training import loop, segmentation, segmentation_run, warm_start
 from dvsnet_jax.training.parallel import deal_out, local_batch, replicate
+from dvsnet_jax.training.run_folder import write_lines
 from dvsnet_jax.training.segmentation import SegmentationTraining, start
 from dvsnet_jax.training.segmentation_loss import cross_entropy
 
@@ -320,6 +321,18 @@ def test_loop_keeps_the_best_and_writes_its_metrics(tmp_path):
     assert [line["step"] for line in judged if line["best"]] == list(range(1, nearest + 2))
     run_loop(tmp_path / "highest", highest=True)
     assert loop.best(tmp_path / "highest", {"w": np.zeros(3, np.float32)})[1]["step"] == 7  # the farthest
+
+
+def test_loop_appends_its_metrics_and_goes_on_without_what_was_not_saved(tmp_path, monkeypatch):
+    """Writing all of 30,000 lines anew at each look took longer than the steps between."""
+    written = []
+    monkeypatch.setattr(loop, "write_lines", lambda path, lines: written.append(len(lines)) or write_lines(path, lines))
+    run_loop(tmp_path)
+    assert written == [0] and len(lines(tmp_path)) == 14
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 8, "loss": 1.0}\n{"st')
+    run_loop(tmp_path, steps=8)
+    assert written == [0, 14] and [line["step"] for line in lines(tmp_path)][-3:] == [7, 8, 8]
 
 
 def test_loop_looks_and_saves_when_it_is_due(tmp_path):

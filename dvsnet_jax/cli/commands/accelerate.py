@@ -235,12 +235,13 @@ class Accelerate:
 
     def _clips(self, num_classes: int) -> tuple[list[Clip], list[Clip]]:
         """To train on, and to validate on; labels, where they are looked at, in so many classes."""
-        from dvsnet_jax.datasets.clips import Part, clip_sets
+        from dvsnet_jax.datasets.clips import Part, clip_sets, unreadable
 
         clips = self._kept(clip_sets(self.data, hold_out=self.hold_out, num_classes=num_classes))
         if self.validate:
             return clips, self._kept(clip_sets(self.validate, only=self.only, num_classes=num_classes))
-        ends = [(clip, _first_held(len(clip))) for clip in clips]
+        readable = [sorted({*range(len(clip))} - {*unreadable(clip)}) for clip in clips]
+        ends = [(clip, places[_first_held(len(places))]) for clip, places in zip(clips, readable, strict=True)]
         return [Part(clip, 0, end) for clip, end in ends], [Part(clip, end, len(clip)) for clip, end in ends]
 
     def _kept(self, clips: list[Clip]) -> list[Clip]:

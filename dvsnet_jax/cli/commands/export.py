@@ -102,6 +102,7 @@ class Export:
         from dvsnet_jax import SegmentationFunction, checkpoints
 
         params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
+        config = carried(self.motion, config)
         size = checkpoints.save_safetensors(self.out, params, config)
         own = isinstance(config.segmentation, SegmentationFunction)
         tell(

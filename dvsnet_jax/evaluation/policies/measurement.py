@@ -26,7 +26,7 @@ from dvsnet_jax.media.motion.attached import estimator
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.media.motion.following import Follower
 from dvsnet_jax.metrics.boundary import boundary_counts, mean_boundary_f, pool_counts, tolerance_of
-from dvsnet_jax.metrics.segmentation import class_ious, confusion_matrix, mean_iou, pixel_accuracy
+from dvsnet_jax.metrics.segmentation import class_ious, confusion_matrix, mean_iou, mean_iou_with_void, pixel_accuracy
 from dvsnet_jax.metrics.temporal import consistency_counts
 from dvsnet_jax.video import init_state
 
@@ -69,6 +69,10 @@ class Measured:
     motion was asked for."""
     class_ious: tuple[float, ...]
     """NaN for a class that is nowhere."""
+    void: float
+    """Of the labelled pixels those that the network left void, 0..1; none of the above but `agreement` counts them."""
+    mean_iou_void_wrong: float
+    """mIoU with these as wrong."""
 
     def as_json(self) -> dict[str, Any]:
         def plain(value: Any) -> Any:
@@ -172,6 +176,7 @@ def measure(
     """
     merged, count = counting(config.num_classes, classes)
     matrix, carried = np.zeros((2, count, count), np.int64)
+    void = np.zeros(count, np.int64)
     taken = regions = same = pixels = 0
     urgencies, outlines = [], []
     for clip in video:
@@ -184,6 +189,7 @@ def measure(
         for labels, truth in zip(counted, clip.truth, strict=True):
             true = merged(truth)
             matrix += np.asarray(confusion_matrix(labels, true, count))
+            void += np.bincount(true[labels >= count], minlength=256)[:count]
             outlines.append(boundary_counts(labels, true, count, tolerance=tolerance))
         for labels, before, step in zip(counted[1:], counted[:-1], clip.steps, strict=False):
             carried += np.asarray(consistency_counts(labels, before, step.flow, count, visible=step.valid))
@@ -201,5 +207,7 @@ def measure(
         boundary_f=mean_boundary_f(pool_counts(outlines)),
         consistency=mean_iou(carried),
         class_ious=tuple(class_ious(matrix).tolist()),
+        void=float(void.sum() / max(1, void.sum() + matrix.sum())),
+        mean_iou_void_wrong=mean_iou_with_void(matrix, void),
     )
     return measured, jax.tree.map(lambda *parts: np.concatenate(parts), *urgencies)

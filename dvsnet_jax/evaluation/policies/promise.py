@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,10 +23,10 @@ from scipy import stats
 
 from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.multiply_adds import costs
-from dvsnet_jax.checkpoints.store import KEPT
+from dvsnet_jax.checkpoints.store import KEPT, place_of
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.clips import Clip, unreadable
-from dvsnet_jax.errors import InputError, in_brief
+from dvsnet_jax.errors import DamagedInput, InputError, in_brief
 from dvsnet_jax.evaluation.policies.simulation import SegmentedFrame, segmented, side_by_side
 from dvsnet_jax.media.motion.attached import estimator
 from dvsnet_jax.media.motion.field import for_step
@@ -40,6 +41,7 @@ ENOUGH = 10
 """Blocks below which no confidence is stated."""
 CONFIDENCE = 0.95
 _BOUND = 0.99
+_ONCE = 0.95  # the last block is a shorter one, and counts as much
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class KeepRow:
 
 @dataclass(frozen=True)
 class KeepTable:
-    """By limit, growing."""
+    """By limit, growing: the lowest of `LIMITS`, and those by which a region was segmented once, on average, in as many
+    frames as the longest clip has. What a limit costs shows only then; short clips end before, and would promise it
+    free."""
 
     rows: tuple[KeepRow, ...]
     frames: int
@@ -95,7 +99,7 @@ def keep_table(
     """
     kept: list[np.ndarray] = []
     shares: list[np.ndarray] = []
-    done, size, long = 0, (0, 0), 0
+    done, size, long, longest = 0, (0, 0), 0, 0
     most = max(BLOCK + 1, frames // len(clips))
     for clip in _spread(clips, frames, most):
         seen = []
@@ -106,6 +110,7 @@ def keep_table(
             size = own.shape
             if count:  # the first frame is segmented whole
                 seen.append([((labels == own).mean(), segment.mean()) for labels, segment in results])
+        longest = max(longest, len(seen))
         whole = np.asarray(seen, np.float64).reshape(len(seen), len(LIMITS), 2)
         for first in range(0, len(seen), BLOCK):
             block = whole[first : first + BLOCK]
@@ -117,7 +122,8 @@ def keep_table(
         raise InputError(f"none of {len(clips)} clips has two frames in a row to see what is kept; give longer video")
     agreement, share = np.stack(kept), np.stack(shares).mean(0)
     bound = at_least(agreement) if long >= ENOUGH else agreement.min(0)
-    rows = zip(LIMITS, share.tolist(), agreement.mean(0).tolist(), bound.tolist(), strict=True)
+    every = zip(LIMITS, share.tolist(), agreement.mean(0).tolist(), bound.tolist(), strict=True)
+    rows = [row for row in every if row[0] == LIMITS[0] or row[1] * longest >= _ONCE]
     sure = CONFIDENCE if long >= ENOUGH else None
     heavy, *others = (cost.multiply_adds for cost in costs(config, *size, params=params))
     by = "network" if config.searches_motion else motion if config.takes_motion else None
@@ -161,7 +167,7 @@ def write_table(folder: Path, table: KeepTable) -> None:
 
 def read_table(weights: str | Path) -> KeepTable:
     """The table of the weights in a folder. Raises InputError where there is none, or it is damaged."""
-    file = Path(weights) / KEPT
+    file = place_of(weights) / KEPT
     try:
         said = json.loads(file.read_bytes())
         rows = tuple(KeepRow(**{name: float(value) for name, value in row.items()}) for row in said["rows"])
@@ -180,16 +186,26 @@ def read_table(weights: str | Path) -> KeepTable:
 def _run(
     params: networks.Params, config: DVSNetConfig, clip: Clip, most: int, motion: Literal["dis", "encoder"]
 ) -> Iterator[tuple[SegmentedFrame, list[tuple[np.ndarray, np.ndarray]]]]:
-    """A clip's frames with what each limit made of them, until the first that cannot be read."""
+    """A clip's frames with what each limit made of them, until the first that cannot be read or has another size."""
     end = min([len(clip), most, *unreadable(clip)])
     follower = Follower(estimator(motion)) if config.takes_motion else None
     blank = None
+    size: tuple[int, ...] = ()
 
     def read() -> Iterator[SegmentedFrame]:
-        nonlocal blank
+        nonlocal blank, size
         for position in range(end):
             image = clip[position].image
+            if size and image.shape != size:
+                warnings.warn(
+                    f"a clip held out changes from {size[0]}×{size[1]} to {image.shape[0]}×{image.shape[1]} at frame "
+                    f"{position}; what is kept is measured on the frames before",
+                    DamagedInput,
+                    stacklevel=2,
+                )
+                return
             if blank is None:
+                size = image.shape
                 try:
                     blank = init_state(params, image[None], config=config)
                 except ValueError as error:

@@ -15,8 +15,9 @@ _NONE = "–"
 
 def table(result: Sweep) -> str:
     """Markdown tables of each policy at each share: mIoU, and how much that is of segmenting every frame; its distance
-    from the oracle, outlines, temporal consistency, the pixels labelled as with every frame segmented, and settings;
-    then of each share what a frame costs and which policy keeps the most."""
+    from the oracle, outlines, temporal consistency, the pixels labelled as with every frame segmented, where any are
+    left void how many and the mIoU with them, and settings; then of each share what a frame costs and which policy
+    keeps the most."""
     head = " | ".join(f"{100 * share:.4g}%" for share in result.shares)
     every, cells = result.every, [at for each in result.policies.values() for at in each]
 
@@ -43,6 +44,13 @@ def table(result: Sweep) -> str:
     if isfinite(every.consistency):
         lines += part("temporal consistency", lambda at: f"{at.consistency:.2%}", f"{every.consistency:.2%}")
     lines += part("pixels as with every frame segmented", lambda at: f"{at.agreement:.2%}")
+    if any(run.void for run in result.runs):
+        lines += part(
+            "labelled pixels left void, which the above leaves out", lambda at: f"{at.void:.2%}", f"{every.void:.2%}"
+        )
+        lines += part(
+            "mIoU, void as wrong", lambda at: f"{at.mean_iou_void_wrong:.2%}", f"{every.mean_iou_void_wrong:.2%}"
+        )
     lines += part("target, limit, rise, interval, threshold, chance", lambda at: f"{at.setting:.4g}")
     lines += [markdown_table(cost_table(result))]
     notes = ["Bold: on the Pareto front of these cells, the oracle's left out"]

@@ -11,7 +11,7 @@ from jaxtyping import Float32, UInt8, UInt16
 _BT709, _UNSPECIFIED, _BT601, _BT2020, _BT2020_CONSTANT = 1, 2, 5, 9, 10  # FFmpeg's numbers for the matrices
 MATRICES = {"bt601": _BT601, "bt709": _BT709}
 """Those that may be taken for a video that names none."""
-_FULL = 2  # and for the range 0..255
+_LIMITED, _FULL = 1, 2  # and for the ranges 16..235 and 0..255
 _HD_ROWS, _HD_COLUMNS = 720, 1280
 _PQ, _HLG = 16, 18
 _HDR = {_PQ: "PQ", _HLG: "HLG"}
@@ -36,9 +36,25 @@ def rgb(frame: Any) -> UInt8[np.ndarray, "height width 3"]:
         elif frame.colorspace == _BT2020_CONSTANT:
             frame.colorspace = _BT2020
     if frame.color_trc in _HDR:
-        return _to_sdr(frame.to_ndarray(format="rgb48le", dst_color_range=_FULL, threads=1), frame.color_trc)
+        coded = frame.to_ndarray(format="rgb48le", dst_color_range=_FULL, threads=1)
+        return _to_sdr(_over_all(coded) if _is_narrow_grey(frame) else coded, frame.color_trc)
     # In one thread: with several, which FFmpeg would take, a frame of 960×540 took eight times as long.
-    return np.asarray(frame.to_ndarray(format="rgb24", dst_color_range=_FULL, threads=1))
+    image = np.asarray(frame.to_ndarray(format="rgb24", dst_color_range=_FULL, threads=1))
+    return _over_all(image) if _is_narrow_grey(frame) else image
+
+
+def _is_narrow_grey(frame: Any) -> bool:
+    """Whether it has no colours and black at 16, as HEVC's greys have, which FFmpeg converts as if black were at 0."""
+    return bool(frame.color_range == _LIMITED and frame.format.name.startswith("gray"))
+
+
+def _over_all(narrow: UInt8[np.ndarray, "h w 3"] | UInt16[np.ndarray, "h w 3"]) -> Any:
+    """Values from 16 to 235 (of 16 bits, 256 times as large) over all that their type has."""
+    most = np.iinfo(narrow.dtype).max
+    unit = (most + 1) // 256
+    values = np.arange(most + 1, dtype=np.float32)
+    table = np.clip((values - 16 * unit) * (most / (219 * unit)) + 0.5, 0, most).astype(narrow.dtype)
+    return table[narrow]
 
 
 def with_matrix(frame: Any, matrix: str | None) -> Any:

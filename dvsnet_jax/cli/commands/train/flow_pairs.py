@@ -50,7 +50,8 @@ class FlowPairs:
         from dvsnet_jax.datasets.flow.video_pairs import make_flow_pairs, wanted_pairs
         from dvsnet_jax.training.run_folder import claim_alone, fingerprint_lines
 
-        clips = clip_sets(self.data, hold_out=self.hold_out, only=self.only)
+        pictures = {*self.gaps} == {0}  # each a pair by itself, whatever the others' size
+        clips = clip_sets(self.data, hold_out=self.hold_out, only=self.only, one_size=not pictures)
         wanted = wanted_pairs(clips, gaps=self.gaps, every=self.every)
         settings = {
             "data": self.data, "hold_out": self.hold_out, "only": self.only, "gaps": sorted({*self.gaps}),
