@@ -33,7 +33,7 @@ CARRIED = "street_carried.npz"
 """Scale field, decision network and configuration for carried motion, around the same segmentation network."""
 LARGE = "street_large.npz"
 """Scale field, decision network and configuration for carried motion around the heavier pair of segmentation networks,
-and the second of these; the first is the other file's."""
+and these; what the first has in common with the other file's network is left out."""
 BundledName = Literal["street", "street-large"]
 """What stands for them where a checkpoint's path may."""
 _CONFIG = "config.json"
@@ -67,25 +67,37 @@ def _around_bundled(name: str) -> tuple[networks.Params, DVSNetConfig]:
     rest, config = _parts(_content(name), source=name)
     network = whole["segmentation"]
     if "segmentation" in rest:
-        network = {"first": network, **rest["segmentation"]}
+        own = flatten(rest["segmentation"])
+        network = unflatten(flatten({"first": network}) | own)
     return _checked({**rest, "segmentation": network}, config, source=f"{BUNDLE} and {name}")
 
 
 def without_bundled(params: networks.Params, config: DVSNetConfig) -> networks.Params:
-    """The part of `params` that `CARRIED` or `LARGE` holds, of weights around `BUNDLE`'s segmentation network.
+    """The part of `params` that `CARRIED` or `LARGE` holds: of a pair of segmentation networks the second and what the
+    first has otherwise than `BUNDLE`'s.
 
-    Raises InputError where their segmentation network, or the first of their pair, is another one.
+    Raises InputError where it is no pair and not `BUNDLE`'s.
     """
-    pair = isinstance(config.segmentation, DeepLabPairConfig)
-    network = params["segmentation"]["first"] if pair else params["segmentation"]
-    wanted = flatten(_parts(_content(BUNDLE), source=BUNDLE)[0]["segmentation"])
-    for name, array in flatten(jax.device_get(network)).items():
-        if name not in wanted or not np.array_equal(np.float16(array), np.float16(wanted[name])):
-            raise InputError(
-                f"{name}: is not as in {BUNDLE}, whose segmentation network these weights have to be around"
-            )
-    rest = {entry: params[entry] for entry in ("flow", "decision") if entry in params}
-    return rest | ({"segmentation": {"second": params["segmentation"]["second"]}} if pair else {})
+    rest: dict[str, Any] = {entry: params[entry] for entry in ("flow", "decision") if entry in params}
+    here = _parts(_content(BUNDLE), source=BUNDLE)[0]["segmentation"]
+    if isinstance(config.segmentation, DeepLabPairConfig):
+        others = _others(params["segmentation"], {"first": here})
+        return rest | {"segmentation": unflatten(others)}
+    if others := _others(params["segmentation"], here):
+        raise InputError(
+            f"{next(iter(others))}: is not as in {BUNDLE}, whose segmentation network these weights have to be around"
+        )
+    return rest
+
+
+def _others(network: networks.Params, bundled: networks.Params) -> dict[str, Any]:
+    """What of a network is not as bundled, once both are rounded to float16; flat."""
+    wanted = flatten(bundled)
+    return {
+        name: array
+        for name, array in flatten(jax.device_get(network)).items()
+        if name not in wanted or not np.array_equal(np.float16(array), np.float16(wanted[name]))
+    }
 
 
 def bundled_name(path: str | Path | None) -> BundledName | None:

@@ -34,7 +34,10 @@ def read_record(folder: Path) -> dict[str, Any]:
                 f"{folder}: is a file, not a checkpoint's folder; `dvsnet import` makes one from TensorFlow's files, "
                 "and a program that `dvsnet export` wrote goes to `dvsnet segment --program`"
             )
-        raise InputError(f"{folder}: there is no such checkpoint; `dvsnet import` makes one from TensorFlow's files")
+        raise InputError(
+            f"{folder}: there is no such checkpoint; `dvsnet import` makes one from TensorFlow's files, and street and "
+            "street-large stand for those that come with the package"
+        )
     file = folder / "config" / NAME
     try:
         record = json.loads(file.read_bytes())

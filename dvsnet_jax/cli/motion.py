@@ -11,6 +11,7 @@ from dvsnet_jax.cli.option_types import option
 if TYPE_CHECKING:
     from dvsnet_jax.config import DVSNetConfig
     from dvsnet_jax.media.motion.attached import Kind
+    from dvsnet_jax.program import Program
 
 MotionName = Literal["auto", "codec", "encoder", "dis", "network", "paper"]
 Motion = Annotated[
@@ -44,6 +45,23 @@ def carried(motion: MotionName, config: DVSNetConfig) -> DVSNetConfig:
             f"for that; leave it out, or fit weights to it: dvsnet accelerate --motion dis"
         )
     return config
+
+
+def check_program(motion: MotionName, program: Program, path: str) -> None:
+    """Raises `UsageError` for motion that an exported program is not made for."""
+    own: tuple[str, ...]
+    if program.takes_motion:
+        made_for, own = "motion that is given with each frame", ("codec", "encoder", "dis")
+    elif program.finds_motion is None:
+        made_for, own = "motion that it finds itself", ("network", "paper")
+    else:
+        made_for, own = f"--motion {program.finds_motion}", (program.finds_motion,)
+    if motion not in ("auto", *own):
+        another = f"--motion {motion}" if motion in ("network", "paper") else "with weights that carry motion"
+        raise UsageError(
+            f"--motion {motion}: {path} was exported for {made_for}; leave it out, or export another: dvsnet export "
+            f"{another}"
+        )
 
 
 def found_by(motion: MotionName) -> Kind | None:

@@ -72,6 +72,11 @@ def _loaded(
         if decision_from is not None:
             raise UsageError("--decision-from goes with --weights, a TensorFlow checkpoint without a decision network")
         motion = motion or ("paper" if name == "street" else "auto")
+        if motion == "paper" and name == "street-large":
+            raise UsageError(
+                "--motion paper needs a flow network, and street-large has none, it carries motion that is found "
+                "outside; leave it out, or take --weights street"
+            )
         return checkpoints.load_bundled("paper" if motion == "paper" else "carried", name)
     if checkpoints.is_tensorflow(weights):
         return checkpoints.import_tensorflow(weights, decision_from=decision_from)

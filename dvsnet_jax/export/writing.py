@@ -94,6 +94,7 @@ def export_program(
         "chunk": step.chunks,
         "precision": precision,
         "policy": _plain(config.policy),
+        "motion": "given" if motion else "network" if config.searches_motion else "paper",
         "classes": [
             {"name": name, "color": color.tolist()}
             for name, color in zip(names, named_palette(config.num_classes, names), strict=False)

@@ -49,6 +49,9 @@ class Program:
         self.class_names = tuple(entry["name"] for entry in manifest["classes"])
         self.takes_motion = "motion" in manifest["inputs"]
         """Whether the step wants the motion from each frame to the one before it."""
+        self.finds_motion: str | None = None if self.takes_motion else manifest.get("motion")
+        """`network` or `paper`, what finds it inside the step; None where it is given, and where the program was
+        exported before that was said."""
         self.frame_rate = None
         """A policy that must be steered from outside is never exported."""
         # `exported.call` traces to one call of the stored program; nothing of the networks is traced again.

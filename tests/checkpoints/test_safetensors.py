@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -68,6 +69,10 @@ def test_the_commands_write_read_and_use_it(file, params, tmp_path, capsys):
     assert main(["import", str(file), folder]) == 0
     assert main(["export", again, "--format", "safetensors", "--weights", folder]) == 0
     assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
+    assert "keep.json" not in capsys.readouterr().err
+    Path(folder, "keep.json").write_text("{}")
+    assert main(["export", again, "--format", "safetensors", "--weights", folder]) == 0
+    assert "keep.json, by which 'dvsnet segment --keep' goes, is not in it" in capsys.readouterr().err
     assert main(["info", "--weights", again]) == 0
     for words, said in (
         (["export", again, "--format", "safetensors", "--size", "64x96"], "leave out --size"),

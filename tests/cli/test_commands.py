@@ -180,6 +180,13 @@ SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
             "/gone: there is no such checkpoint",
         ),
         (["segment", "x.mp4", "--keep", "0.9", "--weights", "w", "--regions", "2x2"], 2, "leave out --regions"),
+        (
+            ["export", "x", "--size", "64x96", "--weights", "street-large", "--motion", "paper"],
+            2,
+            "take --weights street",
+        ),
+        (["export", "x", "--size", "64x96", "--weights", "street-huge"], 1, "street and street-large stand for"),
+        (["measure", "portability", "--compile", "tpu:v5e", "--frames", "3"], 2, "--compile runs nothing"),
         (["segment", "x.mp4", "--together", "on", "--devices", "2"], 2, "--devices deals out the frames of one"),
         (["segment", "x.mp4", "--save", "scores", "--devices", "2"], 2, "--save scores wants scores, which --devices"),
         (["flow", "x.mp4", "--motion", "dis", "--out", "f.mp4", "--num-steps", "1"], 2, "--num-steps is 1, but"),

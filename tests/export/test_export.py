@@ -494,6 +494,8 @@ def test_another_program_does_not_go_on_with_what_one_began(tmp_path, capsys):
         (["segment", "IN", "--program", "PROGRAM", "--weights", "w"], 2, "--program holds its weights"),
         (["segment", "IN", "--program", "PROGRAM", "--precision", "bfloat16"], 2, "--program holds its weights"),
         (["segment", "IN", "--program", "nowhere"], 1, "nowhere: cannot be read"),
+        (["segment", "IN", "--program", "PROGRAM", "--motion", "network"], 2, "was exported for --motion paper"),
+        (["segment", "IN", "--program", "PROGRAM", "--motion", "dis"], 2, "for --motion paper; .* that carry motion"),
         (["segment", "IN", "--program", "PROGRAM"], 1, r"street_000\.png: is 80×96; the program takes .* 64, 96, 3"),
     ],
 )

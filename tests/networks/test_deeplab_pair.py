@@ -12,7 +12,7 @@ from tiny_lite import have_few_blocks, random_arrays
 
 from dvsnet_jax import CarriedMotionConfig, DeepLabPairConfig, DVSNetConfig, LocalDecisionConfig, checkpoints, networks
 from dvsnet_jax.checkpoints import bundled
-from dvsnet_jax.checkpoints.matching import flatten
+from dvsnet_jax.checkpoints.matching import flatten, unflatten
 from dvsnet_jax.config import DeepLabLiteConfig
 from dvsnet_jax.config_json import from_json, to_json
 from dvsnet_jax.errors import InputError
@@ -81,23 +81,46 @@ def test_a_pair_is_not_trained_as_one(monkeypatch):
         warm_start.begin("weights", lambda classes: WHOLE, 5, seed=0)
 
 
-def test_the_packages_file_has_the_second_alone(tmp_path, monkeypatch):
+@pytest.fixture
+def street(tmp_path, monkeypatch):
+    """Parameters of a pair, as float16 holds them, and of the package's file of the first network alone."""
     params = jax.tree.map(lambda array: array.astype(np.float16).astype(np.float32), seeded(WHOLE))
-    alone = WHOLE.replace(segmentation=FIRST)
     monkeypatch.setattr(bundled.resources, "files", lambda package: tmp_path)
     (tmp_path / "weights").mkdir()
     first = {**params, "segmentation": params["segmentation"]["first"]}
-    bundled.write_bundle(tmp_path / "weights" / bundled.BUNDLE, first, alone)
+    bundled.write_bundle(tmp_path / "weights" / bundled.BUNDLE, first, WHOLE.replace(segmentation=FIRST))
+    return params, first
+
+
+def bundled_again(params, tmp_path):
+    """The pair as it comes with the package, and what its file holds of the segmentation networks, flat."""
     rest = bundled.without_bundled(params, WHOLE)
-    assert set(rest["segmentation"]) == {"second"}
     bundled.write_bundle(tmp_path / "weights" / bundled.LARGE, rest, WHOLE)
     restored, config = bundled.load_bundled("carried", "street-large")
     assert config == WHOLE
+    return restored, flatten(rest["segmentation"])
+
+
+def test_the_packages_file_has_what_the_other_lacks(street, tmp_path):
+    params, first = street
+    restored, held = bundled_again(params, tmp_path)
     jax.tree.map(np.testing.assert_array_equal, restored, params)
-    assert set(bundled.without_bundled(first, alone)) == {"decision"}
-    other = jax.tree.map(lambda array: array + 1, params)
-    with pytest.raises(InputError, match=r"is not as in street\.npz"):
-        bundled.without_bundled(other, WHOLE)
+    assert {name.split("/")[0] for name in held} == {"second"}
+    assert set(bundled.without_bundled(first, WHOLE.replace(segmentation=FIRST))) == {"decision"}
+
+
+def test_the_first_of_the_packages_pair_may_be_another(street, tmp_path):
+    """As where it was trained on with its first blocks left as they were: those lie in one file alone."""
+    params, first = street
+    name, *_ = flatten(first["segmentation"])
+    flat = flatten(params["segmentation"])
+    other = {**params, "segmentation": unflatten(flat | {f"first/{name}": np.ones_like(flat[f"first/{name}"])})}
+    restored, held = bundled_again(other, tmp_path)
+    jax.tree.map(np.testing.assert_array_equal, restored, other)
+    assert [each for each in held if each.startswith("first/")] == [f"first/{name}"]
+    alone = {**other, "segmentation": other["segmentation"]["first"]}
+    with pytest.raises(InputError, match=rf"{name}: is not as in street\.npz"):
+        bundled.without_bundled(alone, WHOLE.replace(segmentation=FIRST))
 
 
 def test_the_recipe_pairs_two_checkpoints(tmp_path, capsys):

@@ -100,13 +100,16 @@ class Export:
             )
 
         from dvsnet_jax import SegmentationFunction, checkpoints
+        from dvsnet_jax.checkpoints.store import KEPT, place_of
 
         params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation)
         config = carried(self.motion, config)
         size = checkpoints.save_safetensors(self.out, params, config)
         own = isinstance(config.segmentation, SegmentationFunction)
+        table = self.weights is not None and (place_of(self.weights) / KEPT).is_file()
         tell(
             f"{self.out}: {size / 1e6:.1f} MB of weights with their configuration"
             + (", without the segmentation network of your own; name it again with --segmentation" if own else "")
+            + (f"; {KEPT}, by which 'dvsnet segment --keep' goes, is not in it" if table else "")
         )
         return 0

@@ -12,7 +12,7 @@ import tyro
 from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.keeping import keeping, tell_other_motion
-from dvsnet_jax.cli.motion import Motion, carried, found_by
+from dvsnet_jax.cli.motion import Motion, carried, check_program, found_by
 from dvsnet_jax.cli.option_types import OptionalCount, OptionalPath, OptionalPlace, OptionalShare, option
 from dvsnet_jax.cli.precision import check_precision
 from dvsnet_jax.cli.screen import tell
@@ -185,11 +185,7 @@ class Segment:
             from dvsnet_jax.program import load_program
 
             program = load_program(self.program)
-            if program.takes_motion and self.motion in ("network", "paper"):
-                raise UsageError(
-                    f"--motion {self.motion}: {self.program} was exported for motion that is given with each frame; "
-                    f"leave it out, or export another: dvsnet export --motion {self.motion}"
-                )
+            check_program(self.motion, program, self.program)
             return program, fingerprint(program.params)
 
         from dvsnet_jax.inference.segment_source import Segmenter

@@ -70,6 +70,10 @@ class Portability:
 
             check_folder(self.json)
         if self.compile:
+            if (self.input, self.frames, self.platforms) != (None, 10, "cpu,cuda,tpu"):
+                raise UsageError(
+                    "--compile runs nothing, and names its devices itself; leave out --input, --frames and --platforms"
+                )
             return self._compile(self.compile, size)
         if self.against or self.devices > 1:
             raise UsageError("--against and --devices go with --compile")
