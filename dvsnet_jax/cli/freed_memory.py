@@ -7,8 +7,8 @@ import os
 import platform
 import sys
 
-_SETTINGS = {"arena_max": 1, "mmap_max": 0, "trim_threshold": 2**31 - 1}
-_MALLOPT = {"arena_max": -8, "mmap_max": -4, "trim_threshold": -1}
+_SETTINGS = {"mmap_max": 0, "trim_threshold": 2**31 - 1}
+_MALLOPT = {"mmap_max": -4, "trim_threshold": -1}
 """What mallopt calls these (glibc's malloc.h); it has no word for `hugetlb`, which is of glibc 2.35 and later."""
 _TUNABLES = ":".join(f"glibc.malloc.{name}={value}" for name, value in {"hugetlb": 1, **_SETTINGS}.items())
 _USERS = ("GLIBC_TUNABLES", "MALLOC_ARENA_MAX", "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
@@ -20,11 +20,9 @@ def keep_freed_memory() -> bool:
     process is begun again once, with the same words and GLIBC_TUNABLES in its environment.
 
     XLA:CPU asks for a program's temporaries at every call, and glibc has anything large from the kernel each time, page
-    by page and zeroed: 17,500 page faults and an eighth of the time of a step at 1024×2048 with nothing segmented. One
-    arena without mmap gives the same memory again. It has a price, which huge pages lower: at 360×480 regions take a
-    ninth longer than without all this, and compiling takes 1.4 times as long (table in eval/README). Nothing is done
-    where malloc is another's (macOS, musl) or where the user has set it up by the environment (GLIBC_TUNABLES,
-    MALLOC_…).
+    by page and zeroed: 17,500 page faults and an eighth of the time of a step at 1024×2048 with nothing segmented.
+    Without mmap the same memory comes again (table in eval/README). Nothing is done where malloc is another's (macOS,
+    musl) or where the user has set it up by the environment (GLIBC_TUNABLES, MALLOC_…).
     """
     library, version = platform.libc_ver()
     if library != "glibc" or any(name in os.environ for name in _USERS):
@@ -36,7 +34,6 @@ def keep_freed_memory() -> bool:
         except OSError:  # as where memory is short: go on without huge pages
             del os.environ["GLIBC_TUNABLES"]
     malloc = ctypes.CDLL(None)
-    # Threads' own arenas are made of small heaps, and so have to mmap.
     return all(malloc.mallopt(_MALLOPT[name], value) for name, value in _SETTINGS.items())
 
 
