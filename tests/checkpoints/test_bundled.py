@@ -13,6 +13,7 @@ from dvsnet_jax import DVSNetConfig, checkpoints, networks
 from dvsnet_jax.checkpoints import bundled
 from dvsnet_jax.checkpoints.bundled import read_bundle, write_bundle
 from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.weights import load_weights
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
@@ -55,12 +56,12 @@ def test_the_large_weights_are_those_of_their_preset_and_carry_motion(tmp_path, 
         == load_weights("street-large", None, "auto")[1]
         == restore("street-large")[1]
     )
-    for refused in (
-        lambda: checkpoints.load_bundled(name="street-large"),
-        lambda: load_weights("street-large", None, "paper"),
+    with pytest.raises(InputError, match="street-large has no flow network, it carries motion"):
+        checkpoints.load_bundled(name="street-large")
+    with pytest.raises(
+        UsageError, match="street-large has none, it carries motion .*; leave it out, or take --weights st"
     ):
-        with pytest.raises(InputError, match="street-large has no flow network, it carries motion"):
-            refused()
+        load_weights("street-large", None, "paper")
 
 
 def test_the_weights_are_loaded_by_name_unless_something_is_there_by_that_name(tmp_path, monkeypatch):
