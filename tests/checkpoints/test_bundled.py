@@ -13,7 +13,6 @@ from dvsnet_jax import DVSNetConfig, checkpoints, networks
 from dvsnet_jax.checkpoints import bundled
 from dvsnet_jax.checkpoints.bundled import read_bundle, write_bundle
 from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.weights import load_weights
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
@@ -59,7 +58,7 @@ def test_the_large_weights_are_those_of_their_preset_and_carry_motion(tmp_path, 
     with pytest.raises(InputError, match="street-large has no flow network, it carries motion"):
         checkpoints.load_bundled(name="street-large")
     with pytest.raises(
-        UsageError, match="street-large has none, it carries motion .*; leave it out, or take --weights st"
+        UsageError, match=r"street-large has none, it carries motion .*; leave it out, or take --weights st"
     ):
         load_weights("street-large", None, "paper")
 
