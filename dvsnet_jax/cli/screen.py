@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _AUDITED, _APART = 20, 5.0
 """Regions from which on, and points by which, expected and true agreement say that a video is of another kind."""
 _LEAST_WIDTH = 60  # columns
+_BEST_ROWS, _MOST_ROWS = 512, 720  # of frames, for the bundled weights (eval/README, "How large the frames")
 _SHOWN = 5  # skipped frames told one by one
 
 
@@ -187,6 +188,18 @@ def tell_audit(name: str, summary: Summary) -> None:
             "the decision network was trained on, and its limits and promises (--keep) may not hold; fit it to this "
             "kind of video: dvsnet accelerate"
         )
+
+
+def tell_large(name: str, summary: Summary) -> None:
+    """That frames are larger than those that the package's weights do best on, and what to do."""
+    if summary.size is None or summary.size[0] <= _MOST_ROWS:
+        return
+    height, width = summary.size
+    smaller = f"{_BEST_ROWS}x{round(width * _BEST_ROWS / height / 16) * 16}"
+    tell(
+        f"dvsnet: {name}: frames of {height}×{width} are larger than those that the bundled weights do best on; at "
+        f"--input-size {smaller} labels are better, of that size, and come faster"
+    )
 
 
 def tell_motion(name: str, summary: Summary) -> None:

@@ -38,6 +38,8 @@ _ENCODERS = min(4, cpu_count() or 1)
 class Summary:
     """What became of a source."""
 
+    size: tuple[int, int] | None = None
+    """Height and width of the first frame, as it was read."""
     frames: int = 0
     """Frames segmented and written."""
     before: int = 0
@@ -160,6 +162,9 @@ class Delivery:
         # Logged last, so that a line stands for files that are there.
         self._output.log(delivered.record)
         self._pending.popleft()  # not before: where this raises, `drain` must not go on to the next
+        image = delivered.result.frame.image
+        if self._summary.size is None and image is not None:
+            self._summary.size = image.shape[:2]
         self._summary.frames += 1
         segmented = delivered.result.segmented
         self._summary.regions += segmented.size
@@ -171,7 +176,7 @@ class Delivery:
                 self._summary.recalibrated.append(region["score"])
         if self._bookmarks:
             result = delivered.result
-            size = result.frame.image.shape[:2] if result.frame.image is not None else ()
+            size = image.shape[:2] if image is not None else ()
             self._bookmarks.delivered(result.frame.name, moment, self._summary, size, result.ages)
         if self._on_frame is not None:
             self._on_frame(delivered.result)

@@ -27,9 +27,11 @@ from dvsnet_jax import (
     FrameRate,
     checkpoints,
 )
-from dvsnet_jax.cli import main
+from dvsnet_jax.cli import main, screen
 from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.screen import tell_large
 from dvsnet_jax.cli.settings import Settings
+from dvsnet_jax.inference.delivery import Summary
 from dvsnet_jax.media.images import read_image, read_labels
 from dvsnet_jax.media.video_reader import probe_video
 from dvsnet_jax.visualize import label_palette
@@ -237,6 +239,24 @@ def test_without_weights_the_bundled_ones_are_used(tmp_path, monkeypatch):
     write_images(tmp_path / "drive", clip(1))
     assert main(["segment", str(tmp_path / "drive"), "--out", str(tmp_path / "out")]) == 0
     assert len(check_whole(tmp_path / "out")) == 1
+
+
+def test_frames_larger_than_the_bundled_weights_are_for_are_told(tmp_path, monkeypatch, capsys, weights):  # noqa: F811
+    monkeypatch.setattr(checkpoints, "load_bundled", lambda *_: (tiny_params(), TINY))
+    monkeypatch.setattr(screen, "_MOST_ROWS", 63)
+    monkeypatch.setattr(screen, "_BEST_ROWS", 32)
+    write_images(tmp_path / "drive", clip(2))
+    for number, (more, told) in enumerate(
+        (([], True), (["--input-size", "64x96"], False), (["--weights", weights], False))
+    ):
+        assert main(["segment", str(tmp_path / "drive"), "--out", str(tmp_path / str(number)), *map(str, more)]) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("dvsnet: drive: frames of 64×96 are larger" in said and "at --input-size 32x48 labels" in said) is told
+    monkeypatch.undo()
+    tell_large("drive", Summary(size=(720, 1280)))
+    assert capsys.readouterr().err == ""
+    tell_large("drive", Summary(size=(1080, 1920)))
+    assert "--input-size 512x912" in capsys.readouterr().err
 
 
 def test_help_names_every_flag(capsys):

@@ -174,7 +174,14 @@ class Segment:
                 serve=self.live.serve,
                 shared=shared,
                 together=group is not None,
+                advise_size=self._is_bundled() and self.settings.input_size is None,
             )
+
+    def _is_bundled(self) -> bool:
+        """Whether the package's own weights segment."""
+        from dvsnet_jax.checkpoints import bundled_name
+
+        return self.program is None and (self.weights is None or bundled_name(self.weights) is not None)
 
     def _segmenter(self) -> tuple[FrameStep, str]:
         """It, and what tells its weights from others: as they are stored, since preparing them may round otherwise on

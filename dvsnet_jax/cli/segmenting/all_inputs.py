@@ -39,11 +39,13 @@ def segment_all(
     serve: str | None = None,
     shared: Segmenter | None = None,
     together: bool = False,
+    advise_size: bool = False,
 ) -> int:
     """Segments one file after the other, or so many `streams` at once, and beside them cameras and streams, all at
     once; each into its folder (`output_folders` if not given). Prints the closing table and returns the exit status.
     `serve` is an address to show them at. `shared` is what segments several cameras, which then have one budget or rate
-    together; files have one, so many streams after so many others, where they are `together`.
+    together; files have one, so many streams after so many others, where they are `together`. `advise_size` has larger
+    frames than the package's weights are for told.
 
     A source that fails does not keep the others from their turn. When they are through, what was wrong with it is
     raised: of one source alone as it came, of several as a group with their names.
@@ -60,7 +62,7 @@ def segment_all(
     live = [(source, place) for source, place in inputs if is_live(source)]
     files = [(source, place) for source, place in inputs if not is_live(source)]
     tallies = {source.name: source.tally for source, _ in live if isinstance(source, LiveVideo)}
-    ends = Ends([source.name for source in sources])
+    ends = Ends([source.name for source in sources], advise_size=advise_size)
     all_of_them: Summary | None = None
     current = "all together"
     try:

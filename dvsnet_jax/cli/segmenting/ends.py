@@ -10,6 +10,7 @@ from dvsnet_jax.cli.screen import (
     closing_table,
     tell,
     tell_audit,
+    tell_large,
     tell_motion,
     tell_pace,
     tell_skipped,
@@ -25,8 +26,8 @@ class Ends:
     """Of the inputs of these names, which threads may report at once. A source that fails does not keep the others from
     their turn."""
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
+    def __init__(self, names: Sequence[str], *, advise_size: bool = False) -> None:
+        self._names, self._advise_size = names, advise_size
         self._done: dict[str, Summary] = {}
         self._failed: dict[str, BaseException] = {}
 
@@ -53,6 +54,8 @@ class Ends:
             tell_pace(name, summary)
             tell_motion(name, summary)
             tell_audit(name, summary)
+            if self._advise_size:
+                tell_large(name, summary)
             tell_untrusted(name, summary.untrusted, summary.frames, '"untrusted" in routes.jsonl says which')
         tell(f"written to {out}")
 
