@@ -82,7 +82,7 @@ def unreadable(clip: Clip) -> Collection[int]:
 
 
 def longest_run(clip: Clip) -> range:
-    """Where the most frames in a row are, by position, of which none is known not to be readable; the first of equals."""
+    """Where the most frames in a row are that are not known to be unreadable, by position; the first of equals."""
     ends = [-1, *sorted(unreadable(clip)), len(clip)]
     return max((range(last + 1, end) for last, end in itertools.pairwise(ends)), key=len)
 
