@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dvsnet_jax import networks
+from dvsnet_jax.checkpoints.bundled import bundled_name, load_bundled
 from dvsnet_jax.checkpoints.own.network import FOLDER, OwnNetwork, open_network, with_kept_weights
 from dvsnet_jax.checkpoints.store import load_any, place_of, save
 from dvsnet_jax.config import DVSNetConfig, OwnSegmentationConfig
@@ -60,7 +61,7 @@ def load_accelerator(
     Where its classes were merged for that (`networks.merge_classes`), so they are again. Raises InputError as `load`
     does, for weights that have a segmentation network themselves, and for another number of classes.
     """
-    params, config = load_any(path)
+    params, config = load_bundled("carried", name) if (name := bundled_name(path)) else load_any(path)
     if not isinstance(config, DVSNetConfig) or not isinstance(config.segmentation, OwnSegmentationConfig):
         raise InputError(f"{path}: has a segmentation network of its own; use checkpoints.load")
     stored = config.segmentation

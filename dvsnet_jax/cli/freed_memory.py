@@ -20,7 +20,7 @@ def keep_freed_memory() -> bool:
     process is begun again once, with the same words and GLIBC_TUNABLES in its environment.
 
     XLA:CPU asks for a program's temporaries at every call, and glibc has anything large from the kernel each time, page
-    by page and zeroed: 17,500 page faults and an eighth of the time of a step at 1024×2048 with nothing segmented.
+    by page and zeroed: 17,500 page faults and a sixth of the time of a step at 1024×2048 with nothing segmented.
     Without mmap the same memory comes again (table in eval/README). Nothing is done where malloc is another's (macOS,
     musl) or where the user has set it up by the environment (GLIBC_TUNABLES, MALLOC_…).
     """

@@ -168,3 +168,13 @@ class Settings:
         if kind is None and self.target is not None:
             return "dynamic" if isinstance(stored, policies.DynamicTarget) else "confidence"
         return kind
+
+
+def check_size(config: DVSNetConfig, size: tuple[int, int], *, option: str = "--size") -> None:
+    """Raises `UsageError` for frames of a height and width that the configuration cannot cut into its regions."""
+    from dvsnet_jax.video import region_grid
+
+    try:
+        region_grid(config, *size)
+    except ValueError as error:
+        raise UsageError(f"{option} {size[0]}x{size[1]}: {error}") from error

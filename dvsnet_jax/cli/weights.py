@@ -10,6 +10,7 @@ from dvsnet_jax.cli.option_types import option
 from dvsnet_jax.cli.screen import tell
 
 if TYPE_CHECKING:
+    from dvsnet_jax.checkpoints.bundled import BundledName
     from dvsnet_jax.cli.motion import MotionName
     from dvsnet_jax.config import DVSNetConfig
 
@@ -62,22 +63,20 @@ def _loaded(
     from dvsnet_jax.config import OwnSegmentationConfig
     from dvsnet_jax.errors import InputError
 
+    name = checkpoints.bundled_name(weights)
     if segmentation is not None and weights is not None:
+        if name is not None:
+            raise UsageError(
+                f"--segmentation {segmentation}: {name} has a segmentation network of its own; leave one out, or fit "
+                f"weights to yours: dvsnet accelerate --segmentation {segmentation}"
+            )
         params, config = checkpoints.load_around(weights, segmentation)
         tell_resized(config)
         return params, config
-    name = checkpoints.bundled_name(weights)
     if weights is None or name is not None:
-        name = name or "street"
         if decision_from is not None:
             raise UsageError("--decision-from goes with --weights, a TensorFlow checkpoint without a decision network")
-        motion = motion or ("paper" if name == "street" else "auto")
-        if motion == "paper" and name == "street-large":
-            raise UsageError(
-                "--motion paper needs a flow network, and street-large has none, it carries motion that is found "
-                "outside; leave it out, or take --weights street"
-            )
-        return checkpoints.load_bundled("paper" if motion == "paper" else "carried", name)
+        return load_by_name(name or "street", motion)
     if checkpoints.is_tensorflow(weights):
         return checkpoints.import_tensorflow(weights, decision_from=decision_from)
     if decision_from is not None:
@@ -94,6 +93,20 @@ def _loaded(
         )
     tell_resized(config)
     return params, config
+
+
+def load_by_name(name: BundledName, motion: MotionName | None) -> tuple[Any, DVSNetConfig]:
+    """Parameters and configuration of weights that come with the package, for this source of motion; None: `street`
+    with its flow network, `street-large` with what it has. Raises `UsageError` for a flow network that is not there."""
+    from dvsnet_jax import checkpoints
+
+    if motion == "paper" and name == "street-large":
+        raise UsageError(
+            "--motion paper needs a flow network, and street-large has none, it carries motion that is found outside; "
+            "leave it out, or take street"
+        )
+    paper = motion == "paper" or (motion is None and name == "street")
+    return checkpoints.load_bundled("paper" if paper else "carried", name)
 
 
 def tell_resized(config: DVSNetConfig) -> None:

@@ -13,6 +13,7 @@ colours are read where it names none.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,12 @@ def unreadable(clip: Clip) -> Collection[int]:
     if isinstance(clip, Part):
         return {position - clip.first for position in unreadable(clip.clip) if clip.first <= position < clip.last}
     return frozenset()
+
+
+def longest_run(clip: Clip) -> range:
+    """Where the most frames in a row are that are not known to be unreadable, by position; the first of equals."""
+    ends = [-1, *sorted(unreadable(clip)), len(clip)]
+    return max((range(last + 1, end) for last, end in itertools.pairwise(ends)), key=len)
 
 
 def may_have_labels(clip: Clip) -> bool:

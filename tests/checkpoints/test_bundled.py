@@ -16,6 +16,7 @@ from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.weights import load_weights
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
+from dvsnet_jax.protocols import SegmentationFunction
 from dvsnet_jax.training.restoring import restore
 
 
@@ -82,6 +83,8 @@ def test_commands_and_training_take_them_by_name(tmp_path, monkeypatch):
     assert restore("street")[1] == checkpoints.load_bundled()[1]
     with pytest.raises(UsageError, match="--decision-from goes with"):
         load_weights("street", "model", "auto")
+    with pytest.raises(InputError, match=r"street: has a segmentation network of its own; use checkpoints\.load"):
+        checkpoints.load_accelerator("street", SegmentationFunction(function=lambda params, x: x, num_classes=3), None)
 
 
 def test_bundle_round_trip_rounds_to_half_precision(tmp_path):

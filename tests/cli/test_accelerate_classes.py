@@ -89,6 +89,7 @@ def test_accelerated_around_other_classes_it_goes_through_every_command(ade, tmp
         assert file.read_bytes() == (tmp_path / "exported" / "labels" / file.name).read_bytes()
 
 
+@pytest.mark.filterwarnings("default::dvsnet_jax.errors.DamagedInput")
 def test_what_would_do_nothing_or_fail_at_the_end_is_told_before_the_work(tmp_path, capsys):
     (tmp_path / "clip").mkdir()
     for index, frame in enumerate(video(3, height=96, width=96)):
@@ -100,6 +101,13 @@ def test_what_would_do_nothing_or_fail_at_the_end_is_told_before_the_work(tmp_pa
     ):
         assert main([*command, *words]) == status
         assert said in " ".join(capsys.readouterr().err.split())
+    held = tmp_path / "held"
+    held.mkdir()
+    for index, frame in enumerate(video(3, height=96, width=96)):
+        Image.fromarray(frame[0]).save(held / f"{index}.png")
+    (held / "1.png").write_bytes(b"")
+    assert main([*command, "--keep", "0.9", "--validate", f"frames:{held}"]) == 1
+    assert "but the longest of 1 has 1 that can be read" in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "run").exists()
     config = DVSNetConfig.street(flow=CarriedMotionConfig())
     own = OwnSegmentationConfig(num_classes=19, source="mine.py:make")

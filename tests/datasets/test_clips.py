@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,10 @@ from tiny_files import clip, write_images, write_video
 
 from dvsnet_jax.datasets.augment.key_pairs import draw_key_pair
 from dvsnet_jax.datasets.augment.labelled import LabelledAugmentation
-from dvsnet_jax.datasets.clips import Part, Place, Places, clip_set, clip_sets, in_a_row
+from dvsnet_jax.datasets.clips import Part, Place, Places, clip_set, clip_sets, in_a_row, longest_run
 from dvsnet_jax.datasets.flow.sets import flow_set
 from dvsnet_jax.datasets.samples import LabelledFile
-from dvsnet_jax.errors import InputError
+from dvsnet_jax.errors import DamagedInput, InputError
 from dvsnet_jax.evaluation.clips.sources import evaluated_clips
 from dvsnet_jax.media.images import write_png
 
@@ -93,6 +94,21 @@ def test_clips_are_read_in_the_classes_that_are_asked_for(tmp_path):
     assert int(clip_set(folder, num_classes=30)[0][1].labels.max()) == 29
     with pytest.raises(InputError, match="holds label 29, expected 0 to 18"):
         clip_set(folder)[0][1]
+
+
+@pytest.mark.parametrize(
+    ("broken", "run"), [((), (0, 6)), ((0,), (1, 6)), ((1, 5), (2, 5)), ((2, 3), (0, 2)), ((1, 3), (4, 6))]
+)
+def test_the_most_frames_in_a_row_that_can_be_read(tmp_path, broken, run):
+    write_images(tmp_path / "drive", clip(6))
+    for number in broken:
+        sorted((tmp_path / "drive").iterdir())[number].write_bytes(b"")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedInput)
+        [drive] = clip_set(f"frames:{tmp_path / 'drive'}")
+    assert longest_run(drive) == range(*run)
+    assert longest_run(Part(drive, run[0], 6)) == range(run[1] - run[0])
+    assert longest_run([*range(3)]) == range(3)
 
 
 def test_street_drives_and_what_is_held_out():

@@ -13,6 +13,7 @@ from dvsnet_jax.datasets.clips import clip_set
 from dvsnet_jax.datasets.flow.flying import FlyingPairs
 from dvsnet_jax.datasets.flow.sets import flow_set, flow_sets
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.media.images import write_png
 
 HEIGHT, WIDTH = 96, 160
 
@@ -148,6 +149,10 @@ def test_named_on_a_command_line(folder, pictures):
     scaled = clip_set(f"frames:{folder}@0.5")
     assert scaled[0][0].image.shape == (55, 85, 3) and half[2].first.shape == (64, 96, 3)
     assert same(half[2], FlyingPairs(4, 64, 96, seed=1, pictures=scaled)[2]) and not same(half[2], named[2])
+    write_png(folder / "z_small.png", textured(60, 90, 9))  # a picture by itself, whatever the others' size
+    unlike = flow_set(f"flying:4:1:64x96:frames:{folder}")
+    assert len(unlike._places) == len(named._places) + 1 and unlike[2].first.shape == (64, 96, 3)
+    (folder / "z_small.png").unlink()
     both = flow_sets([f"flying:4:1:64x96:frames:{folder}", "street:2:1:64x96"])
     assert len(both) == 6 and same(both[2], named[2])
 

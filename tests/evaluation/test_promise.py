@@ -12,6 +12,7 @@ from tiny import CARRIED, carried_params, video
 
 from dvsnet_jax import AccumulatedLoss, checkpoints
 from dvsnet_jax.cli import main
+from dvsnet_jax.datasets.clips import clip_set
 from dvsnet_jax.datasets.samples import VOID, LabelledImage
 from dvsnet_jax.errors import DamagedInput, InputError
 from dvsnet_jax.evaluation.policies import promise
@@ -110,6 +111,19 @@ def test_a_clip_that_changes_its_size_is_measured_up_to_there():
     with pytest.warns(DamagedInput, match=r"changes from \d+×\d+ to 64×64 at frame 3; what is kept is measured"):
         table = keep_table(carried_params(), CARRIED, [[*clip(1, 3), *other]])
     assert (table.frames, table.blocks) == (3, 1)
+
+
+def test_frames_that_cannot_be_read_are_passed_by(tmp_path):
+    """A clip of which the first frame could not be read gave nothing, and one of which the second could not, no pair:
+    the command ended there, after all that it had trained."""
+    for number, image in enumerate(video(5)[:, 0]):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    (tmp_path / "1.png").write_bytes(b"")
+    with pytest.warns(DamagedInput, match="1 of its 5 frames cannot be read"):
+        clips = clip_set(f"frames:{tmp_path}")
+    table = keep_table(carried_params(), CARRIED, clips)
+    assert (table.frames, table.blocks) == (3, 1)
+    assert keep_table(carried_params(), CARRIED, [clips[0], clip(1, 3)], frames=3).frames == 3
 
 
 def test_the_bound_holds_for_another_video_as_long_as_often_as_it_says():

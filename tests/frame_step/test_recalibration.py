@@ -115,7 +115,8 @@ def test_the_command_tells_what_was_expected_before_and_after(tmp_path, capsys):
     lines = [json.loads(line)["regions"] for line in (tmp_path / "out" / "routes.jsonl").read_text().splitlines()]
     assert lines[1][0]["score"] == lines[1][0]["expected"] != None  # noqa: E711
     assert lines[2][0]["agreement"] is not None and lines[3][0]["score"] != lines[3][0]["expected"]
-    capsys.readouterr()
+    said = "routes.jsonl right, and nothing else: FixedInterval(interval=2) goes by none"
+    assert said in " ".join(capsys.readouterr().err.split())
     assert main([*command, "--recalibrate", "--program", "x.dvsnet"]) == 2
     told = Summary(audited=[(90.0, 60.0)] * 30, recalibrated=[65.0] * 30)
     tell_audit("drive", told)

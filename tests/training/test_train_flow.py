@@ -301,6 +301,25 @@ def test_accelerate_holds_out_a_fifth_of_the_frames_that_can_be_read(tmp_path):
     assert list(current_frames(held, (1, 1))) == [0, 1]
 
 
+@pytest.mark.filterwarnings("default::dvsnet_jax.errors.DamagedInput")
+def test_what_is_held_out_is_of_the_settings_where_frames_cannot_be_read(weights, tmp_path, monkeypatch):
+    """Two versions cut such a clip in different places, and a run that one began the other went on with."""
+    told = []
+
+    def stops(*given, described, **more):
+        told.append(described)
+        raise InputError("stopped")
+
+    monkeypatch.setattr(acceleration, "accelerate", stops)
+    write_images(tmp_path / "drive", clip(10))
+    words = accelerate(weights, tmp_path / "drive", tmp_path / "run")
+    assert recipe("accelerate")(words) == 1
+    for number in (3, 8):
+        sorted((tmp_path / "drive").iterdir())[number].write_bytes(b"")
+    assert recipe("accelerate")(words) == 1
+    assert told[1] == {**told[0], "held out from": {"clip 0": "frame 7 of 10, 2 not readable"}}
+
+
 def test_accelerate_of_no_steps_trains_the_decision_network_alone(weights, frames, tmp_path, capsys):
     words = accelerate(weights, frames, tmp_path / "run", "--steps", 0)
     assert recipe("accelerate")(words) == 0

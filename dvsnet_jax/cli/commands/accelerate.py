@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -27,7 +28,7 @@ from dvsnet_jax.cli.option_types import (
 )
 from dvsnet_jax.cli.run_options import GOES_ON, RunOptions, clips_named, join_processes, need
 from dvsnet_jax.cli.screen import print_record, step_progress, tell
-from dvsnet_jax.cli.weights import NewSegmentation, tell_resized
+from dvsnet_jax.cli.weights import NewSegmentation, load_by_name, tell_resized
 
 if TYPE_CHECKING:
     from dvsnet_jax.checkpoints import OwnNetwork
@@ -113,6 +114,7 @@ class Accelerate:
 
         from dvsnet_jax import DecisionConfig, LocalDecisionConfig, SegmentationFunction, checkpoints
         from dvsnet_jax.config import OwnSegmentationConfig
+        from dvsnet_jax.datasets.clips import longest_run
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.evaluation.policies.promise import write_table
         from dvsnet_jax.training.accelerate import accelerate
@@ -142,16 +144,16 @@ class Accelerate:
         if self.decision:
             config = config.replace(decision=DecisionConfig() if self.decision == "paper" else LocalDecisionConfig())
         clips, held = self._clips(config.num_classes)
-        longest = max(map(len, held), default=0)
+        longest = max((len(longest_run(clip)) for clip in held), default=0)
         if self.keep is not None and longest < 2:
             raise InputError(
                 f"--keep looks at two frames in a row of a clip held out, but the longest of {len(held)} has "
-                f"{longest}; give longer video, or name some with --validate"
+                f"{longest} that can be read; give longer video, or name some with --validate"
             )
         with step_progress("flow steps", self.steps) as show:
             made = accelerate(
                 params, config, clips, held, self.save_dir, self._settings(),
-                schedule=self.run_options.schedule(self.steps), described=clips_named(self),
+                schedule=self.run_options.schedule(self.steps), described=clips_named(self) | _split(held),
                 on_stage=lambda stage: print(f"stage: {stage}", flush=True) if is_first() else None,
                 on_step=lambda done, at: show(done, f"right {at['right']:.3f}, copied {at['copied']:.3f}"),
                 on_epoch=print_record,
@@ -225,7 +227,7 @@ class Accelerate:
 
         name = checkpoints.bundled_name(self.restore_from)
         if self.restore_from is None or name is not None:
-            return checkpoints.load_bundled("paper" if self.motion == "paper" else "carried", name or "street")
+            return load_by_name(name or "street", self.motion)
         if self.motion == "paper":
             return restore_with_flow(self.restore_from)
         params, config = restore(self.restore_from)
@@ -277,3 +279,16 @@ def _first_held(frames: int) -> int:
     """Where the fifth of a clip that is held out begins: two frames at least, to make a pair of, where two are left to
     train on."""
     return min(frames * 4 // 5, frames - 2) if frames >= 4 else frames * 4 // 5
+
+
+def _split(held: Sequence[Clip]) -> dict[str, Any]:
+    """Where what is held out begins, of clips with frames that cannot be read, for the settings: which these are may
+    come out otherwise another time, or in another version. Of other clips their names tell it."""
+    from dvsnet_jax.datasets.clips import Part, unreadable
+
+    begins = {
+        f"clip {number}": f"frame {part.first} of {len(part.clip)}, {len(unreadable(part.clip))} not readable"
+        for number, part in enumerate(held)
+        if isinstance(part, Part) and unreadable(part.clip)
+    }
+    return {"held out from": begins} if begins else {}

@@ -87,6 +87,14 @@ class Segment:
             raise UsageError(f"--num-steps is {self.num_steps}, but it counts frames: 1 or more")
 
         settings = self.settings
+        named = (self.weights, self.segmentation, self.classes, self.decision_from, self.precision)
+        settled = (*named, self.keep, self.audit, self.recalibrate, self.settings)
+        if self.program is not None and settled != (*[None] * 4, "float32", None, False, False, Settings()):
+            raise UsageError(
+                "--program holds its weights, and its policy, precision and sizes are settled; leave out --weights, "
+                "--segmentation, --classes, --decision-from, --keep, --audit, --recalibrate, --policy and the like, or "
+                "export another with 'dvsnet export'"
+            )
         if self.keep is not None and (self.weights is None or settings.chooses_policy):
             raise UsageError(
                 "--keep chooses the policy's limit by the table of --weights, those that 'dvsnet accelerate --keep' "
@@ -97,14 +105,6 @@ class Segment:
                 "--keep says what was measured with the regions of --weights, each by itself; leave out --regions, "
                 "--overlap, --input-size and --fuse"
             )
-        named = (self.weights, self.segmentation, self.classes, self.decision_from, self.precision)
-        settled = (*named, self.audit, self.recalibrate, self.settings)
-        if self.program is not None and settled != (None, None, None, None, "float32", False, False, Settings()):
-            raise UsageError(
-                "--program holds its weights, and its policy, precision and sizes are settled; leave out --weights, "
-                "--segmentation, --decision-from, --policy and the like, or export another with 'dvsnet export'"
-            )
-
         if self.program is not None and self.many.devices > 1:
             raise UsageError(
                 "--program holds a step for one device; leave out --devices, or give --weights in its place"
@@ -196,6 +196,7 @@ class Segment:
             return program, fingerprint(program.params)
 
         from dvsnet_jax.inference.segment_source import Segmenter
+        from dvsnet_jax.policies import FixedInterval, FlowMagnitude, FrameDifference
 
         params, config = load_weights(self.weights, self.decision_from, self.motion, self.segmentation, self.classes)
         config = self.settings.apply(carried(self.motion, config))
@@ -206,6 +207,11 @@ class Segment:
             table = read_table(self.weights)
             config = keeping(config, table, self.keep, weights=self.weights)
             tell_other_motion(table, "network" if config.searches_motion else found_by(self.motion) or "dis")
+        if self.recalibrate and isinstance(config.policy, FixedInterval | FrameDifference | FlowMagnitude):
+            tell(
+                f"dvsnet: --recalibrate sets the scores in routes.jsonl right, and nothing else: {config.policy} goes "
+                "by none, so the same regions are segmented"
+            )
         audit = self.audit or self.keep is not None
         segmenter = Segmenter(
             params, config, precision=self.precision, audit=audit, recalibrate=self.recalibrate,

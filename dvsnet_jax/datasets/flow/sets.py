@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dvsnet_jax.datasets.clips import clip_set
+from dvsnet_jax.datasets.clips import clip_sets
 from dvsnet_jax.datasets.combined import Concatenated, Remembered
 from dvsnet_jax.datasets.flow import layouts
 from dvsnet_jax.datasets.flow.flying import FlyingPairs
@@ -33,7 +33,7 @@ def flow_set(spec: str) -> Sequence[FlowPair]:
         return StreetFlowPairs(StreetPairs(count, *size, seed=seed))
     if kind == "flying" and len(words) > 3:
         count, seed, size = _numbers(spec, *words[:3])
-        return FlyingPairs(count, *size, seed=seed, pictures=clip_set(":".join(words[3:])))
+        return FlyingPairs(count, *size, seed=seed, pictures=clip_sets([":".join(words[3:])], one_size=False))
     raise InputError(f"{spec!r} names no flow pairs; expected {FORMS}")
 
 

@@ -25,7 +25,7 @@ from dvsnet_jax import networks
 from dvsnet_jax.benchmarks.multiply_adds import costs
 from dvsnet_jax.checkpoints.store import KEPT, place_of
 from dvsnet_jax.config import DVSNetConfig
-from dvsnet_jax.datasets.clips import Clip, unreadable
+from dvsnet_jax.datasets.clips import Clip, longest_run
 from dvsnet_jax.errors import DamagedInput, InputError, in_brief
 from dvsnet_jax.evaluation.policies.simulation import SegmentedFrame, segmented, side_by_side
 from dvsnet_jax.media.motion.attached import estimator
@@ -101,7 +101,8 @@ def keep_table(
     shares: list[np.ndarray] = []
     done, size, long, longest = 0, (0, 0), 0, 0
     most = max(BLOCK + 1, frames // len(clips))
-    for clip in _spread(clips, frames, most):
+    usable = [clip for clip in clips if len(longest_run(clip)) > 1] or clips
+    for clip in _spread(usable, frames, most):
         seen = []
         for count, (frame, results) in enumerate(_run(params, config, clip, most, motion)):
             done += 1
@@ -132,7 +133,7 @@ def keep_table(
 
 def _spread(clips: Sequence[Clip], frames: int, most: int) -> list[Clip]:
     """Clips at even distances, as many as have so many frames in all, where each gives at most `most`."""
-    count = frames * len(clips) // max(1, sum(min(len(clip), most) for clip in clips))
+    count = frames * len(clips) // max(1, sum(min(len(longest_run(clip)), most) for clip in clips))
     places = np.linspace(0, len(clips) - 1, min(max(count, 1), len(clips))).astype(int)
     return [clips[place] for place in np.unique(places).tolist()]
 
@@ -186,15 +187,15 @@ def read_table(weights: str | Path) -> KeepTable:
 def _run(
     params: networks.Params, config: DVSNetConfig, clip: Clip, most: int, motion: Literal["dis", "encoder"]
 ) -> Iterator[tuple[SegmentedFrame, list[tuple[np.ndarray, np.ndarray]]]]:
-    """A clip's frames with what each limit made of them, until the first that cannot be read or has another size."""
-    end = min([len(clip), most, *unreadable(clip)])
+    """The most frames in a row that can be read, with what each limit made of them, until one has another size."""
+    run = longest_run(clip)[:most]
     follower = Follower(estimator(motion)) if config.takes_motion else None
     blank = None
     size: tuple[int, ...] = ()
 
     def read() -> Iterator[SegmentedFrame]:
         nonlocal blank, size
-        for position in range(end):
+        for position in run:
             image = clip[position].image
             if size and image.shape != size:
                 warnings.warn(

@@ -87,6 +87,12 @@ def strange_colors(frame: Any) -> str | None:
     """What is to be said of a frame's colours, where they may come out other than they were meant."""
     if frame.color_trc in _HDR:
         return f"is HDR video ({_HDR[frame.color_trc]}); it is segmented as SDR shows it, the brightest parts paler"
+    if _is_narrow_grey(frame):  # which HEVC's decoder says of files that say nothing, too
+        return (
+            "is grey with black at 16 and white at 235, as HEVC has it where a file says nothing else; PyAV and FFmpeg "
+            "may make such files of 0 to 255 and not say so, which come out too hard: make them anew with their range "
+            "(color_range pc)"
+        )
     if frame.colorspace in _NOT_READ and not frame.format.is_rgb:
         return (
             f"has colours that are not read here (a matrix {_NOT_READ[frame.colorspace]}), so they come out wrong; "

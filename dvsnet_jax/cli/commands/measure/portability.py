@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, OptionalPath, option, pair
 from dvsnet_jax.cli.screen import tell
+from dvsnet_jax.cli.settings import check_size
 from dvsnet_jax.cli.weights import OwnSegmentation, load_seeded, load_weights
 
 if TYPE_CHECKING:
     from dvsnet_jax import DVSNetConfig
-    from dvsnet_jax.networks import Params
+    from dvsnet_jax.networks import Params, Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,9 @@ class Portability:
     compile: Annotated[str | None, tyro.conf.arg(metavar="TARGETS")] = None
     """Compile for these instead: tpu:v5e, tpu:v6e, tpu:v5p, gpu:h100, gpu:l4 …, with commas between them; all of the
     TPUs are tpu, all of the GPUs gpu."""
-    motion: Literal["auto", "paper"] = "paper"
-    """With --compile, which networks: with the paper's flow network, or auto with motion that the host gives."""
+    motion: Annotated[Literal["auto", "paper"] | None, option("{auto,paper}")] = None
+    """With --compile, which networks: with the paper's flow network, or auto with motion that the host gives. paper
+    where the weights have one, if not given."""
     devices: Count = 1
     """With --compile, deal a frame's regions out over so many devices; the table says what they exchange."""
     against: OptionalPath = None
@@ -63,7 +65,7 @@ class Portability:
     def run(self) -> int:
         if self.frames < 2 or self.streams < 1 or (self.seeded and self.weights):
             raise UsageError("--frames is 2 or more, --streams 1 or more, and --seeded does not go with --weights")
-        size = pair("--size", self.size)
+        size, precisions = pair("--size", self.size), _precisions(self.precisions)
         assert size is not None
         if self.json:
             from dvsnet_jax.media.atomic import check_folder
@@ -74,7 +76,7 @@ class Portability:
                 raise UsageError(
                     "--compile runs nothing, and names its devices itself; leave out --input, --frames and --platforms"
                 )
-            return self._compile(self.compile, size)
+            return self._compile(self.compile, size, precisions)
         if self.against or self.devices > 1:
             raise UsageError("--against and --devices go with --compile")
 
@@ -83,13 +85,18 @@ class Portability:
         from dvsnet_jax.benchmarks import portability
         from dvsnet_jax.benchmarks.exported_program import read_clip
 
-        params, config = self._network()
+        params, config = self._network(size)
+        if config.takes_motion:
+            raise UsageError(
+                "these weights are given motion with each frame, and here the step is run on frames alone; add "
+                "--compile, which runs nothing, or take weights with a flow network"
+            )
         rows = portability.examine(
             params,
             config,
             read_clip(self.input, size, frames=self.frames, streams=self.streams),
-            platforms=self.platforms.split(","),
-            precisions=self.precisions.split(","),  # type: ignore[arg-type]
+            platforms=_words(self.platforms),
+            precisions=precisions,
             progress=tell,
         )
         print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}; {size[0]}×{size[1]}, {self.streams} stream(s), "
@@ -105,12 +112,15 @@ class Portability:
                 for row in rows:
                     file.write(row.as_json())
 
-    def _network(self) -> tuple[Params, DVSNetConfig]:
+    def _network(self, size: tuple[int, int]) -> tuple[Params, DVSNetConfig]:
         if self.seeded:
-            return load_seeded(None, self.motion)
-        return load_weights(self.weights, None, self.motion, self.segmentation)
+            params, config = load_seeded(None, self.motion)
+        else:
+            params, config = load_weights(self.weights, None, self.motion, self.segmentation)
+        check_size(config, size)
+        return params, config
 
-    def _compile(self, names: str, size: tuple[int, int]) -> int:
+    def _compile(self, names: str, size: tuple[int, int], precisions: Sequence[Precision]) -> int:
         from dvsnet_jax.benchmarks.targets import parse_targets, prepare_for
 
         targets = parse_targets(names)
@@ -126,13 +136,13 @@ class Portability:
         from dvsnet_jax.benchmarks.compiled import compile_step
         from dvsnet_jax.benchmarks.compiled_table import table, worse
 
-        params, config = self._network()
+        params, config = self._network(size)
         rows = compile_step(
             params,
             config,
             *size,
             targets=targets,
-            precisions=self.precisions.split(","),  # type: ignore[arg-type]
+            precisions=precisions,
             streams=self.streams,
             devices=self.devices,
             progress=tell,
@@ -144,3 +154,18 @@ class Portability:
         for line in found:
             tell(line)
         return 1 if found or any(row.refused for row in rows) else 0
+
+
+def _words(text: str) -> list[str]:
+    """The names between commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _precisions(text: str) -> list[Precision]:
+    """`UsageError` for a name that is none."""
+    from dvsnet_jax.networks import Precision
+
+    found = _words(text)
+    if not found or not {*found} <= {*get_args(Precision)}:
+        raise UsageError(f"--precisions is {text!r}; it is float32, bfloat16, or both with a comma between them")
+    return found  # type: ignore[return-value]

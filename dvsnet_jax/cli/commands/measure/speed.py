@@ -14,6 +14,7 @@ from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, Counts, OptionalCount, OptionalPath, option, pair
 from dvsnet_jax.cli.run_options import need
 from dvsnet_jax.cli.screen import tell
+from dvsnet_jax.cli.settings import check_size
 from dvsnet_jax.cli.weights import OwnSegmentation, load_seeded
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ class Speed:
     weights: Annotated[str | None, option("PATH")] = None
     """A checkpoint's folder, or bundled; seeded ones of the paper's networks if not given."""
     segmentation: OwnSegmentation = None
-    motion: Literal["auto", "paper"] = "paper"
+    motion: Annotated[Literal["auto", "paper"] | None, option("{auto,paper}")] = None
     """Without --weights or with bundled ones: with the paper's flow network, or (auto) with carried motion in its
-    place, which the host finds."""
+    place, which the host finds. paper where they have one, if not given."""
     forms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FORM …")] = ("compact,prepared,float32",)
     """A routing (compact, dense), prepared or trained, float32 or bfloat16, and the number of streams, in any order."""
     input: Annotated[tuple[str, ...], option("INPUT …")] = ()
@@ -95,16 +96,19 @@ class Speed:
                     lines.write(row.as_json())
         return 0
 
-    def _weights(self) -> tuple[Params, DVSNetConfig]:
+    def _weights(self, size: tuple[int, int] | None = None) -> tuple[Params, DVSNetConfig]:
         params, config = load_seeded(self.weights, self.motion, self.segmentation)
-        return params, config if self.overlap is None else config.replace(overlap=self.overlap)
+        config = config if self.overlap is None else config.replace(overlap=self.overlap)
+        if size is not None:
+            check_size(config, size)
+        return params, config
 
     def _frame_step(self, size: tuple[int, int], forms: list[Form]) -> list[Any]:
         from dvsnet_jax.benchmarks import frame_step, tables
         from dvsnet_jax.markdown import markdown_table
 
         timings = frame_step.time_frame_step(
-            *self._weights(), height=size[0], width=size[1], repeats=self.repeats, forms=forms, every_frame=True,
+            *self._weights(size), height=size[0], width=size[1], repeats=self.repeats, forms=forms, every_frame=True,
             progress=tell,
         )  # fmt: skip
         rates: dict[str, float] = {
@@ -124,7 +128,7 @@ class Speed:
         from dvsnet_jax.benchmarks import stages
         from dvsnet_jax.markdown import markdown_table
 
-        rows = stages.time_stages(*self._weights(), height=size[0], width=size[1], repeats=self.repeats)
+        rows = stages.time_stages(*self._weights(size), height=size[0], width=size[1], repeats=self.repeats)
         print(markdown_table(stages.table(rows)))
         return rows
 

@@ -9,6 +9,7 @@ import tyro
 
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.option_types import Count, option, pair
+from dvsnet_jax.cli.settings import check_size
 from dvsnet_jax.cli.weights import OwnSegmentation, load_seeded
 
 
@@ -40,6 +41,7 @@ class StepTrace:
         from dvsnet_jax.benchmarks.trace import trace_steps
 
         params, config = load_seeded(self.weights, segmentation=self.segmentation)
+        check_size(config, (height, width))
         if not 0 <= self.segmented <= config.num_regions:
             raise UsageError(f"--segmented is {self.segmented}, but a frame has {config.num_regions} regions")
         trace = trace_steps(
