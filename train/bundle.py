@@ -4,8 +4,8 @@ r"""The last step of a release: weights in the form that comes with the package.
 
 Rounds them to float16 and writes dvsnet_jax/weights/street.npz (or OUT). Of weights that carry motion the
 segmentation network is left out, being street.npz's, and the rest is written to street_carried.npz; of a pair of
-networks its second is in there, too, and that is street_large.npz. What is measured afterwards is measured with the
-rounded ones: they are what users get.
+networks its second is in there, too, and what its first has otherwise, and that is street_large.npz. What is measured
+afterwards is measured with the rounded ones: they are what users get.
 """
 
 from __future__ import annotations
