@@ -58,9 +58,7 @@ def test_the_large_weights_are_those_of_their_preset_and_carry_motion(tmp_path, 
     )
     with pytest.raises(InputError, match="street-large has no flow network, it carries motion"):
         checkpoints.load_bundled(name="street-large")
-    with pytest.raises(
-        UsageError, match=r"street-large has none, it carries motion .*; leave it out, or take --weights st"
-    ):
+    with pytest.raises(UsageError, match=r"street-large has none, it carries motion .*; leave it out, or take street"):
         load_weights("street-large", None, "paper")
 
 
