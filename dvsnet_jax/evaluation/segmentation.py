@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt8
 
@@ -17,7 +18,7 @@ from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.metrics.segmentation import confusion_matrix, summary
-from dvsnet_jax.ops.regions import split
+from dvsnet_jax.ops.regions import MULTIPLE, split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.video import init_state, region_grid, segment_frame
 
@@ -27,9 +28,16 @@ Counting = Literal["own", "camvid"]
 
 @partial(jax.jit, static_argnames="config")
 def label(params: Any, images: UInt8[Array, "n h w 3"], *, config: SegmentationConfig) -> UInt8[Array, "n h w"]:
-    """Labels of whole pictures, not cut into regions; `params` are the segmentation network's alone."""
-    scores, _ = networks.training_scores(params, images, config, update_moments=False)
-    return upsample_argmax(scores, (images.shape[1], images.shape[2]))[0]
+    """Labels of whole pictures, not cut into regions; `params` are the segmentation network's alone.
+
+    They are padded at the bottom and right as frames of one region are: of other sizes a network whose strides halve
+    them has its grids askew, and the bundled one 1.3 points less on pictures of 360 rows.
+    """
+    height, width = images.shape[1:3]
+    below, right = -height % MULTIPLE, -width % MULTIPLE
+    padded = jnp.pad(images, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
+    scores, _ = networks.training_scores(params, padded, config, update_moments=False)
+    return upsample_argmax(scores, (height + below, width + right))[0][:, :height, :width]
 
 
 def whole(
@@ -41,8 +49,8 @@ def whole(
     void: Int[np.ndarray, "classes"] | None = None,
     on_picture: Callable[[int], None] = lambda done: None,
 ) -> Int[np.ndarray, "classes classes"]:
-    """The confusion matrix over all pictures as they are; `params` are the segmentation network's alone. To `void` are
-    added, by true class, the pixels that the network leaves void, which are not in the matrix.
+    """The confusion matrix over all pictures, none cut into regions; `params` are the segmentation network's alone. To
+    `void` are added, by true class, the pixels that the network leaves void, which are not in the matrix.
 
     Pictures of several sizes are compiled for one by one. Raises InputError where every label is void, and where the
     network leaves all void.

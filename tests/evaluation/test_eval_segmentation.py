@@ -66,6 +66,16 @@ def test_whole_pictures_and_regions_are_counted(params, pictures):
     assert np.trace(cut) == right and (cut != matrix).any()
 
 
+def test_whole_is_as_a_frame_of_one_region(params, pictures):
+    """Of sizes that are no multiple of 16, too: unpadded, the strides halve them askew."""
+    odd = [
+        LabelledImage(np.pad(image, ((0, 7), (0, 5), (0, 0)), "reflect"), np.pad(labels, ((0, 7), (0, 5))))
+        for image, labels in pictures
+    ]
+    matrix = whole(params["segmentation"], odd, TINY.segmentation)
+    assert (matrix == in_regions(params, odd, TINY.replace(regions=(1, 1)))).all()
+
+
 def test_weights_that_carry_motion_are_measured_without_it(params, pictures):
     carried = TINY.replace(flow=CarriedMotionConfig(), decision=LocalDecisionConfig())
     same = {**networks.init_params(jax.random.key(0), carried), "segmentation": params["segmentation"]}
