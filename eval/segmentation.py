@@ -5,8 +5,8 @@ r"""How good the segmentation network is: every picture segmented, against its l
     python eval/segmentation.py --data cityscapes:CITYSCAPES:train:pseudo@0.5 --only aachen_000004 aachen_000005
     python eval/segmentation.py --data cityscapes256:PACKED:train:zurich,ulm
 
-Without --weights, the bundled ones. "In regions" is what DVSNet
-shows where it segments everything. Prints a markdown table.
+Without --weights, the bundled ones. "In regions" is what DVSNet shows where it segments everything. Prints a markdown
+table.
 """
 
 from __future__ import annotations

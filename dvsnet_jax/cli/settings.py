@@ -170,11 +170,11 @@ class Settings:
         return kind
 
 
-def check_size(config: DVSNetConfig, size: tuple[int, int], *, option: str = "--size") -> None:
-    """Raises `UsageError` for frames of a height and width that the configuration cannot cut into its regions."""
+def check_size(config: DVSNetConfig, size: tuple[int, int]) -> None:
+    """Raises `UsageError` for a `--size`, height and width, that the configuration cannot cut into its regions."""
     from dvsnet_jax.video import region_grid
 
     try:
         region_grid(config, *size)
     except ValueError as error:
-        raise UsageError(f"{option} {size[0]}x{size[1]}: {error}") from error
+        raise UsageError(f"--size {size[0]}x{size[1]}: {error}") from error

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, UInt8
 
@@ -17,8 +16,8 @@ from dvsnet_jax.datasets.camvid import CLASSES, one_of_each, to_camvid
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.motion.field import for_step
-from dvsnet_jax.metrics.segmentation import confusion_matrix, summary
-from dvsnet_jax.ops.regions import MULTIPLE, split
+from dvsnet_jax.metrics.segmentation import confusion_matrix, left_void, summary
+from dvsnet_jax.ops.regions import MULTIPLE, continued, split
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.video import init_state, region_grid, segment_frame
 
@@ -34,10 +33,9 @@ def label(params: Any, images: UInt8[Array, "n h w 3"], *, config: SegmentationC
     them has its grids askew, and the bundled one 1.3 points less on pictures of 360 rows.
     """
     height, width = images.shape[1:3]
-    below, right = -height % MULTIPLE, -width % MULTIPLE
-    padded = jnp.pad(images, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
+    padded = continued(images, height + -height % MULTIPLE, width + -width % MULTIPLE)
     scores, _ = networks.training_scores(params, padded, config, update_moments=False)
-    return upsample_argmax(scores, (height + below, width + right))[0][:, :height, :width]
+    return upsample_argmax(scores, (padded.shape[1], padded.shape[2]))[0][:, :height, :width]
 
 
 def whole(
@@ -171,7 +169,7 @@ def _confusion(
         image, truth = source[index]
         found, true = merged(np.asarray(labels(image))), merged(truth)
         matrix += np.asarray(confusion_matrix(found, true, count))
-        void += np.bincount(true[found >= count], minlength=256)[:count]
+        void += left_void(found, true, count)
         on_picture(index + 1)
     if not matrix.sum():
         why = "the network leaves every labelled pixel void; check the weights" if void.any() else "every label is void"

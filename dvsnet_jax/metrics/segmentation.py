@@ -17,7 +17,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer
+from jaxtyping import Array, Float, Int, Integer, UInt8
 
 from dvsnet_jax.errors import InputError
 
@@ -39,6 +39,14 @@ def confusion_matrix(
     counts = (truth < num_classes) & (labels < num_classes) & (truth >= 0) & (labels >= 0)  # bincount takes -1 for 0
     place = jnp.where(counts, truth.astype(jnp.int32) * num_classes + labels, num_classes**2)
     return jnp.bincount(place.ravel(), length=num_classes**2 + 1)[:-1].reshape(num_classes, num_classes)
+
+
+def left_void(
+    labels: UInt8[np.ndarray, "*shape"], truth: UInt8[np.ndarray, "*shape"], num_classes: int
+) -> Int[np.ndarray, "num_classes"]:
+    """Pixels by true class that are predicted as no class, int64: those that `confusion_matrix` leaves out and
+    `mean_iou_with_void` counts as wrong. Void in the truth never counts."""
+    return np.bincount(truth[labels >= num_classes], minlength=256)[:num_classes]
 
 
 def class_ious(matrix: Int[Array | np.ndarray, "c c"]) -> Float[np.ndarray, "c"]:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from dvsnet_jax.frame_motion import CELL, CarriedFlow, FrameMotion, motion_shape
-from dvsnet_jax.ops.regions import RegionGrid
+from dvsnet_jax.ops.regions import RegionGrid, continued
 from dvsnet_jax.ops.warp import warp
 
 
@@ -74,9 +74,7 @@ def split_motion(motion: Float[Array, "streams rows columns c"], grid: RegionGri
     Raises ValueError where `motion` is not of the grid's frames.
     """
     _check_grid(motion, (grid.height, grid.width))
-    below = -(-grid.padded_height // CELL) + 1 - motion.shape[1]
-    right = -(-grid.padded_width // CELL) + 1 - motion.shape[2]
-    motion = jnp.pad(motion, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
+    motion = continued(motion, -(-grid.padded_height // CELL) + 1, -(-grid.padded_width // CELL) + 1)
     rows, columns = grid.region_height // CELL, grid.region_width // CELL
     cut = []
     for top, left in grid.corners:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Float16, Int, Integer
+from jaxtyping import Array, Bool, Float, Float16, Int, Integer, Shaped
 
 from dvsnet_jax.ops.resize import resize_legacy
 
@@ -140,7 +140,12 @@ def region_borders(
 
 def padded(frames: Array, grid: RegionGrid) -> Array:
     """Frames continued by their edge to what the grid's regions cover; as they are if they were so before."""
-    below, right = grid.padded_height - frames.shape[1], grid.padded_width - frames.shape[2]
+    return continued(frames, grid.padded_height, grid.padded_width)
+
+
+def continued(frames: Shaped[Array, "n h w c"], height: int, width: int) -> Shaped[Array, "n height width c"]:
+    """Frames, or cells of them, continued by their lower and right edge to a size no smaller than theirs."""
+    below, right = height - frames.shape[1], width - frames.shape[2]
     return jnp.pad(frames, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge") if below or right else frames
 
 

@@ -38,9 +38,6 @@ class Info:
         if min(pair_size) < 2:
             raise UsageError(f"--pair-size is {self.pair_size}; the smallest pair is 2x2")
 
-        if self.segmentation is not None and self.weights is None:
-            raise UsageError("--segmentation needs --weights, those that 'dvsnet accelerate' wrote around this network")
-
         from dvsnet_jax import checkpoints
         from dvsnet_jax.benchmarks.multiply_adds import NetworkCost, costs, flow_cost
         from dvsnet_jax.config import DeepLabV2Config, DVSNetConfig, OwnSegmentationConfig

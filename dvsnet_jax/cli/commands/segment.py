@@ -179,12 +179,12 @@ class Segment:
 
     def _is_bundled(self) -> bool:
         """Whether the package's own weights segment."""
-        if self.program is not None or self.weights is None:
-            return self.program is None
+        if self.program is not None:  # which runs without what reads checkpoints
+            return False
 
         from dvsnet_jax.checkpoints import bundled_name
 
-        return bundled_name(self.weights) is not None
+        return self.weights is None or bundled_name(self.weights) is not None
 
     def _segmenter(self) -> tuple[FrameStep, str]:
         """It, and what tells its weights from others: as they are stored, since preparing them may round otherwise on

@@ -18,7 +18,7 @@ from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.metrics.boundary import BoundaryCounts, boundary_counts, mean_boundary_f, pool_counts, tolerance_of
 from dvsnet_jax.metrics.object_size import SIZES, size_counts
 from dvsnet_jax.metrics.published_tc import AreaCounts, add_counts, etc_tc_counts, vspw_tc_counts
-from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou
+from dvsnet_jax.metrics.segmentation import confusion_matrix, left_void, mean_iou
 from dvsnet_jax.metrics.temporal import consistency_counts
 from dvsnet_jax.metrics.windows import WindowCounts, WindowedConsistency, add_windows
 
@@ -68,7 +68,7 @@ class LabelledWay:
         """A frame with labels to compare with, of its truth's size. Its own mean IoU, 0..1."""
         confusion = np.asarray(confusion_matrix(labels, truth, self._classes))
         self.confusion += confusion
-        self.void += np.bincount(truth[labels >= self._classes], minlength=256)[: self._classes]
+        self.void += left_void(labels, truth, self._classes)
         found = boundary_counts(labels, truth, self._classes, tolerance=tolerance_of(*truth.shape))
         self.outlines = pool_counts([self.outlines, found])
         self.sizes += size_counts(labels, truth, self._classes)

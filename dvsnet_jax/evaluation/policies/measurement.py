@@ -26,7 +26,14 @@ from dvsnet_jax.media.motion.attached import estimator
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.media.motion.following import Follower
 from dvsnet_jax.metrics.boundary import boundary_counts, mean_boundary_f, pool_counts, tolerance_of
-from dvsnet_jax.metrics.segmentation import class_ious, confusion_matrix, mean_iou, mean_iou_with_void, pixel_accuracy
+from dvsnet_jax.metrics.segmentation import (
+    class_ious,
+    confusion_matrix,
+    left_void,
+    mean_iou,
+    mean_iou_with_void,
+    pixel_accuracy,
+)
 from dvsnet_jax.metrics.temporal import consistency_counts
 from dvsnet_jax.video import init_state
 
@@ -189,7 +196,7 @@ def measure(
         for labels, truth in zip(counted, clip.truth, strict=True):
             true = merged(truth)
             matrix += np.asarray(confusion_matrix(labels, true, count))
-            void += np.bincount(true[labels >= count], minlength=256)[:count]
+            void += left_void(labels, true, count)
             outlines.append(boundary_counts(labels, true, count, tolerance=tolerance))
         for labels, before, step in zip(counted[1:], counted[:-1], clip.steps, strict=False):
             carried += np.asarray(consistency_counts(labels, before, step.flow, count, visible=step.valid))
