@@ -31,6 +31,16 @@ def test_narrow_convolution(kernel, height, width):
     np.testing.assert_allclose(narrow_convolution(x, weights), plain, atol=2e-5)
 
 
+@pytest.mark.parametrize(("features", "on_a_tpu"), [(2, False), (8, False), (9, True), (19, True)])
+def test_a_narrow_convolution_is_plain_on_a_tpu_unless_it_is_very_narrow(features, on_a_tpu):
+    layer = Convolution(features, 3, use_bias=False)
+    params = {"params": {"weights": normal(3, 3, 74, features)}}
+    traced = jax.jit(layer.apply).trace(params, normal(1, 4, 6, 74))
+    for platform, plain in (("tpu", on_a_tpu), ("cuda", False), ("cpu", False)):
+        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert ("stablehlo.convolution" in lowered) == plain
+
+
 @pytest.mark.parametrize("size", [(3, 5), (1, 1), (4, 2)])
 def test_transposed_convolution(size):
     x, weights = normal(2, *size, 6), normal(4, 4, 3, 6)
@@ -38,6 +48,19 @@ def test_transposed_convolution(size):
         x, weights, (2, 2), [(2, 2), (2, 2)], dimension_numbers=NHWC, transpose_kernel=True
     )  # fmt: skip
     np.testing.assert_allclose(transposed_convolution(x, weights), plain, atol=2e-5)
+    np.testing.assert_allclose(tap_sums._plainly_transposed(x, weights), plain, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "plain"), [((32, 32), 6, True), ((32, 33), 6, False), ((32, 33), 4, True)]
+)
+def test_little_is_transposed_plainly_on_a_tpu(size, channels, plain):
+    """Where its compiler's estimate is lower."""
+    traced = jax.jit(transposed_convolution).trace(normal(1, *size, channels), normal(4, 4, 3, channels))
+    for platform, expected in (("tpu", plain), ("cuda", False), ("cpu", False)):
+        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert ("stablehlo.convolution" in lowered) == expected
+        assert ("precision HIGH" in lowered) == (expected and channels == 4)
 
 
 def test_a_narrow_transposed_convolution_is_added_up_by_what_reads_it_on_a_gpu():
@@ -93,12 +116,13 @@ def test_first_convolution(kernel, padding):
     before = kernel // 2 - 1 if padding == "SAME" else padding
     plain = lax.conv_general_dilated(x, weights, (2, 2), sides, dimension_numbers=NHWC)
     np.testing.assert_allclose(space_to_depth_convolution(x, weights, before), plain, atol=2e-5)
-    # An accelerator takes this form, a CPU the plain one; what is counted is what the plain one needs.
+    # A GPU takes this form, a CPU and a TPU the plain one; what is counted is what the plain one needs.
     layer = Convolution(4, kernel, 2, padding=padding, use_bias=False)
     params = {"params": {"weights": weights}}
-    lowered = jax.jit(layer.apply).trace(params, x).lower(lowering_platforms=("cuda",))
-    assert "stride = [2, 2]" not in lowered.as_text() and "convolution" in lowered.as_text()
-    assert "stride = [2, 2]" in jax.jit(layer.apply).trace(params, x).lower(lowering_platforms=("cpu",)).as_text()
+    traced = jax.jit(layer.apply).trace(params, x)
+    for platform, plainly in (("cuda", False), ("cpu", True), ("tpu", True)):
+        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert ("stride = [2, 2]" in lowered) == plainly and "convolution" in lowered
     assert multiply_adds(layer.apply, params, x) == 2 * 6 * 9 * kernel**2 * 3 * 4
 
 
@@ -123,7 +147,7 @@ def test_both_forms_of_upsampling_agree_to_the_bit(classes):
     np.testing.assert_array_equal(rows[1], pixels[1])
 
 
-@pytest.mark.parametrize("size", [(20, 28), (40, 56), (5, 14)])
+@pytest.mark.parametrize("size", [(20, 28), (40, 56), (5, 14), (40, 21)])
 def test_upsampling_by_products(size):
     scores = np.array(normal(2, 5, 7, 6))
     scores[..., 2] = -LARGEST  # a class that never is
