@@ -109,10 +109,11 @@ def _widened(plane: Array, weights: np.ndarray) -> Array:
     if (rounded != weights).any():
         return product(weights.astype(np.float32), plane, precision=lax.Precision.HIGHEST)
     # Of powers of two the matrix is exact in bfloat16, and only the plane is to be split: three products for six.
+    # (`reduce_precision`, as XLA may leave out a conversion to bfloat16 and back.)
     total, rest = 0.0, plane
     for _ in range(3):
-        part = rest.astype(jnp.bfloat16)
-        total, rest = total + product(rounded, part), rest - part.astype(jnp.float32)
+        part = lax.reduce_precision(rest, exponent_bits=8, mantissa_bits=7)
+        total, rest = total + product(rounded, part.astype(jnp.bfloat16)), rest - part
     return total
 
 
