@@ -97,6 +97,8 @@ class Convolution(nn.Module):
                 x, weights, cpu=self._plain, tpu=self._plain,
                 default=partial(space_to_depth_convolution, before=before),
             )  # fmt: skip
+        elif self._tiny(x):
+            y = lax.platform_dependent(x, weights, cuda=self._over_more, default=self._plain)
         else:
             y = self._plain(x, weights)
             if self.dilation > 8:
@@ -110,6 +112,18 @@ class Convolution(nn.Module):
     def _plain(self, x: Array, weights: Array) -> Array:
         pads = self.padding if isinstance(self.padding, str) else ((self.padding, self.padding),) * 2
         return convolution(x, weights, self.stride, self.dilation, pads)
+
+    def _over_more(self, x: Array, weights: Array) -> Array:
+        """Over a picture larger than the kernel: with a smaller one XLA takes it for a gradient by the weights, and
+        turns those over in three kernels more of a GPU."""
+        height, width = x.shape[1:3]
+        more = [(0, max(0, self.kernel + 1 - side)) for side in (height, width)]
+        padded = lax.optimization_barrier(jnp.pad(x, ((0, 0), *more, (0, 0))))  # else it is the convolution's own again
+        return self._plain(padded, weights)[:, :height, :width]
+
+    def _tiny(self, x: Array) -> bool:
+        same = self.padding in ("SAME", self.kernel // 2) and self.kernel % 2 == 1
+        return same and self.stride == self.dilation == 1 and min(x.shape[1:3]) <= self.kernel
 
     def _first(self, x: Array) -> bool:
         """Whether this looks like a network's first convolution: stride 2, over images."""

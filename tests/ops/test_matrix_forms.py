@@ -126,6 +126,19 @@ def test_first_convolution(kernel, padding):
     assert multiply_adds(layer.apply, params, x) == 2 * 6 * 9 * kernel**2 * 3 * 4
 
 
+@pytest.mark.parametrize("size", [(2, 3), (1, 1), (3, 5), (4, 4)])
+def test_a_picture_no_larger_than_the_kernel_is_made_larger_on_a_gpu(size):
+    """Else XLA takes the convolution for a gradient (an H100's compiler, jax 0.10.2: five kernels for two)."""
+    x, weights = normal(2, *size, 6), normal(3, 3, 6, 5)
+    plain = lax.conv_general_dilated(x, weights, (1, 1), [(1, 1)] * 2, dimension_numbers=NHWC)
+    layer = Convolution(5, 3, padding=1, use_bias=False)
+    np.testing.assert_allclose(layer._over_more(x, weights), plain, atol=2e-5)
+    traced = jax.jit(layer.apply).trace({"params": {"weights": weights}}, x)
+    for platform in ("cuda", "cpu", "tpu"):
+        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+        assert ("stablehlo.pad" in lowered) == (platform == "cuda" and min(size) <= 3)
+
+
 @pytest.mark.parametrize("size", [(12, 18), (13, 19), (12, 19)])
 @pytest.mark.parametrize(("channels", "features"), [(3, 32), (3, 33), (6, 4)])
 def test_first_convolution_of_any_size_and_width(size, channels, features):
