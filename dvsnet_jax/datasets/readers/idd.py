@@ -13,10 +13,10 @@ makes the label files, in a coding that their names tell:
 | `labellevel1Ids.png` | 7 classes, the "constrained" task's | its own with `num_classes` 7 |
 
 The first of them that is there for a split is read, with 26 or 7 classes that of these alone. IDD Lite has the 7
-classes ready made, as `gtFine/SPLIT/DRIVE/024541_label.png` of `leftImg8bit/SPLIT/DRIVE/024541_image.jpg`. Neither has a map to
-Cityscapes' classes. Part I has .png, part II .jpg; both may be in one folder. IDD calls soil and grass beside the
-road "non-drivable fallback", which is Cityscapes' terrain in its table; at level 3 rail tracks are in the same class,
-animals are with persons, and background is with the sky. The pictures do not follow one another.
+classes ready made, as `gtFine/SPLIT/DRIVE/024541_label.png` of `leftImg8bit/SPLIT/DRIVE/024541_image.jpg`. Neither has
+a map to Cityscapes' classes. Part I has .png, part II .jpg; both may be in one folder. IDD calls soil and grass beside
+the road "non-drivable fallback", which is Cityscapes' terrain in its table; at level 3 rail tracks are in the same
+class, animals are with persons, and background is with the sky. The pictures do not follow one another.
 """
 
 from __future__ import annotations
