@@ -69,7 +69,8 @@ def measure_predicted(
     """
     folder_of(predicted, "a folder of predicted labels, with a folder for each clip")
     merged, count = counting(num_classes, classes)
-    ways, tubes, frames, labelled = [], [], 0, 0
+    ways: list[LabelCounts] = []
+    tubes, frames, labelled = [], 0, 0
     for done, (name, clip) in enumerate(named, 1):
         if not isinstance(clip, LabelledFiles):
             raise InputError(
@@ -78,9 +79,16 @@ def measure_predicted(
         published = published_of(published_tc, done - 1)
         way = LabelledWay(count, published_tc=published)
         things = Tubes(THINGS) if has_ids and _are_panoptic(predicted / name, clip.files) else None
+        own, others = things is not None, bool(tubes)
+        if done > 1 and own != others and (predicted / name / _called(clip.files[0])).is_file():
+            kinds = ("class ids alone", "panoptic maps")
+            raise InputError(
+                f"{predicted / name}: holds {kinds[own]}, but {named[0][0]} {kinds[others]}; STQ is of all clips: write "
+                "all of them in one way"
+            )
         before: np.ndarray | None = None
         for file in clip.files:
-            path, has_truth = predicted / name / f"{file.image.stem}.png", file.labels.is_file()
+            path, has_truth = predicted / name / _called(file), file.labels.is_file()
             if has_truth:
                 check_files([path], f"predicted labels of {file.image.name}")
             elif not path.is_file():
@@ -107,7 +115,7 @@ def measure_predicted(
                     found_flows(published or {}, before, image) if before is not None else {},
                 )
                 before = image
-        ways.append(way.counts())
+        ways = [add_label_counts([*ways, way.counts()])]  # a matrix of many classes for each of many clips is much
         if things is not None:
             tubes.append(things.counts())
         on_clip(done)
@@ -116,9 +124,13 @@ def measure_predicted(
     return PredictedCounts(len(named), frames, labelled, add_label_counts(ways), add_tubes(tubes) if tubes else None)
 
 
+def _called(file: LabelledFile) -> str:
+    return f"{file.image.stem}.png"
+
+
 def _are_panoptic(folder: Path, files: Sequence[LabelledFile]) -> bool:
     """Whether the predicted labels of a clip are panoptic maps, by its first."""
-    first = folder / f"{files[0].image.stem}.png"
+    first = folder / _called(files[0])
     return first.is_file() and read_stored(first).ndim == 3
 
 
