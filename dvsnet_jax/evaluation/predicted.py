@@ -83,8 +83,8 @@ def measure_predicted(
         if done > 1 and own != others and (predicted / name / _called(clip.files[0])).is_file():
             kinds = ("class ids alone", "panoptic maps")
             raise InputError(
-                f"{predicted / name}: holds {kinds[own]}, but {named[0][0]} {kinds[others]}; STQ is of all clips: write "
-                "all of them in one way"
+                f"{predicted / name}: holds {kinds[own]}, but {named[0][0]} {kinds[others]}; STQ is of all clips: "
+                "write all of them in one way"
             )
         before: np.ndarray | None = None
         for file in clip.files:
