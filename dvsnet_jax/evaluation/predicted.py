@@ -70,7 +70,8 @@ def measure_predicted(
     folder_of(predicted, "a folder of predicted labels, with a folder for each clip")
     merged, count = counting(num_classes, classes)
     ways: list[LabelCounts] = []
-    tubes, frames, labelled = [], 0, 0
+    tubes: list[TubeCounts] = []
+    frames = labelled = 0
     for done, (name, clip) in enumerate(named, 1):
         if not isinstance(clip, LabelledFiles):
             raise InputError(

@@ -73,5 +73,7 @@ def flows_for(etc: EtcFlow | None, *, vspw: bool) -> dict[str, DenseFlow] | None
 def _flow(
     params: dict[str, Any], first: UInt8[Array, "h w 3"], second: UInt8[Array, "h w 3"], *, config: FlowNet2Config
 ) -> Float[Array, "h w 2"]:
-    pair = ((each[None] / jnp.float32(255) - jnp.array(_MEAN)) / jnp.array(_DEVIATION) for each in (first, second))
-    return pair_flow(params, *pair, config)[0][0]
+    one, other = (
+        (each[None] / jnp.float32(255) - jnp.array(_MEAN)) / jnp.array(_DEVIATION) for each in (first, second)
+    )
+    return pair_flow(params, one, other, config)[0][0]
