@@ -16,6 +16,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.kept_labels import LabelKeeper, kept
 from dvsnet_jax.evaluation.clips.label_counts import DenseFlow, published_of
 from dvsnet_jax.evaluation.clips.log import ClipLog
+from dvsnet_jax.evaluation.clips.programs import SORTED, HeldPrograms
 from dvsnet_jax.evaluation.clips.scores import ClipRecord, ClipScores
 from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.policies.measurement import FindFlow
@@ -136,6 +137,7 @@ class _Run:
     failures: dict[str, str] = field(default_factory=dict)
     scores: dict[str, ClipScores] = field(default_factory=dict)
     """Of the clips that are under way, as the next."""
+    programs: HeldPrograms = field(default_factory=lambda: HeldPrograms(SORTED))
     keepers: dict[str, LabelKeeper] = field(default_factory=dict)
 
     def count(self, frame: SegmentedFrame) -> None:
@@ -143,6 +145,7 @@ class _Run:
         if name in self.failures:
             return
         if frame.number == 0:
+            self.programs.expect(frame.sample.image.shape)  # clips come size by size
             self.scores[name] = ClipScores(
                 name, self.config, self.classes, self.first_counts, self.find_flow, self.published_tc[name]
             )

@@ -28,6 +28,7 @@ from dvsnet_jax.evaluation.clips.label_counts import (
     found_flows,
     published_of,
 )
+from dvsnet_jax.evaluation.clips.programs import MIXED, HeldPrograms
 from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.segmentation import Counting, counting
 from dvsnet_jax.media.images import read_image, read_stored
@@ -69,7 +70,7 @@ def measure_predicted(
     """
     folder_of(predicted, "a folder of predicted labels, with a folder for each clip")
     merged, count = counting(num_classes, classes)
-    ways: list[LabelCounts] = []
+    programs, ways = HeldPrograms(MIXED), list[LabelCounts]()
     tubes: list[TubeCounts] = []
     frames = labelled = 0
     for done, (name, clip) in enumerate(named, 1):
@@ -101,6 +102,7 @@ def measure_predicted(
             found, ids = _predicted(path, num_classes, things is not None)
             if has_truth:
                 truth = file.read_labels()
+                programs.expect(truth.shape)
                 _check_size(path, found, truth.shape)
                 way.count_truth(merged(found), merged(truth))
                 if things is not None:
