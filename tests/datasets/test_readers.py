@@ -464,6 +464,16 @@ def test_a_panoptic_map_is_told_from_colours_and_from_ids(tmp_path):
     tiny_sets.ids(tmp_path / "b.png", 3, 255)
     with pytest.raises(InputError, match="has a single channel, expected a panoptic map"):
         read_ids(tmp_path / "b.png", 0)
+    # BDD100K's bitmasks: category, attributes and the two bytes of an id.
+    bits = np.stack([tiny_sets.halves(each, 0) for each in (3, 8, 0, 1)], -1)
+    Image.fromarray(bits).save(tmp_path / "c.png")
+    with pytest.raises(InputError, match="is an RGBA image, as bitmasks of instances are .*, expected a panoptic map"):
+        read_ids(tmp_path / "c.png", 0)
+    Image.fromarray(np.dstack([tiny_sets.halves(11, 0)] * 3)).save(tmp_path / "d.png")
+    with pytest.raises(InputError, match="three equal channels, ids that were saved as a picture, expected a panoptic"):
+        read_ids(tmp_path / "d.png", 0)
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "road.png")
+    assert not read_ids(tmp_path / "road.png", 0).any()
 
 
 def sorted_by_colour(path, labels, colours):
