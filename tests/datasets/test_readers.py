@@ -467,7 +467,7 @@ def test_a_panoptic_map_is_told_from_colours_and_from_ids(tmp_path):
     # BDD100K's bitmasks: category, attributes and the two bytes of an id.
     bits = np.stack([tiny_sets.halves(each, 0) for each in (3, 8, 0, 1)], -1)
     Image.fromarray(bits).save(tmp_path / "c.png")
-    with pytest.raises(InputError, match="is an RGBA image, as bitmasks of instances are .*, expected a panoptic map"):
+    with pytest.raises(InputError, match=r"is an RGBA image, as bitmasks of instances are .*, expected a panoptic"):
         read_ids(tmp_path / "c.png", 0)
     Image.fromarray(np.dstack([tiny_sets.halves(11, 0)] * 3)).save(tmp_path / "d.png")
     with pytest.raises(InputError, match="three equal channels, ids that were saved as a picture, expected a panoptic"):
