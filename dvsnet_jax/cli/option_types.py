@@ -139,6 +139,14 @@ Specs = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, option("DATA")]
 """An option that is given once for each data set."""
 
 OptionalPath = Annotated[str | None, option("PATH")]
+EtcWeights = Annotated[
+    str | None,
+    option(
+        "PATH",
+        help="NVIDIA's FlowNet2 (FlowNet2_checkpoint.pth.tar, or what 'dvsnet import' makes of it): temporal "
+        "consistency as ETC's program has it along that network's flow, as there, not along dense inverse search.",
+    ),
+]
 OptionalNumber = Annotated[float | None, _one(_ANY), option("NUMBER")]
 OptionalCount = Annotated[int | None, _one(_WHOLE), option("COUNT")]
 OptionalPlace = Annotated[int | None, _one(_PLACE), option("NUMBER")]

@@ -47,6 +47,12 @@ def ids_in(stored: np.ndarray, path: Path, channel: int | None = None) -> UInt8[
             )
         if _are_cityscapes_colours(stored):
             raise InputError(f"{path}: holds Cityscapes' colours, expected a panoptic map with ids; give that one")
+        # Road alone, without an id, is three zeros.
+        if stored.shape[2] != 3 or (stored.any() and (stored == stored[..., :1]).all()):
+            raise InputError(
+                f"{path}: {_other_kind(stored)}, expected a panoptic map: three channels, the class in "
+                f"{('red', 'green', 'blue')[channel]} and ids in the others; give that one"
+            )
         return np.ascontiguousarray(stored[..., channel])
     if stored.ndim == 2 and stored.dtype == np.uint8:
         return stored

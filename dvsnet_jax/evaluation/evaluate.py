@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.samples import paths_of
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.kept_labels import LabelKeeper, kept
+from dvsnet_jax.evaluation.clips.label_counts import DenseFlow, published_of
 from dvsnet_jax.evaluation.clips.log import ClipLog
-from dvsnet_jax.evaluation.clips.scores import ClipRecord, ClipScores, DenseFlow
+from dvsnet_jax.evaluation.clips.programs import SORTED, HeldPrograms
+from dvsnet_jax.evaluation.clips.scores import ClipRecord, ClipScores
 from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.segmentation import Counting
@@ -61,7 +63,7 @@ def evaluate(
     classes: Counting = "own",
     first_counts: bool = True,
     find_flow: FindFlow | None = None,
-    dense_flow: DenseFlow | None = None,
+    published_tc: Mapping[str, DenseFlow] | None = None,
     every_frame: bool = False,
     keep: Collection[str] = (),
     devices: Sequence[Any] | None = None,
@@ -89,7 +91,8 @@ def evaluate(
     log.forget(unkept)
     before = {name for names in gather(sorted(log.records)) for name in names}
     left = own_part([clip for clip in clips if clip.name not in before])
-    run = _Run(left, now, log, folder, config, classes, first_counts, find_flow, dense_flow, keep, on_frame, on_clip)
+    published = {clip.name: published_of(published_tc, number) for number, clip in enumerate(clips)}
+    run = _Run(left, now, log, folder, config, classes, first_counts, find_flow, published, keep, on_frame, on_clip)
     events = stream_clips(
         params, [clip.frames for clip in left], config=config, streams=streams, devices=devices,
         every_frame=every_frame, first_counts=first_counts, stepping=stepping, motion=motion,
@@ -126,13 +129,15 @@ class _Run:
     classes: Counting
     first_counts: bool
     find_flow: FindFlow | None
-    dense_flow: DenseFlow | None
+    published_tc: Mapping[str, Mapping[str, DenseFlow] | None]
+    """By clip."""
     keep: Collection[str]
     on_frame: Callable[[str], None]
     on_clip: Callable[[str, str | None], None]
     failures: dict[str, str] = field(default_factory=dict)
     scores: dict[str, ClipScores] = field(default_factory=dict)
     """Of the clips that are under way, as the next."""
+    programs: HeldPrograms = field(default_factory=lambda: HeldPrograms(SORTED))
     keepers: dict[str, LabelKeeper] = field(default_factory=dict)
 
     def count(self, frame: SegmentedFrame) -> None:
@@ -140,8 +145,9 @@ class _Run:
         if name in self.failures:
             return
         if frame.number == 0:
+            self.programs.expect(frame.sample.image.shape)  # clips come size by size
             self.scores[name] = ClipScores(
-                name, self.config, self.classes, self.first_counts, self.find_flow, self.dense_flow
+                name, self.config, self.classes, self.first_counts, self.find_flow, self.published_tc[name]
             )
             if name in self.keep:
                 self.keepers[name] = LabelKeeper(self.folder, name)

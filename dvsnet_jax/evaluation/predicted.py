@@ -8,7 +8,7 @@ in green and blue): then STQ is whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +20,15 @@ from dvsnet_jax.datasets.codings import check_palette, hint_for, read_ids
 from dvsnet_jax.datasets.readers.kitti_step import THINGS, read_panoptic
 from dvsnet_jax.datasets.samples import VOID, LabelledFile, LabelledFiles, check_files, folder_of
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.clips.label_counts import LabelCounts, LabelledWay, add_label_counts
-from dvsnet_jax.evaluation.clips.scores import DenseFlow
+from dvsnet_jax.evaluation.clips.label_counts import (
+    DenseFlow,
+    LabelCounts,
+    LabelledWay,
+    add_label_counts,
+    found_flows,
+    published_of,
+)
+from dvsnet_jax.evaluation.clips.programs import MIXED, HeldPrograms
 from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.segmentation import Counting, counting
 from dvsnet_jax.media.images import read_image, read_stored
@@ -50,30 +57,40 @@ def measure_predicted(
     num_classes: int = 19,
     classes: Counting = "own",
     find_flow: FindFlow | None = None,
-    dense_flow: DenseFlow | None = None,
+    published_tc: Mapping[str, DenseFlow] | None = None,
     on_clip: Callable[[int], None] = lambda done: None,
 ) -> PredictedCounts:
     """Counts clips (`datasets.clips.named_clips`), a frame at a time.
 
     A frame that has neither labels nor predicted ones is passed over. `has_ids` says that the truth is of KITTI-STEP's
-    kind. `find_flow` and `dense_flow` are those of `ClipScores`; without them there is no temporal consistency.
+    kind. `find_flow` and `published_tc` are those of `ClipScores`; without them there is no temporal consistency.
 
     Raises `InputError` for data whose frames are no files, a labelled frame without predicted labels, labels of another
     size or coding, and as the readers do.
     """
     folder_of(predicted, "a folder of predicted labels, with a folder for each clip")
     merged, count = counting(num_classes, classes)
-    ways, tubes, frames, labelled = [], [], 0, 0
+    programs, ways = HeldPrograms(MIXED), list[LabelCounts]()
+    tubes: list[TubeCounts] = []
+    frames = labelled = 0
     for done, (name, clip) in enumerate(named, 1):
         if not isinstance(clip, LabelledFiles):
             raise InputError(
                 f"{name}: its frames are no files whose names predicted labels could have; name another set"
             )
-        way = LabelledWay(count, published_tc=dense_flow is not None)
+        published = published_of(published_tc, done - 1)
+        way = LabelledWay(count, published_tc=published)
         things = Tubes(THINGS) if has_ids and _are_panoptic(predicted / name, clip.files) else None
+        own, others = things is not None, bool(tubes)
+        if done > 1 and own != others and (predicted / name / _called(clip.files[0])).is_file():
+            kinds = ("class ids alone", "panoptic maps")
+            raise InputError(
+                f"{predicted / name}: holds {kinds[own]}, but {named[0][0]} {kinds[others]}; STQ is of all clips: "
+                "write all of them in one way"
+            )
         before: np.ndarray | None = None
         for file in clip.files:
-            path, has_truth = predicted / name / f"{file.image.stem}.png", file.labels.is_file()
+            path, has_truth = predicted / name / _called(file), file.labels.is_file()
             if has_truth:
                 check_files([path], f"predicted labels of {file.image.name}")
             elif not path.is_file():
@@ -85,22 +102,23 @@ def measure_predicted(
             found, ids = _predicted(path, num_classes, things is not None)
             if has_truth:
                 truth = file.read_labels()
+                programs.expect(truth.shape)
                 _check_size(path, found, truth.shape)
                 way.count_truth(merged(found), merged(truth))
                 if things is not None:
                     things.add(found, ids, *read_panoptic(file.labels))
             else:
                 way.count_no_truth()
-            if find_flow or dense_flow:
+            if find_flow or published:
                 image = read_image(file.image)
                 _check_size(path, found, image.shape[:2])
                 way.count_steady(
                     merged(found),
                     find_flow(image, before) if find_flow and before is not None else None,
-                    dense_flow(before, image) if dense_flow and before is not None else None,
+                    found_flows(published or {}, before, image) if before is not None else {},
                 )
                 before = image
-        ways.append(way.counts())
+        ways = [add_label_counts([*ways, way.counts()])]  # a matrix of many classes for each of many clips is much
         if things is not None:
             tubes.append(things.counts())
         on_clip(done)
@@ -109,9 +127,13 @@ def measure_predicted(
     return PredictedCounts(len(named), frames, labelled, add_label_counts(ways), add_tubes(tubes) if tubes else None)
 
 
+def _called(file: LabelledFile) -> str:
+    return f"{file.image.stem}.png"
+
+
 def _are_panoptic(folder: Path, files: Sequence[LabelledFile]) -> bool:
     """Whether the predicted labels of a clip are panoptic maps, by its first."""
-    first = folder / f"{files[0].image.stem}.png"
+    first = folder / _called(files[0])
     return first.is_file() and read_stored(first).ndim == 3
 
 

@@ -15,6 +15,7 @@ from dvsnet_jax.config import DVSNetConfig, SegmentationConfig
 from dvsnet_jax.datasets.camvid import CLASSES, one_of_each, to_camvid
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.evaluation.clips.programs import MIXED, HeldPrograms
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.metrics.segmentation import confusion_matrix, left_void, summary
 from dvsnet_jax.ops.regions import MULTIPLE, continued, split
@@ -165,8 +166,10 @@ def _confusion(
     merged, count = counting(num_classes, classes)
     matrix = np.zeros((count, count), np.int64)
     void = np.zeros(count, np.int64) if void is None else void
+    programs = HeldPrograms(MIXED)
     for index in range(len(source)):
         image, truth = source[index]
+        programs.expect(image.shape)
         found, true = merged(np.asarray(labels(image))), merged(truth)
         matrix += np.asarray(confusion_matrix(found, true, count))
         void += left_void(found, true, count)

@@ -110,14 +110,19 @@ def read_npy(path: FilePath) -> Float[np.ndarray, "h w 2"]:
     """
     with _arrays(path) as stored:
         flow = _of_two_channels(path, np.array(stored))
-    own = Path(path)
-    mask_path = own.with_name(f"{own.name.removesuffix('_flow.npy')}_mask.npy")
+    own, mask_path = Path(path), mask_of(path)
     if own.name.endswith("_flow.npy") and mask_path.is_file():
         with _arrays(mask_path) as mask:
             if mask.shape != flow.shape[:2]:
                 raise InputError(f"{mask_path}: is {list(mask.shape)}, expected {list(flow.shape[:2])} as {own.name}")
             flow[np.array(mask) != 0] = np.nan
     return flow
+
+
+def mask_of(path: FilePath) -> Path:
+    """Where the mask of TartanAir's `000000_000001_flow.npy` belongs, whether it is there or not."""
+    own = Path(path)
+    return own.with_name(f"{own.name.removesuffix('_flow.npy')}_mask.npy")
 
 
 @contextmanager

@@ -7,7 +7,8 @@ Both take the labels of the next frame along the flow from the current frame to 
 the current labels over all frames together. Neither asks whether a pixel is visible in both. Each has its own way of
 taking labels along, which is part of the number:
 
-- `vspw_tc_counts` as VSPW's code (VSPW-dataset/VSPW_code, TC_cal.py at f86be0c, with RAFT's flow): the nearest label,
+- `vspw_tc_counts` as VSPW's code (VSPW-dataset/VSPW_code, TC_cal.py at f86be0c, with RAFT's flow; of the videos in its
+  list it takes the first 100 alone): the nearest label,
   read at x · w / (w − 1) − ½ where x is meant (coordinates scaled for one convention of torch's `grid_sample` and read
   by the other), half a pixel to the upper left at one end and to the lower right at the other; outside of the picture
   it reads class 0. The mean is over classes that the current labels have.
@@ -32,6 +33,8 @@ from jaxtyping import Float, Int, UInt8
 from dvsnet_jax.errors import InputError
 
 _VOID = 255
+VSPW_VIDEOS = 100
+"""So many of the list's videos VSPW's program takes, the first ones."""
 
 
 class AreaCounts(NamedTuple):

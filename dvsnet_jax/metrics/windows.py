@@ -22,6 +22,10 @@ A window is n frames in a row. Where the truth keeps its label through a window,
   prediction keeps that class, a mean over classes, then over windows. The authors' repository (zlxilo/DTERN) holds no
   code for it; what the equation leaves open is done as those do it who have published code: classes that neither keeps
   are left out, so is a pixel that is void in any frame of the window, and every window counts, the last one too.
+  An earlier state of their work (IxxdbxxI/DTERN, IOU_perclip.py at 8030f0f) has a program of the same intent, which is
+  not the equation and may or may not have made the paper's numbers: one IoU over all windows of all videos, without
+  each video's last one; pixels whose truth changes do not count; a prediction that changes counts as the class with
+  the next number, so that this class loses too; and windows of 8 are counted on labels that those of 16 have altered.
 
 Nothing but one frame and three small counters a pixel is kept, whatever the lengths of clip and window.
 """

@@ -185,6 +185,24 @@ def test_hidden_points_are_left_out_on_request(tmp_path):
     assert [told(pair)[3] for pair in flow_set(f"{kitti(tmp_path / 'k', 'colored_0')}:noc")] == [9] * 2
 
 
+def test_things_in_webp(tmp_path):
+    """The smaller archives of its pictures, whose folder is called so."""
+    spec = things(tmp_path)
+    (tmp_path / "frames_cleanpass").rename(tmp_path / "frames_cleanpass_webp")
+    for path in [*tmp_path.rglob("*.png")]:
+        assert cv2.imwrite(str(path.with_suffix(".webp")), cv2.imread(str(path)), [cv2.IMWRITE_WEBP_QUALITY, 101])
+        path.unlink()
+    assert [told(pair) for pair in flow_set(spec)] == EXPECTED[things]
+
+
+def test_tartanairs_flow_without_its_masks_is_told(tmp_path):
+    spec = tartanair(tmp_path)
+    (mask,) = tmp_path.rglob("000001_000002_mask.npy")
+    mask.unlink()
+    with pytest.warns(InputNotice, match=r"000001_000002_flow\.npy: has no mask .*\(1 such\)"):
+        assert len(list_layout(spec)) == 4
+
+
 def test_vipers_empty_files_are_told(tmp_path):
     with pytest.warns(
         InputNotice, match=r"001_00002\.npz: is empty, as some of VIPER's flow files were released \(1 here"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import tiny_sets
@@ -138,6 +140,66 @@ def test_idd_is_read_by_the_coding_that_names_tell(tmp_path):
     (labels / "b_gtFine_labelcsTrainIds.png").write_bytes((labels / "a_gtFine_labelids.png").read_bytes())
     with pytest.raises(InputError, match=r"7/b_leftImg8bit\.png: is missing"):
         idd.list_clips(tmp_path, "val")
+
+
+def test_idd_in_cityscapes_label_ids(tmp_path):
+    """createLabels.py's csId: 26 is a car, 9 parking; id 5, terrain, is 255 in it, so label files of ids go first."""
+    tiny_sets.picture(tmp_path / "leftImg8bit/val/7/a_leftImg8bit.png", 0)
+    tiny_sets.ids(tmp_path / "gtFine/val/7/a_gtFine_labelcsIds.png", 26, 9)
+
+    def labels():
+        return idd.list_clips(tmp_path, "val")[0][1][0].read().labels
+
+    assert left_half(labels()) == CITYSCAPES.index("car") and (labels()[:, -1] == VOID).all()
+    tiny_sets.ids(tmp_path / "gtFine/val/7/a_gtFine_labelids.png", 5, 35)
+    assert left_half(labels()) == CITYSCAPES.index("terrain")
+
+
+def test_idd_lite_has_seven_classes_of_its_own(tmp_path):
+    """As its archive and AutoNUE/public-code's idd_lite_evaluate_mIoU.py have it; 3 is vehicles."""
+    for stem, left in (("024541", 3), ("001782", 6)):
+        tiny_sets.picture(tmp_path / f"leftImg8bit/train/0/{stem}_image.jpg", left)
+        tiny_sets.ids(tmp_path / f"gtFine/train/0/{stem}_label.png", left, 255)
+        tiny_sets.ids(tmp_path / f"gtFine/train/0/{stem}_inst_label.png", 0, 255)
+    clips = clips_of("idd", f"{tmp_path}:train", num_classes=7)
+    assert [name for name, _ in clips] == ["0_001782", "0_024541"]
+    assert [left_half(file.read().labels) for _, (file,) in clips] == [6, 3]
+    assert own_classes(["idd"], 7)[3] == "vehicles" and len(own_classes(["idd"], 26)) == 26
+    for classes in (19, 26):
+        with pytest.raises(InputError, match="IDD Lite, whose seven classes"):
+            clips_of("idd", f"{tmp_path}:train", num_classes=classes)
+    tiny_sets.ids(tmp_path / "gtFine/train/0/024541_label.png", 7, 255)
+    with pytest.raises(InputError, match="holds label 7, expected 0 to 6"):
+        clips[1][1][0].read()
+
+
+def test_idd_at_level_1(tmp_path):
+    tiny_sets.picture(tmp_path / "leftImg8bit/val/7/a_leftImg8bit.png", 0)
+    tiny_sets.ids(tmp_path / "gtFine/val/7/a_gtFine_labellevel1Ids.png", 2, 255)
+    ((name, (file,)),) = clips_of("idd", f"{tmp_path}:val", num_classes=7)
+    assert name == "7_a" and left_half(file.read().labels) == 2
+
+
+def test_kitti_step_as_its_archives_have_it(tmp_path):
+    """KITTI's tracking images and the panoptic maps unpacked into one folder, or as far as DeepLab2's steps come."""
+    (spec,) = tiny_sets.kitti_step(tmp_path)
+    moved = clips_of("kitti-step", spec.partition(":")[2])
+    expected = [(name, [file.read().labels.tolist() for file in files]) for name, files in moved]
+    for number, (images, maps) in enumerate(
+        (
+            ("training/image_02", "kitti-step/panoptic_maps/val"),
+            ("images/training/image_02", "panoptic_maps/val"),
+        )
+    ):
+        root = tmp_path / f"unpacked_{number}"
+        shutil.copytree(tmp_path / "images/val", root / images)
+        shutil.copytree(tmp_path / "panoptic_maps/val", root / maps)
+        (root / images / "0000").mkdir()  # of the other split
+        found = clips_of("kitti-step", f"{root}:val")
+        assert [(name, [file.read().labels.tolist() for file in files]) for name, files in found] == expected
+        shutil.rmtree(root / images)
+        with pytest.raises(InputError, match=r"images/val: is not a folder, .* or training/image_02 of KITTI"):
+            clips_of("kitti-step", f"{root}:val")
 
 
 def test_bdd100k_of_2018(tmp_path):
@@ -402,6 +464,16 @@ def test_a_panoptic_map_is_told_from_colours_and_from_ids(tmp_path):
     tiny_sets.ids(tmp_path / "b.png", 3, 255)
     with pytest.raises(InputError, match="has a single channel, expected a panoptic map"):
         read_ids(tmp_path / "b.png", 0)
+    # BDD100K's bitmasks: category, attributes and the two bytes of an id.
+    bits = np.stack([tiny_sets.halves(each, 0) for each in (3, 8, 0, 1)], -1)
+    Image.fromarray(bits).save(tmp_path / "c.png")
+    with pytest.raises(InputError, match=r"is an RGBA image, as bitmasks of instances are .*, expected a panoptic"):
+        read_ids(tmp_path / "c.png", 0)
+    Image.fromarray(np.dstack([tiny_sets.halves(11, 0)] * 3)).save(tmp_path / "d.png")
+    with pytest.raises(InputError, match="three equal channels, ids that were saved as a picture, expected a panoptic"):
+        read_ids(tmp_path / "d.png", 0)
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "road.png")
+    assert not read_ids(tmp_path / "road.png", 0).any()
 
 
 def sorted_by_colour(path, labels, colours):

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 
 import jax
 import numpy as np
-from tiny import TINY, tiny_params, video
+from tiny import SIMPLE, TINY, simple_params, tiny_params, video
 
 from dvsnet_jax import ExpectedConfidence
 from dvsnet_jax.datasets.samples import LabelledImage
+from dvsnet_jax.evaluation import evaluate as evaluate_module
 from dvsnet_jax.evaluation.clips import kept_labels
+from dvsnet_jax.evaluation.clips.programs import HeldPrograms
 from dvsnet_jax.evaluation.clips.sources import NamedClip
 from dvsnet_jax.evaluation.evaluate import evaluate
 from dvsnet_jax.evaluation.reports import evaluation as reports
@@ -97,3 +99,35 @@ def test_a_report_lets_go_of_a_frame_before_the_next(tmp_path):
     one = path.stat().st_size / 30
     assert after - before < 10 * one, "20 frames on, it holds on to what is written"
     assert max(alive for _, alive in held) <= 1
+
+
+def test_programs_of_sizes_that_are_through_are_let_go(tmp_path, monkeypatch):
+    """Pictures of Mapillary Vistas have hundreds of sizes, for each of which the step and the measures are compiled."""
+    monkeypatch.setattr(evaluate_module, "SORTED", 1)
+    held: dict[str, int] = {}
+
+    def look(name: str, error: str | None) -> None:
+        gc.collect()
+        held[name] = len(jax.local_devices()[0].client.live_executables())
+
+    frames = [
+        LabelledImage(video(1, height=64, width=64 + 8 * number)[0, 0], np.zeros((64, 64 + 8 * number), np.uint8))
+        for number in range(6)
+    ]
+    clips = [NamedClip(str(number), [frame]) for number, frame in enumerate(frames)]
+    found = evaluate(simple_params(), clips, config=SIMPLE, folder=tmp_path, streams=1, on_clip=look)
+    assert [record.width for record in found.records] == [frame.labels.shape[1] for frame in frames]
+    sizes = [*held.values()]
+    assert max(sizes[3:]) <= max(sizes[:3]), sizes
+
+
+def test_the_same_in_any_order(monkeypatch):
+    cleared = []
+    monkeypatch.setattr(jax, "clear_caches", lambda: cleared.append(True))
+    held = HeldPrograms(2)
+    for size in ((64, 64), (64, 72), (64, 64), (64, 72)):
+        held.expect(size)
+    assert not cleared
+    for size in ((64, 80), (64, 80), (64, 64)):
+        held.expect(size)
+    assert len(cleared) == 1

@@ -44,7 +44,13 @@ def clips() -> list[NamedClip]:
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     return evaluate(
-        tiny_params(), clips(), config=CONFIG, folder=folder, streams=2, every_frame=True, dense_flow=dense_flow
+        tiny_params(),
+        clips(),
+        config=CONFIG,
+        folder=folder,
+        streams=2,
+        every_frame=True,
+        published_tc={"vspw": dense_flow, "etc": dense_flow},
     )
 
 

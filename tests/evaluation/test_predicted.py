@@ -14,6 +14,7 @@ from tiny_files import weights  # noqa: F401
 
 from dvsnet_jax.cli import main
 from dvsnet_jax.datasets.clips import named_clips
+from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.predicted import measure_predicted
 from dvsnet_jax.evaluation.reports.evaluation import label_metrics
 from dvsnet_jax.media.images import write_png
@@ -64,6 +65,17 @@ def test_panoptic_maps_give_stq_whole(tmp_path, capsys):
     found = measure_predicted(named_clips([spec]), predicted, has_ids=True)
     assert found.tubes.tubes == 2 and association_quality(found.tubes) == (0.5 + 1) / 2
     assert label_metrics(found.labels)["mean_iou"] == 1
+
+
+def test_stq_of_some_clips_is_not_told(tmp_path):
+    """Where the maps of one clip have ids and those of another have none, it would be of the first alone."""
+    spec, predicted = kitti(tmp_path), copied_truth(tmp_path)
+    tiny_sets.ids(predicted / "0006/000000.png", 3, 255)
+    with pytest.raises(InputError, match=r"0006: holds class ids alone, but 0002 panoptic maps; STQ is of all clips"):
+        measure_predicted(named_clips([spec]), predicted, has_ids=True)
+    (predicted / "0006/000000.png").unlink()
+    with pytest.raises(InputError, match=r"000000\.png: is missing, expected predicted labels"):
+        measure_predicted(named_clips([spec]), predicted, has_ids=True)
 
 
 def test_frames_without_labels_or_predictions_are_passed_over(tmp_path):

@@ -14,7 +14,7 @@ from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
-from dvsnet_jax.cli.option_types import Names, OptionalPath, Specs, either, option
+from dvsnet_jax.cli.option_types import EtcWeights, Names, OptionalPath, Specs, either, option
 from dvsnet_jax.cli.precision import check_precision
 from dvsnet_jax.cli.screen import clip_progress, tell, tell_shifted, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dvsnet_jax.config import DVSNetConfig
     from dvsnet_jax.evaluation.clips.sources import NamedClip
     from dvsnet_jax.evaluation.evaluate import Evaluation
+    from dvsnet_jax.evaluation.published_flow import EtcFlow
     from dvsnet_jax.evaluation.segmentation import Counting
     from dvsnet_jax.media.motion.attached import Kind
 
@@ -76,6 +77,7 @@ class Evaluate:
     """Segment every frame whole besides, to compare with: what is kept of its mIoU, and how good the decisions are."""
     no_consistency: bool = False
     """Leave out temporal consistency, which takes optical flow."""
+    flownet2: EtcWeights = None
     show: Annotated[int, tyro.conf.arg(metavar="COUNT")] = 4
     """How many clips the report has a player for."""
     keep_labels: bool = False
@@ -94,6 +96,9 @@ class Evaluate:
         if self.streams < 1 or self.show < 0:
             raise UsageError(f"--streams is {self.streams} and --show {self.show}; expected 1 or more, and 0 or more")
 
+        if self.no_consistency and self.flownet2:
+            raise UsageError("--flownet2 is for temporal consistency, which --no-consistency leaves out; leave out one")
+
         import jax
 
         from dvsnet_jax.inference import processes
@@ -102,9 +107,10 @@ class Evaluate:
         if self.distributed:
             processes.join()
 
-        from dvsnet_jax.datasets.flow.dis import dense_flow, find_flow
+        from dvsnet_jax.datasets.flow.dis import find_flow
         from dvsnet_jax.evaluation.clips.sources import check_classes, evaluated_clips
         from dvsnet_jax.evaluation.evaluate import check_policy, evaluate
+        from dvsnet_jax.evaluation.published_flow import flows_for, load_etc_flow
         from dvsnet_jax.media.opencv import opencv
         from dvsnet_jax.media.written_files import make_folder
         from dvsnet_jax.networks import prepare
@@ -120,14 +126,15 @@ class Evaluate:
         check_classes(self.data, config)
         clips = evaluated_clips(self.data, protocol=self.protocol, only=self.only, num_classes=config.num_classes)
         classes = self._classes(config)
-        self._claim(folder, params, config, motion)
+        etc_flow = load_etc_flow(self.flownet2) if self.flownet2 else None
+        self._claim(folder, params, config, motion, etc_flow)
         params = prepare(params, config, precision=self.precision)
         first = jax.process_index() == 0
         with _told_how_to_go_on(), clip_progress(len(clips), shown=first) as (on_frame, on_clip):
             found = evaluate(
                 params, clips, config=config, folder=folder, streams=self.streams, classes=classes,
                 first_counts=self.protocol != "snippets", find_flow=None if self.no_consistency else find_flow,
-                dense_flow=dense_flow if self.protocol == "vspw" and not self.no_consistency else None,
+                published_tc=flows_for(etc_flow, vspw=self.protocol == "vspw" and not self.no_consistency),
                 every_frame=self.every_frame, stepping=self.step, motion=motion,
                 keep={clip.name for clip in (clips if self.keep_labels else clips[: self.show])},
                 on_frame=on_frame, on_clip=on_clip,
@@ -144,7 +151,7 @@ class Evaluate:
             raise UsageError("CamVid is counted in its own 11 classes and the rest in 19: evaluate one after the other")
         return counted_as("camvid" if camvid == {True} else "", config.num_classes)
 
-    def _claim(self, folder: Path, params: Any, config: DVSNetConfig, motion: Kind) -> None:
+    def _claim(self, folder: Path, params: Any, config: DVSNetConfig, motion: Kind, etc_flow: EtcFlow | None) -> None:
         from dvsnet_jax.config_json import storable, to_json
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.training.run_folder import SETTINGS, claim, fingerprint
@@ -163,6 +170,7 @@ class Evaluate:
                 "consistency": not self.no_consistency, "weights": fingerprint(params),
                 "precision": self.precision, "config": to_json(storable(config)),
                 **({"motion": motion} if config.takes_motion else {}),
+                **({"flownet2": fingerprint(etc_flow.params)} if etc_flow else {}),
             },
             option="--out",
         )  # fmt: skip

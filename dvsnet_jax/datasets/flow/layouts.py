@@ -1,8 +1,9 @@
 """Whole sets of flow pairs as they are unpacked, by their names on a command line; a pair leads from its first frame.
 
     sintel:ROOT:PASS[:noc]        training/PASS/SEQUENCE/frame_0001.png, flow/…/frame_0001.flo; PASS is clean or final
-    things:ROOT:SPLIT:PASS        FlyingThings3D whole, frames_cleanpass/TRAIN/A/0000/left/0006.png and optical_flow/…
-                                  /into_future/left/OpticalFlowIntoFuture_0006_L.pfm; SPLIT is TRAIN or TEST. Or its
+    things:ROOT:SPLIT:PASS        FlyingThings3D whole, frames_cleanpass/TRAIN/A/0000/left/0006.png (or …_webp/…) and
+                                  optical_flow/…/into_future/left/OpticalFlowIntoFuture_0006_L.pfm; SPLIT is TRAIN or
+                                  TEST. Or its
                                   subset, train/image_clean/left/0000000.png, train/flow/left/into_future/0000000.flo
     kitti:ROOT[:noc]              2012 (colored_0) or 2015 (image_2): training/image_2/000000_10.png, flow_occ/…
     hd1k:ROOT                     hd1k_input/image_2/000000_0000.png, hd1k_flow_gt/flow_occ/000000_0000.png
@@ -31,6 +32,7 @@ from pathlib import Path
 from dvsnet_jax.datasets.folders import FlowFile
 from dvsnet_jax.datasets.samples import check_files, folder_of
 from dvsnet_jax.errors import InputError, InputNotice
+from dvsnet_jax.media.flow_arrays import mask_of
 from dvsnet_jax.media.images import is_image_name
 
 FORMS = (
@@ -88,11 +90,14 @@ def _sintel(base: Path, which: str, noc: str) -> Iterator[FlowFile]:
 
 
 def _things(base: Path, split: str, which: str) -> Iterator[FlowFile]:
+    frames = f"frames_{which}pass"
+    if not (base / frames).is_dir() and (base / f"{frames}_webp").is_dir():
+        frames = f"{frames}_webp"
     for direction, step in (("into_future", 1), ("into_past", -1)):
         for flow in sorted(base.glob(f"optical_flow/{split}/*/*/{direction}/left/[!.]*.pfm")):
             letter, scene = flow.parts[-5:-3]
             first = re.findall(r"\d+", flow.stem)[-1]
-            pictures = base / f"frames_{which}pass" / split / letter / scene / "left"
+            pictures = base / frames / split / letter / scene / "left"
             yield from _pair_of(f"{letter}_{scene}_{first}_{direction}", pictures, first, step, flow)
         subset = base / {"TRAIN": "train", "TEST": "val"}[split]
         for flow in sorted(subset.glob(f"flow/left/{direction}/[!.]*.flo")):
@@ -144,6 +149,7 @@ def _viper(base: Path, split: str) -> Iterator[FlowFile]:
 
 
 def _tartanair(base: Path) -> Iterator[FlowFile]:
+    unmasked = []
     cameras = {"flow": ("image_left", "left"), "flow_lcam_front": ("image_lcam_front", "lcam_front")}
     for place, folders, _ in os.walk(base):
         folders.sort()
@@ -151,10 +157,19 @@ def _tartanair(base: Path) -> Iterator[FlowFile]:
             trajectory, (images, camera) = Path(place), cameras[name]
             for flow in sorted((trajectory / name).glob("[!.]*_flow.*")):
                 first, second, *_ = flow.stem.split("_")
+                if flow.suffix == ".npy" and not mask_of(flow).is_file():
+                    unmasked.append(flow)
                 where = "_".join(trajectory.relative_to(base).parts)
                 one, other = (trajectory / images / f"{number}_{camera}.png" for number in (first, second))
                 yield FlowFile("_".join(filter(None, (where, first))), one, other, flow)
             folders.clear()  # there is nothing below a trajectory
+    if unmasked:
+        warnings.warn(
+            f"{unmasked[0]}: has no mask {mask_of(unmasked[0]).name} beside it ({len(unmasked)} such), so what is "
+            "hidden or moves by itself counts, whose flow is wrong; unpack flow_mask.zip too",
+            InputNotice,
+            stacklevel=3,
+        )
 
 
 def _pair_of(name: str, pictures: Path, first: str, step: int, flow: Path) -> Iterator[FlowFile]:

@@ -35,17 +35,16 @@ KINDS = VIDEOS | frozenset(_PICTURES)
 FORMS = f"{'|'.join((*_VIDEOS, *_PICTURES))}:ROOT:SPLIT"
 
 
-_OWN_CLASSES = {
-    "vspw": vspw.CLASSES, "vistas": vistas.CLASSES, "idd": idd.CLASSES, "apolloscape": apolloscape.CLASSES,
-    "a2d2": a2d2.CLASSES, "camvid": camvid.CLASSES,
+_OWN_CLASSES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "vspw": (vspw.CLASSES,), "vistas": (vistas.CLASSES,), "idd": (idd.CLASSES, idd.LEVEL_1),
+    "apolloscape": (apolloscape.CLASSES,), "a2d2": (a2d2.CLASSES,), "camvid": (camvid.CLASSES,),
 }  # fmt: skip
 
 
 def own_classes(kinds: Iterable[str], num_classes: int) -> tuple[str, ...] | None:
     """Names of the classes that data of these kinds are read in, where all are of one kind that has as many."""
-    found = {_OWN_CLASSES.get(kind, ()) for kind in kinds}
-    names = found.pop() if len(found) == 1 else ()
-    return names if len(names) == num_classes else None
+    found = {next((names for names in _OWN_CLASSES.get(kind, ()) if len(names) == num_classes), None) for kind in kinds}
+    return found.pop() if len(found) == 1 else None
 
 
 def clips_of(kind: str, rest: str, *, num_classes: int = 19) -> Clips:

@@ -7,7 +7,7 @@ total = add_label_counts([way.counts(), ...])
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,33 @@ from jaxtyping import Float, Int, UInt8
 from dvsnet_jax.datasets.folders import FlowPair
 from dvsnet_jax.metrics.boundary import BoundaryCounts, boundary_counts, mean_boundary_f, pool_counts, tolerance_of
 from dvsnet_jax.metrics.object_size import SIZES, size_counts
-from dvsnet_jax.metrics.published_tc import AreaCounts, add_counts, etc_tc_counts, vspw_tc_counts
+from dvsnet_jax.metrics.published_tc import VSPW_VIDEOS, AreaCounts, add_counts, etc_tc_counts, vspw_tc_counts
 from dvsnet_jax.metrics.segmentation import confusion_matrix, left_void, mean_iou
 from dvsnet_jax.metrics.temporal import consistency_counts
 from dvsnet_jax.metrics.windows import WindowCounts, WindowedConsistency, add_windows
 
 Matrix = list[list[int]]
 
-_PUBLISHED_TC = {"vspw": vspw_tc_counts, "etc": etc_tc_counts}
+DenseFlow = Callable[[np.ndarray, np.ndarray], Float[np.ndarray, "h w 2"]]
+"""Flow from a picture to the next one, a number everywhere."""
+_PUBLISHED_TC = {"vspw": vspw_tc_counts, "etc": etc_tc_counts, "etc_flownet2": etc_tc_counts}
+"""Whose program's temporal consistency. ETC's along its own flow, FlowNet2's, has a name of its own, so that counts
+along two flows are never added up."""
+
+
+def published_of(flows: Mapping[str, DenseFlow] | None, clip: int) -> Mapping[str, DenseFlow] | None:
+    """What is counted of the clip with that number in its set, from 0: VSPW's program looks at the first 100 alone."""
+    if flows is None or clip < VSPW_VIDEOS:
+        return flows
+    return {name: find for name, find in flows.items() if name != "vspw"}
+
+
+def found_flows(
+    flows: Mapping[str, DenseFlow], picture: UInt8[np.ndarray, "h w 3"], after: UInt8[np.ndarray, "h w 3"]
+) -> dict[str, Float[np.ndarray, "h w 2"]]:
+    """The flow of each, found once where several share it."""
+    found = {find: find(picture, after) for find in dict.fromkeys(flows.values())}
+    return {name: found[find] for name, find in flows.items()}
 
 
 @dataclass(frozen=True)
@@ -45,14 +64,15 @@ class LabelCounts:
     windows: dict[str, list[float]] | None = None
     """The fields of `metrics.windows.WindowCounts`, by window length, over labelled frames in a row."""
     published: dict[str, Matrix] | None = None
-    """The three fields of `metrics.published_tc.AreaCounts` over all frames, by whose program; where asked for."""
+    """The three fields of `metrics.published_tc.AreaCounts` over all frames, by whose program; where asked for.
+    None of VSPW's in clips that its program does not look at."""
 
 
 class LabelledWay:
     """Counts a clip's frames as they come, labelled in one way."""
 
-    def __init__(self, num_classes: int, *, published_tc: bool = False) -> None:
-        """`published_tc` asks for temporal consistency as papers' programs have it."""
+    def __init__(self, num_classes: int, *, published_tc: Collection[str] | None = None) -> None:
+        """`published_tc` names the programs whose temporal consistency is counted, None where it was not asked for."""
         self._classes = num_classes
         self.confusion, self.carried = np.zeros((2, num_classes, num_classes), np.int64)
         self.outlines = BoundaryCounts(*np.zeros((4, num_classes), np.int64))
@@ -60,7 +80,7 @@ class LabelledWay:
         self.sizes = np.zeros((len(SIZES), num_classes, 3), np.int64)
         self.windows = WindowedConsistency(num_classes)
         nothing = AreaCounts(*np.zeros((3, num_classes), np.int64))
-        self.published = dict.fromkeys(_PUBLISHED_TC, nothing) if published_tc else {}
+        self.published = None if published_tc is None else dict.fromkeys(published_tc, nothing)
         self._before: np.ndarray | None = None
         self._truth_size: tuple[int, ...] = ()
 
@@ -86,18 +106,18 @@ class LabelledWay:
         self,
         labels: UInt8[np.ndarray, "h w"],
         to_before: FlowPair | None,
-        from_before: Float[np.ndarray, "h w 2"] | None,
+        from_before: Mapping[str, Float[np.ndarray, "h w 2"]],
     ) -> None:
-        """The next frame of all, with the flow to the frame before, and the flow from there for the published forms."""
+        """The next frame of all, with the flow to the frame before, and the flow from there for each published form."""
         if self._before is not None:
             if to_before is not None:
                 self.carried += np.asarray(
                     consistency_counts(labels, self._before, to_before.flow, self._classes, visible=to_before.valid)
                 )
-            if from_before is not None:
-                for name, before in self.published.items():
-                    found = _PUBLISHED_TC[name](self._before, labels, from_before, self._classes)
-                    self.published[name] = add_counts([before, found])
+            for name, flow in from_before.items():
+                assert self.published is not None
+                found = _PUBLISHED_TC[name](self._before, labels, flow, self._classes)
+                self.published[name] = add_counts([self.published[name], found])
         self._before = labels
 
     def forget(self) -> None:
@@ -113,7 +133,9 @@ class LabelledWay:
             self.void.tolist(),
             self.sizes.tolist(),
             {str(length): [*counts] for length, counts in self.windows.counts().items()},
-            {name: [each.tolist() for each in counts] for name, counts in self.published.items()} or None,
+            None
+            if self.published is None
+            else {name: [each.tolist() for each in counts] for name, counts in self.published.items()},
         )
 
 
@@ -138,7 +160,12 @@ def add_label_counts(parts: Iterable[LabelCounts]) -> LabelCounts:
         windows={length: [*add_windows(WindowCounts(*each[length]) for each in windows)] for length in windows[0]}
         if windows
         else None,
-        published={name: _sum([each[name] for each in published]) for name in published[0]} if published else None,
+        published=None
+        if published is None
+        else {
+            name: _sum([each[name] for each in published if name in each])
+            for name in dict.fromkeys(name for each in published for name in each)
+        },
     )
 
 

@@ -12,18 +12,24 @@ their sums, whatever the order, the streams, the processes and the number of tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import isfinite
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.datasets.samples import VOID
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.evaluation.clips.label_counts import LabelCounts, LabelledWay, add_label_counts
+from dvsnet_jax.evaluation.clips.label_counts import (
+    DenseFlow,
+    LabelCounts,
+    LabelledWay,
+    add_label_counts,
+    found_flows,
+)
 from dvsnet_jax.evaluation.policies.measurement import FindFlow
 from dvsnet_jax.evaluation.segmentation import Counting, counting
 from dvsnet_jax.inference.streaming.streams import SegmentedFrame
@@ -32,9 +38,6 @@ from dvsnet_jax.ops.regions import RegionGrid
 from dvsnet_jax.video import region_grid
 
 _WORST = 10  # frames that are remembered, of a clip and of all
-
-DenseFlow = Callable[[np.ndarray, np.ndarray], Float[np.ndarray, "h w 2"]]
-"""Flow from a picture to the next one, a number everywhere: `datasets.flow.dis.dense_flow`."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,8 @@ class ClipScores:
     """Whether the first frame is in the share of regions segmented."""
     find_flow: FindFlow | None = None
     """For temporal consistency."""
-    dense_flow: DenseFlow | None = None
-    """For temporal consistency as papers' programs have it."""
+    published_tc: Mapping[str, DenseFlow] | None = None
+    """For temporal consistency as papers' programs have it, the flow of each."""
     labelled: int = 0
     regions: int = 0
     segmented: int = 0
@@ -112,8 +115,7 @@ class ClipScores:
 
     def __post_init__(self) -> None:
         self._merged, self._count = counting(self.config.num_classes, self.classes)
-        published = self.dense_flow is not None
-        self._ways = tuple(LabelledWay(self._count, published_tc=published) for _ in range(2))
+        self._ways = tuple(LabelledWay(self._count, published_tc=self.published_tc) for _ in range(2))
         self._size: tuple[int, ...] = ()
         self._picture: np.ndarray | None = None
 
@@ -152,10 +154,10 @@ class ClipScores:
         else:
             for way, _ in ways:
                 way.count_no_truth()
-        if self.find_flow or self.dense_flow:
+        if self.find_flow or self.published_tc:
             picture, before = resize_image(frame.sample.image, (labels.shape[0], labels.shape[1])), self._picture
             to_before = self.find_flow(picture, before) if self.find_flow and before is not None else None
-            from_before = self.dense_flow(before, picture) if self.dense_flow and before is not None else None
+            from_before = found_flows(self.published_tc or {}, before, picture) if before is not None else {}
             for way, found in ways:
                 way.count_steady(self._merged(found), to_before, from_before)
             self._picture = picture

@@ -42,6 +42,12 @@ from dvsnet_jax.policies import AccumulatedLoss, Budget, DynamicTarget, Expected
 
 _BY_SCORE = (ExpectedConfidence, DynamicTarget, AccumulatedLoss, Budget)
 """Policies whose targets are percents of expected confidence."""
+_TC = {
+    "tc": "VSPW's program has it, flow by dense inverse search",
+    "tc_etc": "ETC's program has it, flow by dense inverse search",
+    "tc_etc_flownet2": "ETC's program has it, flow by FlowNet2 as there",
+}
+"""Temporal consistency as papers' programs have it: what stands in the table where it was counted."""
 
 
 def class_names(config: DVSNetConfig, classes: Counting) -> tuple[str, ...]:
@@ -73,9 +79,9 @@ def results(evaluation: Evaluation, params: networks.Params, config: DVSNetConfi
 
     `dvsnet` and (where it was asked for) `every_frame` have `mean_iou`, over the classes that occur, `mean_iou_all`,
     over all classes with 0 for those that do not, `mean_iou_true`, over those that the truth has, `weighted_iou`,
-    `accuracy`, `boundary_f`, `iou_small`, `iou_medium`, `iou_large`, `segmentation_quality` (SQ of STQ), `vc8`,
-    `vc16` and `tc` as VSPW's program has them, `tc_etc` as ETC's, `vc8_corrected`, `vc16_corrected`, `vec8`, `vec16`,
-    `temporal_consistency` and `class_ious`.
+    `accuracy`, `boundary_f`, `iou_small`, `iou_medium`, `iou_large`, `segmentation_quality` (SQ of STQ), `vc8`, `vc16`
+    and `tc` as VSPW's program has them, `tc_etc` and `tc_etc_flownet2` as ETC's along two flows, `vc8_corrected`,
+    `vc16_corrected`, `vec8`, `vec16`, `temporal_consistency` and `class_ious`.
     """
     total = pooled(evaluation.records)
     frames: Counter[tuple[int, int]] = Counter()
@@ -155,9 +161,7 @@ def _label_rows(*ways: dict[str, Any]) -> list[tuple[str, ...]]:
         *((f"VC{length}: steady and right", *percents(f"vc{length}_corrected")) for length in LENGTHS),
         *((f"VEC{length}", *percents(f"vec{length}")) for length in LENGTHS),
         *((f"VC{length} as VSPW's program has it", *percents(f"vc{length}")) for length in LENGTHS),
-        *([("TC as VSPW's program has it, flow by dense inverse search", *percents("tc")),
-           ("TC as ETC's program has it, flow by dense inverse search", *percents("tc_etc"))]
-          if ways[0]["tc"] is not None else []),
+        *((f"TC as {title}", *percents(name)) for name, title in _TC.items() if ways[0][name] is not None),
     ]  # fmt: skip
 
 
@@ -295,10 +299,11 @@ def _windows(counts: LabelCounts) -> dict[str, float | None]:
 
 
 def _published(counts: LabelCounts) -> dict[str, float | None]:
-    if counts.published is None:
-        return {"tc": None, "tc_etc": None}
-    vspw, etc = (AreaCounts(*np.asarray(counts.published[name])) for name in ("vspw", "etc"))
-    return {"tc": _finite(vspw_tc(vspw)), "tc_etc": _finite(etc_tc(etc))}
+    found: dict[str, float | None] = dict.fromkeys(_TC)
+    for name, areas in (counts.published or {}).items():
+        measure, mean = ("tc", vspw_tc) if name == "vspw" else (f"tc_{name}", etc_tc)
+        found[measure] = _finite(mean(AreaCounts(*np.asarray(areas))))
+    return found
 
 
 def _finite(value: float | None) -> float | None:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from dvsnet_jax.cli.failures import UsageError
+from dvsnet_jax.cli.option_types import EtcWeights
 from dvsnet_jax.cli.screen import step_progress, tell_shifted
 
 
@@ -29,13 +31,18 @@ class MeasureLabels:
     """Of the labels; the data is read in classes of its own where it has as many, else as Cityscapes' 19."""
     no_consistency: bool = False
     """Leave out temporal consistency, which takes optical flow."""
+    flownet2: EtcWeights = None
 
     def run(self) -> int:
+        if self.no_consistency and self.flownet2:
+            raise UsageError("--flownet2 is for temporal consistency, which --no-consistency leaves out; leave out one")
+
         from dvsnet_jax.datasets.clips import named_clips
-        from dvsnet_jax.datasets.flow.dis import dense_flow, find_flow
+        from dvsnet_jax.datasets.flow.dis import find_flow
         from dvsnet_jax.datasets.readers.named import own_classes
         from dvsnet_jax.evaluation.clips.label_counts import truth_matrix
         from dvsnet_jax.evaluation.predicted import measure_predicted
+        from dvsnet_jax.evaluation.published_flow import flows_for, load_etc_flow
         from dvsnet_jax.evaluation.reports import evaluation as reports
         from dvsnet_jax.markdown import markdown_table
         from dvsnet_jax.metrics.tracking import association_quality, stq
@@ -43,11 +50,12 @@ class MeasureLabels:
         kind = self.data.partition(":")[0]
         classes = reports.counted_as(kind, self.num_classes)
         clips = named_clips([self.data], num_classes=self.num_classes)
+        etc_flow = load_etc_flow(self.flownet2) if self.flownet2 else None
         with step_progress("clips", len(clips)) as show:
             found = measure_predicted(
                 clips, self.predicted, has_ids=kind == "kitti-step", num_classes=self.num_classes, classes=classes,
                 find_flow=None if self.no_consistency else find_flow,
-                dense_flow=None if self.no_consistency else dense_flow,
+                published_tc=flows_for(etc_flow, vspw=not self.no_consistency),
                 on_clip=lambda done: show(done, ""),
             )  # fmt: skip
         metrics = reports.label_metrics(found.labels)
