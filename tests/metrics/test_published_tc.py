@@ -4,6 +4,8 @@ In the making of these tests both were held against the programs' own code on ra
 transcript of NVIDIA's Resample2d kernel in place of its CUDA (VSPW-dataset/VSPW_code, TC_cal.py at commit f86be0c;
 irfanICMLL/ETC-Real-time-Per-frame-Semantic-video-segmentation, tool/eval_tc.py at 1f946fb and util/util.py at 7fe7473;
 NVIDIA/flownet2-pytorch, resample2d_kernel.cu at 12f794c): equal to 1e-12.
+VSPW's also on real ones, the bundled weights' at an interval of 4 along dense inverse search: CamVid val .778836,
+aachen_000004 and 5 .549813, equal to 1e-15.
 """
 
 from __future__ import annotations

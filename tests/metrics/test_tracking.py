@@ -2,7 +2,8 @@
 
 In the making of these tests all three numbers were held against DeepLab2's STQuality on random sequences with void,
 crowds and void predictions (google-research/deeplab2, evaluation/numpy/segmentation_and_tracking_quality.py at commit
-140bc31): equal to 1e-12.
+140bc31): equal to 1e-12. And on real ones, the bundled weights' of aachen_000004 and 5 with connected pieces as things:
+STQ .109847, AQ .030368, SQ .397336, equal to 1e-15.
 """
 
 from __future__ import annotations
