@@ -80,6 +80,30 @@ def test_the_largest_video_of_a_file_is_taken_and_told(tmp_path):
         frames_of(path, Reading(stream=2))
 
 
+@pytest.mark.parametrize("frames", [0, 1, 2])
+@pytest.mark.parametrize("container", ["mp4", "mkv", "avi"])
+def test_a_larger_stream_that_does_not_last_is_no_video(tmp_path, container, frames):
+    """A preview of a picture or two, or a second camera that fell out."""
+    path = tmp_path / f"a.{container}"
+    with av.open(str(path), "w") as file:
+        streams = []
+        for clip in (FRAMES, FRAMES[:, ::2, ::2]):
+            stream = file.add_stream("mjpeg", rate=20)
+            stream.height, stream.width, stream.pix_fmt = *clip[0].shape[:2], "yuvj420p"
+            streams.append((stream, clip[: frames if clip is FRAMES else None]))
+        for number in range(len(FRAMES)):
+            for stream, clip in streams:
+                if number < len(clip):
+                    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(clip[number]), format="rgb24")
+                    file.mux(stream.encode(picture))
+        for stream, _ in streams:
+            file.mux(stream.encode())
+    # FFmpeg leaves a stream without any frame out of an MP4's index.
+    told = pytest.warns(InputNotice, match="the largest of those that last is taken, stream 1")
+    with told if frames or container != "mp4" else nullcontext():
+        assert [frame.image.shape for frame in frames_of(path)] == [(72, 104, 3)] * len(FRAMES)
+
+
 def test_a_cover_is_no_video(tmp_path):
     """Larger than the video, and before it."""
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
