@@ -46,7 +46,10 @@ def choose(container: Any, location: str, asked: int | None) -> tuple[Any, str |
     if len(videos) == 1:
         return taken, None
     which = "the largest" if len(lasting) == len(videos) else "the largest of those that last"
-    return taken, f"has {_listed(videos, every)}; {which} is taken, stream {every.index(taken)}; --stream N takes another"
+    return (
+        taken,
+        f"has {_listed(videos, every)}; {which} is taken, stream {every.index(taken)}; --stream N takes another",
+    )
 
 
 def _is_picture(stream: Any) -> bool:
