@@ -153,7 +153,7 @@ def resize_labels(labels: UInt8[np.ndarray, "h w"], size: tuple[int, int]) -> UI
 
 
 def _pixel_shape(image: Image.Image) -> float:
-    """The width of a pixel over its height, by the densities across and down that the file names; 1 if it names none."""
+    """The width of a pixel over its height, by the densities across and down that a file names; else 1."""
     across, down = next(filter(None, map(image.info.get, ("jfif_density", "dpi", "aspect"))), (1, 1))
     shape = float(down) / float(across) if across > 0 and down > 0 else 1.0
     return shape if 1 / _MOST_ASKEW <= shape <= _MOST_ASKEW else 1.0

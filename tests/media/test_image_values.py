@@ -10,14 +10,14 @@ import zlib
 import numpy as np
 import pytest
 from made_videos import frames_of
-from motion_files import picture
 from PIL import Image
 
 from dvsnet_jax.datasets.codings import read_ids
 from dvsnet_jax.errors import InputError, InputNotice
 from dvsnet_jax.media.images import UnreadableFrame, read_image
 
-RGB = picture(12, 20)
+_Y, _X = np.mgrid[:12, :20]
+RGB = np.stack([10 + 12 * _X, 240 - 18 * _Y, 4 * _X + 9 * _Y], -1).astype(np.uint8)
 GREY = RGB[..., :1].repeat(3, 2)
 _COLOUR = {1: 0, 2: 4, 3: 2, 4: 6}  # PNG's numbers, by channels
 

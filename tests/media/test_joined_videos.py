@@ -1,4 +1,4 @@
-"""Recordings that were joined byte by byte, as `cat` does it: all of them are read, or it is told where the next begins."""
+"""Recordings that were joined byte by byte, as by `cat`: all are read, or it is told where the next one begins."""
 
 from __future__ import annotations
 

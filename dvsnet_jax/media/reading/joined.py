@@ -40,13 +40,13 @@ def _next_mp4(file: BinaryIO, packets: int, track: int) -> int | None:
     begins, kinds, second, fragmented, samples = 0, set[bytes](), None, False, 0
     for kind, place, size in _boxes(file):
         # Each fragment has an mdat of its own.
-        if _WHOLE <= kinds and kind in ((b"ftyp", b"moov") if fragmented else _FIRST):
+        if kinds >= _WHOLE and kind in ((b"ftyp", b"moov") if fragmented else _FIRST):
             begins, kinds = place, set()
         kinds.add(kind)
         if kind == b"moof":
             fragmented = True
             samples += _samples(file.read(size), track)
-        if begins and second is None and _WHOLE <= kinds:
+        if begins and second is None and kinds >= _WHOLE:
             second = begins
     # Of fragments all may have been found: as many as are there.
     return None if fragmented and packets >= samples else second
