@@ -90,8 +90,8 @@ def import_tensorflow(
         source = f"{path} with the decision network of {decision_from}"
     elif not any(name.startswith(("decision/", "FlowNet")) for name in variables):
         raise InputError(
-            f"{path}: holds no flow network and no decision network, as weights of DeepLab alone, around which a DVSNet "
-            "has to be trained; give DVSNet's own checkpoint"
+            f"{path}: holds no flow network and no decision network, as weights of DeepLab alone, around which they "
+            "would have to be trained; give DVSNet's own checkpoint"
         )
     elif not any(_is_decision(name) for name in variables):
         raise InputError(
