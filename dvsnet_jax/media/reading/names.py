@@ -58,20 +58,21 @@ def as_spelt_here(path: Path) -> Path | None:
     """The one file whose path differs from this one in capitals, or in how accents are put together, at most: Windows
     and a Mac do not tell such apart."""
     found = Path(path.anchor)
-    for part in path.parts[1:] if path.anchor else path.parts:
-        if (found / part).exists():
-            found /= part
-            continue
-        try:
-            names = os.listdir(found)  # noqa: PTH208
-        except OSError:
-            return None
-        accents = [name for name in names if _composed(name) == _composed(part)]
-        alike = accents or [name for name in names if _plain(name) == _plain(part)]
-        if len(alike) != 1:
-            return None
-        found /= alike[0]
-    return found if found.is_file() else None
+    try:
+        for part in path.parts[1:] if path.anchor else path.parts:
+            name = part if (found / part).exists() else _alike(part, os.listdir(found))  # noqa: PTH208
+            if name is None:
+                return None
+            found /= name
+        return found if found.is_file() else None
+    except OSError:  # no folder, or no name that a file can have
+        return None
+
+
+def _alike(part: str, names: list[str]) -> str | None:
+    accents = [name for name in names if _composed(name) == _composed(part)]
+    alike = accents or [name for name in names if _plain(name) == _plain(part)]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _composed(name: str) -> str:
