@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 # Seconds since 1970 with a fraction, whose digits count from the point on; else 1.10 comes after 1.9.
@@ -60,7 +60,7 @@ def as_spelt_here(path: Path) -> Path | None:
     found = Path(path.anchor)
     try:
         for part in path.parts[1:] if path.anchor else path.parts:
-            name = part if (found / part).exists() else _alike(part, os.listdir(found))  # noqa: PTH208
+            name = part if (found / part).exists() else _alike(part, found)
             if name is None:
                 return None
             found /= name
@@ -69,10 +69,19 @@ def as_spelt_here(path: Path) -> Path | None:
         return None
 
 
-def _alike(part: str, names: list[str]) -> str | None:
-    accents = [name for name in names if _composed(name) == _composed(part)]
-    alike = accents or [name for name in names if _plain(name) == _plain(part)]
-    return alike[0] if len(alike) == 1 else None
+def _alike(part: str, folder: Path) -> str | None:
+    alike = _by_plain_name(folder, folder.stat().st_mtime_ns).get(_plain(part), [])
+    accents = [name for name in alike if _composed(name) == _composed(part)]
+    return one[0] if len(one := accents or alike) == 1 else None
+
+
+@lru_cache(maxsize=8)  # a list may have thousands of lines that are not there, of a folder of thousands
+def _by_plain_name(folder: Path, changed: int) -> dict[str, list[str]]:
+    """The names in a folder that was last `changed` then."""
+    found: dict[str, list[str]] = {}
+    for path in folder.iterdir():
+        found.setdefault(_plain(path.name), []).append(path.name)
+    return found
 
 
 def _composed(name: str) -> str:
