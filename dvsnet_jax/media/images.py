@@ -20,12 +20,14 @@ from dvsnet_jax.media.reading.names import is_hidden
 from dvsnet_jax.media.reading.stored_values import Coding, coding_of, stored_values
 
 IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".pnm", ".tif", ".tiff", ".webp", ".avif", ".jp2"}
+    {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".bmp", ".ppm", ".pgm", ".pnm", ".tif", ".tiff", ".tga", ".webp"}
+    | {".avif", ".jp2", ".j2k"}
 )
 """What counts as an image where files are chosen by name (lower case)."""
 
 _SIXTEEN_BIT = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 _DARK = 4096  # 12 bits in 16
+_MOST_ASKEW = 4  # a pixel that is said to be longer than that is a resolution that nobody set
 _ORIENTATION = 0x0112
 _TURNED_BACK = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -59,11 +61,13 @@ def is_image_name(path: str | os.PathLike[str]) -> bool:
 def read_image(path: str | os.PathLike[str], *, upright: bool = False) -> UInt8[np.ndarray, "height width 3"]:
     """An image file as RGB, whatever it holds.
 
-    Grey and palette images become RGB, 16 bits become the upper 8, CMYK and others are converted, alpha is dropped.
+    Grey and palette images become RGB, 16 bits become the upper 8, CMYK and others are converted, alpha is dropped;
+    pixels that are not square, and 16 bits of which few are used, are told.
     Of several pages or animation frames the first is taken, and that is told. An EXIF orientation is applied where it
     is to be `upright`; else pixels stay where they are stored, as labels made for them expect.
 
-    Raises `UnreadableFrame` for a file that is missing, truncated, corrupt, no image, or of floating-point pixels.
+    Raises `UnreadableFrame` for a file that is missing, truncated, corrupt, no image, or of numbers without a fixed
+    range: floating point, or integers beyond 16 bits.
     """
 
     def convert(image: Image.Image, coding: Coding) -> Image.Image:
@@ -71,9 +75,18 @@ def read_image(path: str | os.PathLike[str], *, upright: bool = False) -> UInt8[
             image = ImageOps.exif_transpose(image)
         if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # whose others are depth or the like
             _tell(path, "pictures of several frames or pages, of which the first is taken; of all make a video first")
-        if image.mode in _SIXTEEN_BIT and 0 < np.asarray(image).max() < _DARK:
+        if not 0.99 < (wide := _pixel_shape(image)) < 1.01:
+            _tell(
+                path,
+                f"pictures whose pixels are not square, but {wide:.3g} times as wide as high, and which are segmented "
+                "as they are stored; scale them first",
+            )
+        pixels = _to_rgb(image, coding)
+        grey = image.mode in _SIXTEEN_BIT and not coding.inverted
+        most = int(np.asarray(image).max()) if grey else 256 * int(np.asarray(pixels).max()) if coding.halved else 0
+        if 0 < most < _DARK:
             _tell(path, "pictures of 16 bits that use few of them, and come out dark; scale their values to 0..65535")
-        return _to_rgb(image)
+        return pixels
 
     return np.array(_decode(path, convert, upright=upright))
 
@@ -90,7 +103,7 @@ def read_stored(path: str | os.PathLike[str]) -> np.ndarray:
     """An image file's numbers as they are stored: `[h, w]` uint8 ids of grey and palette images of 8 bits or
     less, int32 of 16 and float32, or `[h, w, channels]` uint8. For telling which kind of labels a file holds.
 
-    Raises `UnreadableFrame` for a file that is missing, truncated, corrupt or no image.
+    Raises `UnreadableFrame` for a file that is missing, truncated, corrupt or no image, and for a JPEG of any name.
     """
     return np.array(_decode(path, _as_stored))
 
@@ -139,10 +152,21 @@ def resize_labels(labels: UInt8[np.ndarray, "h w"], size: tuple[int, int]) -> UI
     return labels[rows[:, None], columns]
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _pixel_shape(image: Image.Image) -> float:
+    """The width of a pixel over its height, by the densities across and down that a file names; else 1."""
+    across, down = next(filter(None, map(image.info.get, ("jfif_density", "dpi", "aspect"))), (1, 1))
+    shape = float(down) / float(across) if across > 0 and down > 0 else 1.0
+    return shape if 1 / _MOST_ASKEW <= shape <= _MOST_ASKEW else 1.0
+
+
+def _to_rgb(image: Image.Image, coding: Coding) -> Image.Image:
     if image.mode in _SIXTEEN_BIT:
+        values = np.asarray(image).astype(np.int32)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("integers below 0 or above 65535 have no fixed range; convert it to 8 or 16 bits")
         # Pillow's own conversion clips at 255, so that nearly everything would come out white.
-        return Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+        upper = (65535 - values if coding.inverted else values) >> 8
+        return Image.fromarray(upper.astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range; convert it to 8 or 16 bits")
     if image.mode == "P":
@@ -151,6 +175,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _as_stored(image: Image.Image, coding: Coding) -> np.ndarray:
+    if image.format in ("JPEG", "MPO"):
+        raise ValueError("it is a JPEG, in which ids change at every outline, whatever its name; labels are PNGs")
     if image.mode in ("1", "L", *_SIXTEEN_BIT):
         return stored_values(np.asarray(image), coding)
     if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):

@@ -22,7 +22,7 @@ from dvsnet_jax.errors import InputError
 from dvsnet_jax.media.images import IMAGE_SUFFIXES, MissingFrame, UnreadableFrame, is_image_name, read_image
 from dvsnet_jax.media.prefetch import map_ahead, run_ahead
 from dvsnet_jax.media.reading.addresses import name_of, without_password
-from dvsnet_jax.media.reading.names import columns, forms, in_order, is_hidden, list_lines, order
+from dvsnet_jax.media.reading.names import as_spelt_here, columns, forms, in_order, is_hidden, list_lines, order
 from dvsnet_jax.media.reading.opened import AS_SHOWN, Reading, comes_once, tell
 from dvsnet_jax.media.reading.pictures import Picture
 from dvsnet_jax.media.video_reader import VIDEO_SUFFIXES, decode_frames, is_live, probe_video
@@ -263,8 +263,8 @@ def read_image_list(
 
     A path may begin with a slash, as lists for plain concatenation do, or be absolute. Where a line has several
     columns (image, label) and is no file as a whole, its first column counts; spaces, tabs, commas or semicolons part
-    them. Blank lines are passed over. Line ends, backslashes and UTF-16 may be Windows', and the last line end may be
-    missing.
+    them. Blank lines are passed over. Line ends, backslashes, capitals and encodings may be Windows', accents a Mac's,
+    and the last line end may be missing.
 
     Raises `InputError` for a list that is missing, empty, or no text. Missing images are found on reading.
     """
@@ -298,7 +298,9 @@ def _listed_image(root: Path, line: str) -> Path:
             return below
         if Path(text).is_absolute() and _is_file(Path(text)):
             return Path(text)
-    return root / line.lstrip("/\\")
+    ways = (form for column in columns(line) for form in forms(column) if "\0" not in form)
+    others = (as_spelt_here(root / text.lstrip("/\\")) for text in ways)
+    return next(filter(None, others), root / line.lstrip("/\\"))
 
 
 def _no_images(text: str, folder: Path) -> str:

@@ -16,7 +16,7 @@ from dvsnet_jax.media.reading.addresses import without_password
 from dvsnet_jax.media.reading.colors import with_matrix
 from dvsnet_jax.media.reading.continuity import BEFORE_KEY, Missing, continuous
 from dvsnet_jax.media.reading.fields import deinterlaced
-from dvsnet_jax.media.reading.opened import AS_SHOWN, SILENT, TIMEOUT, Reading, is_silence, opened, reason
+from dvsnet_jax.media.reading.opened import AS_SHOWN, SILENT, TIMEOUT, Reading, comes_once, is_silence, opened, reason
 from dvsnet_jax.media.reading.opened import is_live as is_live
 from dvsnet_jax.media.reading.packets import Packets
 from dvsnet_jax.media.reading.pictures import Picture
@@ -105,6 +105,8 @@ def decode_frames(
         problem = None if live else packets.shortage()
         if problem:
             yield UnreadableFrame(f"{name}: {problem}")
+        elif not comes_once(location) and (begin := packets.unfound(location)) is not None:
+            yield _joined(name, begin)
 
 
 def decode_from(path: str, time: int, *, fields: str | None = None, reading: Reading = AS_SHOWN) -> Iterator[Picture]:
@@ -120,6 +122,16 @@ def decode_from(path: str, time: int, *, fields: str | None = None, reading: Rea
         for _, frame, order in deinterlaced(_decoded(packets, stream.codec_context, live=False), fields):
             if not isinstance(frame, str):
                 yield Picture(with_matrix(frame, reading.matrix), None, turning.of(frame), order)
+
+
+def _joined(name: str, begin: int) -> UnreadableFrame:
+    error = UnreadableFrame(
+        f"{name}: holds another recording, joined to this one byte by byte, of which frames are not found"
+    )
+    error.advice = (
+        f"take it out (tail -c +{begin + 1} FILE > REST) and segment that too, or pass --skip-unreadable to leave it"
+    )
+    return error
 
 
 def _error(frame: str, message: str, seconds: float | None) -> UnreadableFrame:

@@ -262,6 +262,15 @@ def test_import_without_a_decision_network(tensorflow, originals, tmp_path):
         import_tensorflow(tmp_path / "model.ckpt", decision_from=tmp_path / "model.ckpt")
 
 
+def test_deeplab_alone_is_no_dvsnet(tensorflow, originals, tmp_path):
+    """Another decision network would not help."""
+    deeplab = {name: value for name, value in originals.items() if not name.startswith(("decision/", "FlowNet"))}
+    write(tensorflow, tmp_path / "model.ckpt", deeplab)
+    with pytest.raises(InputError, match="holds no flow network and no decision network") as caught:
+        import_tensorflow(tmp_path / "model.ckpt")
+    assert "--decision-from" not in str(caught.value)
+
+
 def test_import_names_the_file_that_does_not_fit(tensorflow, originals, tmp_path, goldens):
     write(tensorflow, tmp_path / "model.ckpt", {**originals, "aux/weights": np.zeros((2, 2), np.float32)})
     with pytest.raises(InputError, match=r"model\.ckpt does not hold.*\n  unknown:\n    \+ aux/weights \[2, 2\]$"):

@@ -148,6 +148,7 @@ def test_frames_that_change_size_have_no_motion_to_draw(run, folder):
         (("frames/0.png", "none.png", "--weights", "weights", "--out", "y.flo"), 1, "none.png"),
         ((*PAIR, "--truth", "cut.flo", "--out", "y.flo"), 1, "cut.flo"),
         ((*PAIR, "--truth", "other.flo", "--out", "y.flo"), 1, "other.flo: is 8×8, but the images are 70×100"),
+        ((*PAIR, "--truth", "unknown.flo"), 1, "unknown.flo: has no pixel whose flow is known"),
         ((*PAIR, "--out", "y.jpg"), 2, "--out y.jpg: a pair's flow is written as .flo or .png"),
         (PAIR, 2, "nothing to do with the flow"),
         (("frames/0.png", "frames/1.png", "--out", "y.flo"), 2, "no weights given"),
@@ -171,6 +172,7 @@ def test_bad_input(run, folder, arguments, status, message):
     Image.fromarray(np.zeros((40, 1, 3), np.uint8)).save(folder / "thin.png")
     (folder / "text.png").write_text("no image")
     write_flo(folder / "other.flo", np.zeros((8, 8, 2), np.float32))
+    write_flo(folder / "unknown.flo", np.full((70, 100, 2), np.nan))
     (folder / "flow.avi").touch()
     (folder / "cut.flo").write_bytes((folder / "other.flo").read_bytes()[:40])
     came, _, err = run(*arguments)

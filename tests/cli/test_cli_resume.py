@@ -268,6 +268,21 @@ def test_what_has_changed_is_segmented_again_and_what_is_new_too(clips, command,
     assert same(out, tmp_path / "fresh")
 
 
+def test_another_input_does_not_take_the_place_of_one_that_is_done(clips, command, tmp_path, capsys):
+    """As in a loop over files with one folder for all of them."""
+    out, moved = tmp_path / "out", tmp_path / "renamed"
+    assert main(command(clips[:1], out, "--resume")) == 0
+    before = contents(out)
+    assert main(command(clips[1:2], out, "--resume")) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "out: holds what came of a, in whose place b would be written; choose another folder with --out" in told
+    assert contents(out) == before
+    shutil.copytree(clips[0], moved)  # the same files by another name
+    assert main(command([moved], out, "--resume")) == 0
+    assert "1 of 1 inputs were done before" in capsys.readouterr().err
+    assert contents(out) == before
+
+
 def test_two_runs_in_one_folder(clips, command, undisturbed, tmp_path, capsys):
     out = tmp_path / "out"
     shutil.copytree(undisturbed, out)

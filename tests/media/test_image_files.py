@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import unicodedata
 import zlib
 
 import numpy as np
@@ -148,7 +149,7 @@ def test_a_hidden_file_that_is_named_is_read(tmp_path):
     np.testing.assert_array_equal(frames_of(tmp_path / ".hidden.png")[0].image, RGB)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
 @pytest.mark.parametrize(
     "line", ["Seg\\a b\\{}", "Seg/a b/{},labels/{}", "Seg\\a b\\{};labels\\{}", '"Seg/a b/{}",x', "/Seg/a b/{}\tx"]
 )
@@ -157,10 +158,35 @@ def test_lists_from_windows(tmp_path, line, encoding):
     write_png(tmp_path / "Seg" / "a b" / "000.png", RGB)
     write_png(tmp_path / "Seg" / "a b" / "ü.png", RGB)
     text = "\r\n".join(line.format(name, name) for name in ("000.png", "ü.png"))
-    (tmp_path / "list.txt").write_bytes((text + "\r\n").encode(encoding))
+    (tmp_path / "list.txt").write_bytes((text + "\r\n").encode(encoding) + b"\x1a" * (encoding == "cp1252"))
     for frame in frames_of(tmp_path / "list.txt"):
         np.testing.assert_array_equal(frame.image, RGB)
     assert open_source(tmp_path / "list.txt").count == 2
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_lists_of_names_in_other_spelling(tmp_path, form):
+    """Windows and a Mac find a file whatever its capitals, and accents that are put together in either way."""
+    (tmp_path / "Straße").mkdir()
+    for number, name in enumerate(("Bür_1.PNG", "bür_2.png", "Bür_2.png")):
+        write_png(tmp_path / "Straße" / unicodedata.normalize(form, name), np.full((8, 8, 3), number, np.uint8))
+    lines = [
+        unicodedata.normalize("NFD", "STRASSE/bür_1.png"),
+        "straße\\BÜR_1.png",
+        "straße/bür_2.png",
+        "straße/BÜR_2.png",
+    ]
+    (tmp_path / "list.txt").write_text("\n".join(lines), encoding="utf-8")
+    frames = frames_of(tmp_path / "list.txt")
+    assert [None if each.image is None else int(each.image[0, 0, 0]) for each in frames] == [0, 0, 1, None]
+    assert "line 4" in str(frames[3].error)  # which of two is not for us to say
+
+
+def test_seconds_in_names_are_seconds(tmp_path):
+    for name in ("1305031102.8", "1305031102.75", "1305031102.175304", "1305031101.9", "v1.10", "v1.9"):
+        write_png(tmp_path / f"{name}.png", RGB)
+    names = [frame.name.partition("_")[2] or frame.name for frame in frames_of(tmp_path)]
+    assert names == ["1305031101.9", "1305031102.175304", "1305031102.75", "1305031102.8", "v1.9", "v1.10"]
 
 
 def test_pair_lists_from_windows(tmp_path):

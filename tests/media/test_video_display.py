@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from fractions import Fraction
+from io import BytesIO
 
 import av
 import numpy as np
 import pytest
 from made_videos import TURNS, distance, encode, frames_of, mark, several
 from motion_files import STEP, inner_error, moving
+from PIL import Image
 
 from dvsnet_jax.datasets.unlabelled import KeptFrames, UnlabelledClip
 from dvsnet_jax.errors import InputError, InputNotice
@@ -76,6 +78,30 @@ def test_the_largest_video_of_a_file_is_taken_and_told(tmp_path):
     assert distance(frames_of(path, Reading(stream=0))[0].image, FRAMES[0, ::2, ::-2]) < 12
     with pytest.raises(InputError, match=r"two\.mp4: has no video stream 2; it has 2 video streams"):
         frames_of(path, Reading(stream=2))
+
+
+@pytest.mark.parametrize("frames", [0, 1, 2])
+@pytest.mark.parametrize("container", ["mp4", "mkv", "avi"])
+def test_a_larger_stream_that_does_not_last_is_no_video(tmp_path, container, frames):
+    """A preview of a picture or two, or a second camera that fell out."""
+    path = tmp_path / f"a.{container}"
+    with av.open(str(path), "w") as file:
+        streams = []
+        for clip in (FRAMES, FRAMES[:, ::2, ::2]):
+            stream = file.add_stream("mjpeg", rate=20)
+            stream.height, stream.width, stream.pix_fmt = *clip[0].shape[:2], "yuvj420p"
+            streams.append((stream, clip[: frames if clip is FRAMES else None]))
+        for number in range(len(FRAMES)):
+            for stream, clip in streams:
+                if number < len(clip):
+                    picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(clip[number]), format="rgb24")
+                    file.mux(stream.encode(picture))
+        for stream, _ in streams:
+            file.mux(stream.encode())
+    # FFmpeg leaves a stream without any frame out of an MP4's index.
+    told = pytest.warns(InputNotice, match="the largest of those that last is taken, stream 1")
+    with told if frames or container != "mp4" else nullcontext():
+        assert [frame.image.shape for frame in frames_of(path)] == [(72, 104, 3)] * len(FRAMES)
 
 
 def test_a_cover_is_no_video(tmp_path):
@@ -259,3 +285,44 @@ def test_pixels_that_are_not_square_are_told(tmp_path):
         InputNotice, match=r"a\.mp4: has pixels that are not square, but 16:11; .*scale=302:144,setsar=1"
     ):
         assert len(frames_of(tmp_path / "a.mp4")) == 6
+
+
+def test_motion_jpeg_with_exif_is_read_upright(tmp_path):
+    """As phones send it: PyAV does not list what comes with such frames."""
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned to the right
+    pictures = []
+    for frame in FRAMES:
+        file = BytesIO()
+        Image.fromarray(np.ascontiguousarray(np.rot90(frame, 1))).save(file, "JPEG", exif=exif, quality=95)
+        pictures.append(file.getvalue())
+    path = tmp_path / "a.mjpeg"
+    path.write_bytes(b"".join(pictures))
+    shown = frames_of(path)
+    assert max(distance(frame.image, truth) for frame, truth in zip(shown, FRAMES, strict=True)) < 8
+
+
+def test_pixels_that_are_not_square_of_a_turned_video(tmp_path):
+    """FFmpeg turns before it scales, so the command that is told is another one."""
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=20)
+        stream.height, stream.width, stream.pix_fmt = 208, 144, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
+        for frame in FRAMES:
+            stored = np.ascontiguousarray(np.rot90(frame, 1))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(stored, format="rgb24")))
+        container.mux(stream.encode())
+    mark(tmp_path / "a.mp4", TURNS["left"][1])
+    with pytest.warns(InputNotice, match=r"stored, 144×208, which .*scale=208:210,setsar=1"):
+        assert frames_of(tmp_path / "a.mp4")[0].image.shape == (144, 208, 3)
+
+
+def test_floating_point_pixels_are_told(tmp_path):
+    encoder = av.CodecContext.create("exr", "w")
+    encoder.height, encoder.width = FRAMES[0].shape[:2]
+    encoder.pix_fmt, encoder.time_base = "gbrpf32le", Fraction(1)
+    linear = np.asarray((FRAMES[0] / 255) ** 2.2, np.float32)
+    (packet,) = encoder.encode(av.VideoFrame.from_ndarray(linear, format="gbrpf32le"))
+    (tmp_path / "a.exr").write_bytes(bytes(packet))
+    with pytest.warns(InputNotice, match=r"a\.exr: has floating-point pixels, .* too dark"):
+        assert len(frames_of(tmp_path / "a.exr")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,18 @@ _TORCH_SUFFIXES = (".pth.tar", ".pth", ".pt")
 
 
 def is_torch(path: str | Path) -> bool:
-    """Whether a path is named like a file of torch's (`.pth.tar`, `.pth`, `.pt`)."""
-    return str(path).lower().endswith(_TORCH_SUFFIXES)
+    """Whether a path is named like a file of torch's (`.pth.tar`, `.pth`, `.pt`) and no folder, or is a file that holds
+    what torch writes, as Lightning's `.ckpt`."""
+    path = Path(path)
+    if path.is_dir():
+        return False
+    if path.name.lower().endswith(_TORCH_SUFFIXES):
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
 
 
 def import_flow(path: str | Path, *, network: str | None) -> tuple[dict[str, Any], FlowNet2Config]:

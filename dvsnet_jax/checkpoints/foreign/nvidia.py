@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dvsnet_jax.checkpoints.foreign.torch_files import as_arrays, read_torch
+from dvsnet_jax.checkpoints.foreign.wrappers import state_dict_in, without_wrappers
 from dvsnet_jax.checkpoints.matching import flatten, match
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.flownet_config import FlowNet2Config
@@ -52,12 +53,14 @@ def from_nvidia(
     [kh, kw, out, in]: the same transposition. The convention must have NVIDIA's biases; give `NVIDIA` itself, or what
     comes out is a flow that is wrong by pixels.
 
+    What wrappers put before all names (`foreign.wrappers`) is left out.
+
     Raises InputError, with lists, for names that are unknown or missing and for wrong shapes, as they are transposed
     (`matching.match`).
     """
     target = abstract_flow_params(config)
     ours = {nvidia_name(name): name for name in flatten(target)}
-    arrays = {name: np.asarray(array) for name, array in state_dict.items()}
+    arrays = {name: np.asarray(array) for name, array in without_wrappers(state_dict, ours).items()}
     return match(
         {name: array.transpose(2, 3, 1, 0) if array.ndim == 4 else array for name, array in arrays.items()},
         target,
@@ -67,7 +70,8 @@ def from_nvidia(
 
 
 def read_nvidia(path: str | Path) -> dict[str, np.ndarray]:
-    """The state_dict of a `.pth.tar` file, {name: array in torch's layout}, without running what else it may contain.
+    """The state_dict of a `.pth.tar` file, {name: array in torch's layout}, wherever trainings put it, without running
+    what else the file may contain.
 
     Takes all three containers that torch has written: of Python 2 (up to 0.3), of Python 3 until 1.5, and today's zip.
     Despite the name none of them is a tar. Needs torch: `pip install 'dvsnet-jax[import]'`.
@@ -75,10 +79,12 @@ def read_nvidia(path: str | Path) -> dict[str, np.ndarray]:
     Raises InputError where torch is missing, or the file is missing, damaged or holds no state_dict of arrays.
     """
     content = read_torch(path)
-    state_dict = content.get("state_dict")
-    if not isinstance(state_dict, Mapping):
+    state_dict = state_dict_in(content, source=str(path))
+    if state_dict is content and isinstance(content.get("state_dict"), Mapping):
+        state_dict = content["state_dict"]  # without a tensor in it, which is said below
+    if state_dict is content and not any(hasattr(each, "shape") for each in content.values()):
         raise InputError(
-            f"{path}: holds a dict with {sorted(map(str, content))[:5]}, but NVIDIA's files are a dict with "
+            f"{path}: holds a dict with {sorted(map(str, content))[:5]} and no weights; NVIDIA's files are a dict with "
             "'state_dict'"
         )
     return as_arrays(state_dict, source=str(path))

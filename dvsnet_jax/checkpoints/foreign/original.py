@@ -88,6 +88,11 @@ def import_tensorflow(
             raise InputError(f"{decision_from}: has no variable under decision/, so no decision network")
         variables = {name: value for name, value in variables.items() if not _is_decision(name)} | decision
         source = f"{path} with the decision network of {decision_from}"
+    elif not any(name.startswith(("decision/", "FlowNet")) for name in variables):
+        raise InputError(
+            f"{path}: holds no flow network and no decision network, as weights of DeepLab alone, around which they "
+            "would have to be trained; give DVSNet's own checkpoint"
+        )
     elif not any(_is_decision(name) for name in variables):
         raise InputError(
             f"{path}: has no variable under decision/, so no decision network; the original keeps it in a checkpoint "

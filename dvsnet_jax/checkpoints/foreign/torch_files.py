@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import pathlib
 import re
 import types
 import warnings
@@ -20,9 +22,9 @@ def read_torch(path: str | Path) -> Mapping[str, Any]:
     """The dict in a file that `torch.save` wrote. Needs torch: `pip install 'dvsnet-jax[import]'`.
 
     Takes all three containers that torch has written: of Python 2 (up to 0.3), of Python 3 until 1.5, and today's zip.
-    Plain values are numpy's scalars and what argparse read too, which trainings note beside the weights. Raises
-    InputError where torch is missing, or the file is missing, damaged, no dict, or holds more than arrays and plain
-    values.
+    Plain values are numpy's scalars, what argparse read, paths and dates too, which trainings note beside the weights.
+    Raises InputError where torch is missing, or the file is missing, damaged, no dict, or holds more than arrays and
+    plain values.
     """
     torch = _torch()
     path = Path(path)
@@ -67,10 +69,16 @@ def as_arrays(state_dict: Mapping[str, Any], *, source: str) -> dict[str, np.nda
 
 def _plain_values() -> list[Any]:
     """What torch's reader may make besides what it makes by itself: numpy's numbers, of this numpy and those before 2,
-    and a bag of values."""
+    a bag of values, paths and dates."""
     dtypes = {type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"}
     scalars = [(_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")]
-    return [*scalars, np.dtype, *dtypes, (types.SimpleNamespace, "argparse.Namespace")]
+    paths = [
+        (kind, f"{module}.{name}")
+        for module in ("pathlib", "pathlib._local")
+        for name, kind in (("PosixPath", pathlib.PurePosixPath), ("WindowsPath", pathlib.PureWindowsPath))
+    ]
+    dates = [datetime.datetime, datetime.date, datetime.timedelta]
+    return [*scalars, np.dtype, *dtypes, (types.SimpleNamespace, "argparse.Namespace"), *paths, *dates]
 
 
 def _scalar(dtype: np.dtype, content: bytes) -> Any:

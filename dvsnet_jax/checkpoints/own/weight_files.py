@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dvsnet_jax.checkpoints.foreign.torch_files import as_arrays, read_torch
+from dvsnet_jax.checkpoints.foreign.wrappers import state_dict_in, without_wrappers
 from dvsnet_jax.errors import InputError, first_line
 
 WEIGHTS = "model.safetensors"
-_PARALLEL = "module."
 
 
 def read_weights(path: str | Path) -> dict[str, jax.Array]:
@@ -41,19 +41,16 @@ def write_weights(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def read_state_dict(path: str | Path) -> dict[str, Any]:
-    """A state_dict as torch tensors, from safetensors or from a file of `torch.save`, alone or below "model" or
-    "state_dict", float32 whatever its precision. Where all names begin with "module.", as DataParallel has them, they
-    are without. Nothing is unpickled but arrays and plain values. Raises InputError."""
+    """A state_dict as torch tensors, from safetensors or from a file of `torch.save`, float32 whatever its precision,
+    without what frameworks put around it (`foreign.wrappers`). Nothing is unpickled but arrays and plain values. Raises
+    InputError."""
     import torch
 
     if str(path).endswith(".safetensors"):
         arrays: Mapping[str, Any] = read_weights(path)
     else:
-        content = read_torch(path)
-        below = (content.get(key) for key in ("model", "state_dict"))  # "model" may be its name, too
-        arrays = as_arrays(next((each for each in below if isinstance(each, Mapping)), content), source=str(path))
-    if arrays and all(name.startswith(_PARALLEL) for name in arrays):
-        arrays = {name.removeprefix(_PARALLEL): array for name, array in arrays.items()}
+        arrays = as_arrays(state_dict_in(read_torch(path), source=str(path)), source=str(path))
+    arrays = without_wrappers(arrays)
     return {name: torch.from_numpy(_for_torch(array)) for name, array in arrays.items()}
 
 

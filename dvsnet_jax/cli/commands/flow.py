@@ -72,6 +72,8 @@ class Flow:
             raise UsageError(f"--out {self.out}: a pair's flow is written as .flo or .png (KITTI)")
         self._check_places(self.inputs)
 
+        import numpy as np
+
         from dvsnet_jax.errors import InputError
         from dvsnet_jax.media.flow_files import read_flow, write_flow
         from dvsnet_jax.media.images import read_image, write_png
@@ -88,6 +90,8 @@ class Flow:
                 f"{self.truth}: is {truth.shape[0]}×{truth.shape[1]}, but the images are "
                 f"{first.shape[0]}×{first.shape[1]}; the true flow has the size of its images"
             )
+        if truth is not None and not np.isfinite(truth).all(-1).any():
+            raise InputError(f"{self.truth}: has no pixel whose flow is known, so nothing can be held against it")
         estimate = self._estimator()
         flow = estimate(first, second, str(self.inputs[0]))
         if self.out:

@@ -62,8 +62,8 @@ def left_to_do(
 ) -> list[tuple[Source, Path]]:
     """The inputs that are not done, of an earlier run that is gone on with; of files of which so many are `together`,
     all of a group where one is not. Raises InputError for a stream or camera that it had begun: what that showed then
-    cannot be had again."""
-    from dvsnet_jax.inference.source_identity import identity, is_live
+    cannot be had again; and where another input is done in the folder of one."""
+    from dvsnet_jax.inference.source_identity import identity, is_another, is_live, is_same
     from dvsnet_jax.media.durable.bookmarks import remove_bookmarks
 
     left = []
@@ -74,7 +74,12 @@ def left_to_do(
                 f"{source.name}: is a stream or camera, and what it showed in the earlier run is gone, so --resume "
                 "cannot begin it again; leave it out, or choose another folder with --out"
             )
-        if before is not None and before != identity(source):
+        if before is not None and is_another(before, now := identity(source)):
+            raise InputError(
+                f"{folder}: holds what came of {before['input']}, in whose place {source.name} would be written; "
+                "choose another folder with --out, or pass --overwrite"
+            )
+        if before is not None and not is_same(before, now):
             tell(f"dvsnet: {source.name}: has changed since it was segmented, so it is segmented again")
         elif before is not None:
             remove_bookmarks(folder)  # of a run that was killed right after the last file

@@ -93,6 +93,11 @@ def strange_colors(frame: Any) -> str | None:
             "may make such files of 0 to 255 and not say so, which come out too hard: make them anew with their range "
             "(color_range pc)"
         )
+    if "f32" in frame.format.name or "f16" in frame.format.name:
+        return (
+            "has floating-point pixels, of which 0 to 1 is taken, as a screen shows it; linear light, as EXR and HDR "
+            "files have it, comes out too dark: convert it to 8 or 16 bits of sRGB first"
+        )
     if frame.colorspace in _NOT_READ and not frame.format.is_rgb:
         return (
             f"has colours that are not read here (a matrix {_NOT_READ[frame.colorspace]}), so they come out wrong; "

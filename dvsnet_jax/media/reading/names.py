@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
-_NUMBERS = re.compile(r"(\d+)")
+# Seconds since 1970 with a fraction, whose digits count from the point on; else 1.10 comes after 1.9.
+_NUMBERS = re.compile(r"(\d{9,}\.\d+|\d+)")
+_NO_TEXT = frozenset(range(32)) - set(b"\t\n\v\f\r\x1a")  # bytes; the last is DOS's mark of the end
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
@@ -15,10 +20,10 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: (order(path.stem), path.name))
 
 
-def order(name: str) -> tuple[tuple[bool, int, str], ...]:
+def order(name: str) -> tuple[tuple[bool, Decimal, str], ...]:
     """What to sort a name by, so that numbers in it count as numbers."""
     parts = (part for part in _NUMBERS.split(name) if part)
-    return tuple((not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
+    return tuple((False, Decimal(part), part) if part[0].isdecimal() else (True, Decimal(0), part) for part in parts)
 
 
 def is_hidden(path: Path) -> bool:
@@ -27,12 +32,19 @@ def is_hidden(path: Path) -> bool:
 
 
 def list_lines(path: Path) -> list[str]:
-    """The lines of a list in UTF-8, or in UTF-16 with its mark, as Windows has it. Raises UnicodeDecodeError and
-    OSError."""
-    content = path.read_bytes()
+    """The lines of a list in UTF-8, or as Windows has it: in UTF-16, or in the code page of western Europe. Raises
+    UnicodeDecodeError and OSError."""
+    content = path.read_bytes().rstrip(b"\x1a")
     # The mark alone is no proof: other files begin with these two bytes too.
-    sixteen = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b".\0" in content[1:] + b"\0"
-    return content.decode("utf-16" if sixteen else "utf-8-sig").splitlines()
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and b".\0" in content[1:] + b"\0"
+    if marked or (b".\0" in content and not any(content[1::2]) and len(content) % 2 == 0):
+        return content.decode("utf-16" if marked else "utf-16-le").splitlines()
+    try:
+        return content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        if not _NO_TEXT.isdisjoint(content):
+            raise
+        return content.decode("cp1252").splitlines()
 
 
 def forms(text: str) -> Iterator[str]:
@@ -40,6 +52,44 @@ def forms(text: str) -> Iterator[str]:
     yield text
     if "\\" in text:
         yield text.replace("\\", "/")
+
+
+def as_spelt_here(path: Path) -> Path | None:
+    """The one file whose path differs from this one in capitals, or in how accents are put together, at most: Windows
+    and a Mac do not tell such apart."""
+    found = Path(path.anchor)
+    try:
+        for part in path.parts[1:] if path.anchor else path.parts:
+            name = part if (found / part).exists() else _alike(part, found)
+            if name is None:
+                return None
+            found /= name
+        return found if found.is_file() else None
+    except OSError:  # no folder, or no name that a file can have
+        return None
+
+
+def _alike(part: str, folder: Path) -> str | None:
+    alike = _by_plain_name(folder, folder.stat().st_mtime_ns).get(_plain(part), [])
+    accents = [name for name in alike if _composed(name) == _composed(part)]
+    return one[0] if len(one := accents or alike) == 1 else None
+
+
+@lru_cache(maxsize=8)  # a list may have thousands of lines that are not there, of a folder of thousands
+def _by_plain_name(folder: Path, changed: int) -> dict[str, list[str]]:
+    """The names in a folder that was last `changed` then."""
+    found: dict[str, list[str]] = {}
+    for path in folder.iterdir():
+        found.setdefault(_plain(path.name), []).append(path.name)
+    return found
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _plain(name: str) -> str:
+    return _composed(_composed(name).casefold())
 
 
 def columns(line: str) -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import av
 
+from dvsnet_jax.media.reading.joined import next_recording
+
 _SLACK = Fraction(1, 4)  # seconds by which a whole file may fall short of its header
 
 
@@ -24,6 +26,8 @@ class Packets:
         self.marked = 0
         """How many of them the container marks as damaged, where it may do so wrongly."""
         self._end = Fraction(0)
+        self._last = 0  # where the last packet of any stream ends, in bytes
+        self._begun, self._left_out = False, 0  # how many are not to be shown after the first one that is
 
     def __iter__(self) -> Iterator[Any]:
         try:
@@ -33,9 +37,12 @@ class Packets:
                 waited = time.monotonic() - asked
                 if packet.pts is not None and packet.time_base is not None:
                     self._end = max(self._end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+                    self._last = max(self._last, (packet.pos or 0) + packet.size)
                 if packet.stream is self._stream and packet.size:
                     packet.opaque = (self.count,)  # an object of its own: PyAV keeps these by address
                     self.count += 1
+                    self._left_out += self._begun and packet.is_discard
+                    self._begun = self._begun or not packet.is_discard
                     self.marked += packet.is_corrupt and self.marks_wrongly
                     yield packet
                 if self._patience is not None and waited > 0.9 * self._patience:
@@ -71,6 +78,11 @@ class Packets:
         """Whether every number of a frame time stands for a frame, and one that is not there was empty."""
         avi = self._container.format.name == "avi"
         return avi and self.frame_ticks == 1 and not self._stream.codec_context.has_b_frames
+
+    def unfound(self, path: str) -> int | None:
+        """Where in the file another recording begins that was joined to this one, and was not found."""
+        found = self.count - self._left_out
+        return next_recording(path, self._container.format.name, found, self._stream.id, self._last)
 
     def shortage(self) -> str | None:
         """What a file lacks at its end, if anything. (A transport stream's header does not tell.)"""

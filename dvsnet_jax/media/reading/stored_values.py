@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+_PHOTOMETRIC = 262
+
 
 class Coding(NamedTuple):
     """How a grey image's numbers became Pillow's."""
@@ -13,7 +15,9 @@ class Coding(NamedTuple):
     most: int = 255
     """The largest number that its file can hold; Pillow makes 255 (or 65535) of it."""
     inverted: bool = False
-    """Whether 0 is white in it, of which Pillow makes 255."""
+    """Whether 0 is white in it, of which Pillow makes 255 (of 16 bits it leaves 0)."""
+    halved: bool = False
+    """Whether its colours have 16 bits, of which Pillow gives the upper eight."""
 
 
 def coding_of(image: Any) -> Coding:
@@ -27,7 +31,10 @@ def coding_of(image: Any) -> Coding:
         return Coding(words[-1])
     raw = next((word for word in words if isinstance(word, str)), "")
     bits = next((int(bits) for bits in ("1", "2", "4") if raw.startswith((f"L;{bits}", f"{bits};")) or raw == bits), 8)
-    return Coding(2**bits - 1, "I" in raw.partition(";")[2] and "16" not in raw)
+    if "16" in raw:
+        white = image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0
+        return Coding(inverted=white, halved=image.mode in ("RGB", "RGBA", "LA"))
+    return Coding(2**bits - 1, "I" in raw.partition(";")[2])
 
 
 def stored_values(loaded: np.ndarray, coding: Coding) -> np.ndarray:

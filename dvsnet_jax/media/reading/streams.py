@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from av.stream import Disposition
@@ -10,6 +11,8 @@ from dvsnet_jax.errors import InputError
 
 _NO_VIDEO = ("attached_pic", "still_image", "timed_thumbnails", "dependent")
 _TILE = Disposition.dependent
+_CLOCK = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_PART = 0.5  # of the longest; what lasts less is a preview, or of a camera that fell out
 
 
 def choose(container: Any, location: str, asked: int | None) -> tuple[Any, str | None]:
@@ -37,11 +40,15 @@ def choose(container: Any, location: str, asked: int | None) -> tuple[Any, str |
         return every[asked], None
     # Where all of them are pictures (the cover of a song), the largest of those is what there is.
     videos = [stream for stream in streams if not _is_picture(stream)] or streams
-    taken = max(videos, key=lambda stream: (_lasts(stream), _area(stream)))
+    longest = max((_seconds(stream) or 0.0 for stream in videos), default=0.0)
+    lasting = [stream for stream in videos if _lasts(stream, longest)] or videos
+    taken = max(lasting, key=_area)
     if len(videos) == 1:
         return taken, None
-    return taken, (
-        f"has {_listed(videos, every)}; the largest is taken, stream {every.index(taken)}; --stream N takes another"
+    which = "the largest" if len(lasting) == len(videos) else "the largest of those that last"
+    return (
+        taken,
+        f"has {_listed(videos, every)}; {which} is taken, stream {every.index(taken)}; --stream N takes another",
     )
 
 
@@ -49,9 +56,23 @@ def _is_picture(stream: Any) -> bool:
     return any(bool(stream.disposition & getattr(type(stream.disposition), kind, 0)) for kind in _NO_VIDEO)
 
 
-def _lasts(stream: Any) -> bool:
-    """Whether it is more than a single picture, as far as the header says."""
-    return bool(stream.frames != 1)
+def _lasts(stream: Any, longest: float) -> bool:
+    """Whether it is more than a single picture, and not much shorter than the longest one (in seconds), as far as the
+    header says."""
+    seconds = _seconds(stream)
+    if stream.frames == 1 or seconds is None:
+        return bool(stream.frames != 1)
+    single = stream.average_rate and seconds * stream.average_rate < 1.5
+    return bool(seconds >= _PART * longest and not single)
+
+
+def _seconds(stream: Any) -> float | None:
+    """How long it is shown, None where that is not said. Matroska has it in a tag alone: its header's is the file's."""
+    tags = (value for name, value in stream.metadata.items() if name.upper().startswith("DURATION"))
+    if (clock := _CLOCK.match(next(tags, ""))) is not None:
+        hours, minutes, seconds = map(float, clock.groups())
+        return 3600 * hours + 60 * minutes + seconds
+    return None if stream.duration is None else float(stream.duration * stream.time_base)
 
 
 def _area(stream: Any) -> int:

@@ -8,7 +8,8 @@ from dvsnet_jax.media.reading.colors import strange_colors, unnamed_matrix
 from dvsnet_jax.media.reading.continuity import BEFORE_KEY, Missing
 from dvsnet_jax.media.reading.opened import is_live, tell
 from dvsnet_jax.media.reading.packets import Packets
-from dvsnet_jax.media.reading.turning import matrix_of, turn_of
+from dvsnet_jax.media.reading.side_data import display_matrix
+from dvsnet_jax.media.reading.turning import Turn, turn_of
 
 
 class Told:
@@ -42,15 +43,19 @@ class Told:
                 f"begins between two key frames: at its beginning {_frames(self._before)} cannot be decoded; numbers "
                 "count them all the same"
             )
+        matrix = display_matrix(frame)
+        turn = Turn() if matrix is None else turn_of(matrix)
         pixel = self._stream.sample_aspect_ratio
         if pixel and pixel != 1:
+            # FFmpeg turns a frame before it scales it, whatever is taken here.
+            wide, high = _even(frame.width * pixel), frame.height
+            scaled = f"{high}:{wide}" if turn and turn.across else f"{wide}:{high}"
             self._tell(
                 f"has pixels that are not square, but {pixel.numerator}:{pixel.denominator}; frames are segmented as "
                 f"they are stored, {frame.width}×{frame.height}, which looks squeezed. Better scale it first: "
-                f"ffmpeg -i FILE -vf scale={_even(frame.width * pixel)}:{frame.height},setsar=1 NEW.mp4"
+                f"ffmpeg -i FILE -vf scale={scaled},setsar=1 NEW.mp4"
             )
-        matrix = matrix_of(frame)
-        if matrix is not None and turn_of(matrix) is None:
+        if turn is None:
             self._tell("is to be shown turned by less or more than a quarter; its frames are taken as they are stored")
         if (colors := strange_colors(frame)) is not None:
             self._tell(colors)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
-from dvsnet_jax.media.reading.side_data import side_data
+from dvsnet_jax.media.reading.side_data import display_matrix
 
 _CLEARLY = 0.999  # of a turn's sine or cosine: within two degrees of a quarter
 
@@ -61,12 +61,6 @@ def turn_of(matrix: Int32[np.ndarray, "9"]) -> Turn | None:
     return None
 
 
-def matrix_of(frame: Any) -> Int32[np.ndarray, "9"] | None:
-    """The display matrix that came with a PyAV frame, from its file or from its coded picture."""
-    found = side_data(frame, "DISPLAYMATRIX")
-    return None if found is None else np.frombuffer(bytes(found), np.int32)
-
-
 class Turning:
     """How the frames of one video are to be turned: as the first one says, and each that has another size."""
 
@@ -80,7 +74,7 @@ class Turning:
         """From a PyAV frame as it is stored to how it is shown; upright for what is no quarter turn."""
         size = frame.height, frame.width
         if self._rotate and size != self._size:
-            matrix = matrix_of(frame)
+            matrix = display_matrix(frame)
             self._turn = UPRIGHT if matrix is None else turn_of(matrix) or UPRIGHT
             self._size = size
         return self._turn
