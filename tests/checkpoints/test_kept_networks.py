@@ -129,6 +129,30 @@ def test_a_network_of_one_size_is_told_of(transformers, tmp_path, capsys):
     assert "takes images of 64×64 alone, so each region is resized" in capsys.readouterr().err
 
 
+def test_patches_of_a_backbone_are_kept_whole(transformers, tmp_path):
+    """What a network of patches of 14 pixels is given is enlarged to a multiple of that, wherever its size stands: of
+    a region of 64×96 it would see 56×84, and its scores would lie as if that were all."""
+    backbone = transformers.Dinov2Config(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=1, image_size=28, patch_size=14,
+        out_indices=[1, 2, 3, 4], apply_layernorm=False,
+    )  # fmt: skip
+    config = transformers.UperNetConfig(
+        backbone_config=backbone, hidden_size=8, auxiliary_channels=4, auxiliary_in_channels=16, id2label=NAMES,
+    )  # fmt: skip
+    transformers.UperNetForSemanticSegmentation(config).save_pretrained(tmp_path / "upernet")
+    (tmp_path / "upernet" / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    network = checkpoints.open_network(str(tmp_path / "upernet"))
+    assert network.stored.inputs.fitted(64, 96) == (70, 98)
+
+
+def test_networks_that_want_more_than_an_image_are_refused(tmp_path):
+    for kind, said in (("oneformer", "OneFormer writes at places that it finds"), ("videomt", "segments clips")):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+        write_weights(tmp_path / "model.safetensors", {"a": np.zeros(1)})
+        with pytest.raises(InputError, match=said):
+            checkpoints.open_network(str(tmp_path))
+
+
 def test_a_module_of_a_python_file_is_named_again_and_has_the_weights_that_were_kept(transformers, tmp_path, capsys):
     file = tmp_path / "mine.py"
     file.write_text(MAKE.replace("SEED", "1"))
