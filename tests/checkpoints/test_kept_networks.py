@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import pickle
 import sys
 from importlib import import_module
@@ -113,14 +114,19 @@ def test_a_folder_of_hugging_face_is_kept_whole_and_used_in_every_command(folder
     assert "segmentation/config.json is not as saved" in capsys.readouterr().err
 
 
-def test_a_network_of_one_size_is_told_of(transformers, tmp_path, capsys):
+def test_a_network_of_one_size_is_told_of(transformers, tmp_path, capsys, monkeypatch):
     config = transformers.EomtConfig(
         hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=64, patch_size=16, num_blocks=1,
         num_queries=4, id2label=NAMES, num_upscale_blocks=1,
     )  # fmt: skip
     transformers.EomtForUniversalSegmentation(config).save_pretrained(tmp_path / "eomt")
     (tmp_path / "eomt" / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    logged = []  # a hundred lines of torch's, of the attempt with another size
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", logged.append)
+    monkeypatch.setattr(logging.getLogger("torch._subclasses.fake_tensor"), "handlers", [handler])
     network = checkpoints.open_network(str(tmp_path / "eomt"))
+    assert not logged
     assert network.stored.inputs.size == (64, 64) and network.function.num_classes == 3
     accelerated(tmp_path / "weights", network)
     capsys.readouterr()
@@ -325,6 +331,7 @@ def test_a_spec_that_names_nothing_is_told_in_one_line(spec, said):
         ("return (1, 2)", r"it returned \(int, int\)"),
         ("return Module()", "a PyTorch module alone does not say how it wants its images"),
         ("raise KeyError('gone')", "it fails: KeyError: 'gone'"),
+        ("raise SystemExit(2)", "it fails: SystemExit: 2"),
     ],
 )
 def test_a_function_that_makes_nothing_is_told_in_one_line(body, said, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 import sys
 from importlib.util import find_spec
 
@@ -106,7 +105,7 @@ def test_a_norm_of_the_batch_makes_no_region_another_by_what_is_segmented_with_i
 
 def test_random_scores_are_refused_and_draws_that_count_for_nothing_pass():
     for between in (lambda _, features: F.dropout(features, 0.5), lambda _, features: features + torch.rand(1)):
-        with pytest.raises(InputError, match="draws random numbers in evaluation too .*training=self.training"):
+        with pytest.raises(InputError, match=r"draws random numbers in evaluation too .*training=self\.training"):
             networks.from_torch(Small(between), WANTS)
 
     def drawn_for_nothing(module, features):
@@ -119,7 +118,7 @@ def test_random_scores_are_refused_and_draws_that_count_for_nothing_pass():
 
 
 @pytest.mark.parametrize("name", ["Beit", "Data2VecVision", "EomtDinov3"])
-def test_transformers_with_tables_of_places(name, recwarn):
+def test_transformers_with_tables_of_places(name):
     """A table of places that is kept for the next call (BEiT), and a small buffer that is computed with (EoMT's)."""
     transformers = pytest.importorskip("transformers")
     shared = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32, "image_size": 64, "patch_size": 16,
@@ -138,11 +137,4 @@ def test_transformers_with_tables_of_places(name, recwarn):
         for table in module.parameters():
             nn.init.normal_(table, 0, 0.2)
     wants = ImageInput(mean=(120.0,) * 3, deviation=(60.0,) * 3, scale=1.0, size=(64, 64))
-    told = []
-    handler = logging.Handler()
-    handler.emit = told.append
-    log = logging.getLogger("torch._subclasses.fake_tensor")
-    log.addHandler(handler)
     agrees(module.eval(), wants, IMAGES[:, :, 16:80])
-    log.removeHandler(handler)
-    assert not told

@@ -33,7 +33,7 @@ the order. MobileViT's file has a mean, which it does not use."""
 
 
 _NOT_TAKEN = {
-    "oneformer": "OneFormer writes at places that it finds in a mask, as many as there are, which no compiled program can",
+    "oneformer": "OneFormer writes at places that it finds in a mask, which no compiled program can",
     "videomt": "VideoMT segments clips, not images",
 }
 """By `model_type`."""
@@ -70,7 +70,7 @@ def open_folder(
             + "; save it again: model.save_pretrained(FOLDER)"
         )
     if reason := _NOT_TAKEN.get(str(settings.get("model_type"))):
-        raise InputError(f"{folder}: {reason}; Mask2Former, MaskFormer, EoMT and networks that give scores can be taken")
+        raise InputError(f"{folder}: {reason}; Mask2Former, MaskFormer and EoMT can be taken, and what gives scores")
     inputs = stored.inputs if stored and stored.inputs else image_input(folder)
     if inputs.size is None and inputs.multiple == 1:
         inputs = replace(inputs, multiple=math.lcm(*(patch for patch in _patches(settings) if 16 % patch)))

@@ -34,9 +34,11 @@ def take_constants(env: Any) -> None:
 
 @contextmanager
 def traced() -> Iterator[None]:
-    """While a module is looked at or traced: its code is told that it is compiled (`torch.compiler.is_compiling`), so
-    that it keeps no tensors of the trace for the next call, as transformers' BEiT does. What torch logs of an attempt that
-    fails, a hundred lines, is left out."""
+    """While a module is looked at or traced.
+
+    Its code is told that it is compiled (`torch.compiler.is_compiling`), so that it keeps no tensors of the trace for
+    the next call, as transformers' BEiT does. What torch logs of an attempt that fails, a hundred lines, is left out.
+    """
     import torch
 
     log = logging.getLogger("torch._subclasses.fake_tensor")

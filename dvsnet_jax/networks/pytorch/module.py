@@ -96,7 +96,7 @@ class _Scores:
         self.function, self.inputs, self.name, self.stride, self.alone = function, inputs, name, stride, alone
 
     def __call__(self, params: Any, images: Float[Array, "n h w 3"]) -> Float[Array, "n h2 w2 classes"]:
-        # Left open (export), a number of images is nothing that torch's code can take: it is traced for one, and mapped.
+        # A number left open (export) is nothing that torch's code can take: it is traced for one image, and mapped.
         if self.alone or not isinstance(images.shape[0], int):
             return jax.vmap(lambda image: self.together(params, image[None])[0])(images)
         return self.together(params, images)
