@@ -31,7 +31,7 @@ test-oldest: $(OLDEST)/.dev  ## the default tests on the oldest libraries that p
 	$(OLDEST)/bin/python -m pytest -m "not slow" $(PARALLEL) -o cache_dir=$(OLDEST)/cache
 
 test-torch: $(WITH_TORCH)/.dev  ## what wants the extra torch (torchax, transformers): the default tests pass over it
-	$(WITH_TORCH)/bin/python -m pytest tests/networks/test_from_torch.py tests/networks/test_torch_operators.py tests/cli/test_accelerate_classes.py tests/checkpoints/test_kept_networks.py tests/checkpoints/test_safetensors.py -o cache_dir=$(WITH_TORCH)/cache
+	$(WITH_TORCH)/bin/python -m pytest tests/networks/test_from_torch.py tests/networks/test_torch_modules.py tests/networks/test_torch_operators.py tests/cli/test_accelerate_classes.py tests/checkpoints/test_kept_networks.py tests/checkpoints/test_safetensors.py -o cache_dir=$(WITH_TORCH)/cache
 	$(WITH_TORCH)/bin/python -m pytest tests/project/test_documentation.py -k "run and pytorch" -o cache_dir=$(WITH_TORCH)/cache
 
 docs: $(VENV)/.dev  ## the site, in build/site

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import pickle
 import sys
 from importlib import import_module
@@ -113,20 +114,49 @@ def test_a_folder_of_hugging_face_is_kept_whole_and_used_in_every_command(folder
     assert "segmentation/config.json is not as saved" in capsys.readouterr().err
 
 
-def test_a_network_of_one_size_is_told_of(transformers, tmp_path, capsys):
+def test_a_network_of_one_size_is_told_of(transformers, tmp_path, capsys, monkeypatch):
     config = transformers.EomtConfig(
         hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=64, patch_size=16, num_blocks=1,
         num_queries=4, id2label=NAMES, num_upscale_blocks=1,
     )  # fmt: skip
     transformers.EomtForUniversalSegmentation(config).save_pretrained(tmp_path / "eomt")
     (tmp_path / "eomt" / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    logged = []  # a hundred lines of torch's, of the attempt with another size
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", logged.append)
+    monkeypatch.setattr(logging.getLogger("torch._subclasses.fake_tensor"), "handlers", [handler])
     network = checkpoints.open_network(str(tmp_path / "eomt"))
+    assert not logged
     assert network.stored.inputs.size == (64, 64) and network.function.num_classes == 3
     accelerated(tmp_path / "weights", network)
     capsys.readouterr()
     command = ["segment", frames(tmp_path / "clip", 1), "--weights", str(tmp_path / "weights"), "--no-overlay"]
     assert main([*command, "--out", str(tmp_path / "out")]) == 0
     assert "takes images of 64×64 alone, so each region is resized" in capsys.readouterr().err
+
+
+def test_patches_of_a_backbone_are_kept_whole(transformers, tmp_path):
+    """What a network of patches of 14 pixels is given is enlarged to a multiple of that, wherever its size stands: of
+    a region of 64×96 it would see 56×84, and its scores would lie as if that were all."""
+    backbone = transformers.Dinov2Config(
+        hidden_size=16, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=1, image_size=28, patch_size=14,
+        out_indices=[1, 2, 3, 4], apply_layernorm=False,
+    )  # fmt: skip
+    config = transformers.UperNetConfig(
+        backbone_config=backbone, hidden_size=8, auxiliary_channels=4, auxiliary_in_channels=16, id2label=NAMES,
+    )  # fmt: skip
+    transformers.UperNetForSemanticSegmentation(config).save_pretrained(tmp_path / "upernet")
+    (tmp_path / "upernet" / "preprocessor_config.json").write_text(json.dumps(PROCESSOR))
+    network = checkpoints.open_network(str(tmp_path / "upernet"))
+    assert network.stored.inputs.fitted(64, 96) == (70, 98)
+
+
+def test_networks_that_want_more_than_an_image_are_refused(tmp_path):
+    for kind, said in (("oneformer", "OneFormer writes at places that it finds"), ("videomt", "segments clips")):
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
+        write_weights(tmp_path / "model.safetensors", {"a": np.zeros(1)})
+        with pytest.raises(InputError, match=said):
+            checkpoints.open_network(str(tmp_path))
 
 
 def test_a_module_of_a_python_file_is_named_again_and_has_the_weights_that_were_kept(transformers, tmp_path, capsys):
@@ -301,6 +331,7 @@ def test_a_spec_that_names_nothing_is_told_in_one_line(spec, said):
         ("return (1, 2)", r"it returned \(int, int\)"),
         ("return Module()", "a PyTorch module alone does not say how it wants its images"),
         ("raise KeyError('gone')", "it fails: KeyError: 'gone'"),
+        ("raise SystemExit(2)", "it fails: SystemExit: 2"),
     ],
 )
 def test_a_function_that_makes_nothing_is_told_in_one_line(body, said, tmp_path):

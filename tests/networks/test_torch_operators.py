@@ -12,7 +12,7 @@ import pytest
 from dvsnet_jax import ImageInput, networks
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.networks.pytorch import importing
-from dvsnet_jax.networks.pytorch.in_place import lost_write
+from dvsnet_jax.networks.pytorch.in_place import looked_at
 from dvsnet_jax.networks.pytorch.outputs import on_grid
 
 if not (find_spec("torchax") and find_spec("torch")):
@@ -85,14 +85,14 @@ def agrees(module):
 @pytest.mark.parametrize("name", WRITES)
 def test_what_is_written_into_a_view_is_in_what_it_is_a_view_of(name):
     module = Written(WRITES[name])
-    assert lost_write(module, torch.zeros(1, 3, 64, 96))
+    assert looked_at(module, torch.zeros(1, 3, 64, 96)).lost
     agrees(module)
 
 
 @pytest.mark.parametrize("name", KEPT)
 def test_what_torchax_keeps_is_left_to_it(name):
     module = Written(KEPT[name])
-    assert lost_write(module, torch.zeros(1, 3, 64, 96)) is None
+    assert looked_at(module, torch.zeros(1, 3, 64, 96)).lost is None
     agrees(module)
 
 
@@ -112,7 +112,7 @@ def test_a_module_that_keeps_what_it_computes():
             return super().forward(images + self.grid)
 
     module = Keeps()
-    assert lost_write(module, torch.zeros(1, 3, 64, 96)) and module.grid is None
+    assert looked_at(module, torch.zeros(1, 3, 64, 96)).lost and module.grid is None
     agrees(module)
 
 

@@ -10,6 +10,7 @@ Nothing is unpickled, and no code that comes with the files is run.
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,6 +30,13 @@ _PATTERNS = ("*.json", "*.safetensors")
 _UNSAID = {"MobileViT": {"do_normalize": False, "do_flip_channel_order": True}}
 """What processors do where their file says nothing of it, by the beginning of their name: others normalize, and keep
 the order. MobileViT's file has a mean, which it does not use."""
+
+
+_NOT_TAKEN = {
+    "oneformer": "OneFormer writes at places that it finds in a mask, which no compiled program can",
+    "videomt": "VideoMT segments clips, not images",
+}
+"""By `model_type`."""
 
 
 def downloaded(name: str) -> Path:
@@ -61,10 +69,11 @@ def open_folder(
             + (f", only {pickled[0]}, a pickle, which is not loaded" if pickled else "")
             + "; save it again: model.save_pretrained(FOLDER)"
         )
+    if reason := _NOT_TAKEN.get(str(settings.get("model_type"))):
+        raise InputError(f"{folder}: {reason}; Mask2Former, MaskFormer and EoMT can be taken, and what gives scores")
     inputs = stored.inputs if stored and stored.inputs else image_input(folder)
-    patch = settings.get("patch_size")
-    if inputs.size is None and inputs.multiple == 1 and isinstance(patch, int) and 16 % patch:
-        inputs = replace(inputs, multiple=patch)
+    if inputs.size is None and inputs.multiple == 1:
+        inputs = replace(inputs, multiple=math.lcm(*(patch for patch in _patches(settings) if 16 % patch)))
     module = _module(folder)
     try:
         network, params = from_torch(module, inputs)
@@ -82,6 +91,16 @@ def open_folder(
                 shutil.copyfile(file, place / file.name)
 
     return network, params, inputs, write
+
+
+def _patches(settings: dict[str, Any]) -> Iterator[int]:
+    """The sides of the patches that a network cuts its images into, of its backbone too; what is left over at the edge
+    it would not look at, and its scores would be of a smaller image."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _patches(value)
+        elif key == "patch_size":
+            yield from (side for side in (value if isinstance(value, list) else [value]) if isinstance(side, int))
 
 
 def image_input(folder: Path) -> ImageInput:

@@ -51,7 +51,7 @@ def open_function(
         made = make()
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # also a file whose own command line does not know ours
         line = next(iter(str(error).splitlines()), "")
         raise InputError(f"--segmentation {spec}: it fails: {type(error).__name__}: {line}") from error
     if not isinstance(made, tuple) or not made:

@@ -12,6 +12,7 @@ from typing import Any
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.networks.pytorch.antialiased import put_antialiased
 from dvsnet_jax.networks.pytorch.channels_last import put_channels_last
+from dvsnet_jax.networks.pytorch.constants import take_constants
 from dvsnet_jax.networks.pytorch.pools import pool_as_pytorch
 
 _INSTALL = "pip install 'dvsnet-jax[torch]'"
@@ -54,6 +55,7 @@ def environment() -> Any:
             put_channels_last(env)
             pool_as_pytorch(env)
             put_antialiased(env)
+            take_constants(env)
             return env
     except ModuleNotFoundError as error:
         raise InputError(f"a PyTorch network needs torchax ({error}); {_INSTALL}") from error

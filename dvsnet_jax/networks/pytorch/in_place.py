@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from dvsnet_jax.networks.pytorch.outputs import as_tree
 
 
-def lost_write(module: Any, image: Any) -> str | None:
-    """The operator with which a module writes what it then reads by another tensor of the same memory, where torchax
-    would lose it; None where it does not.
+class Seen(NamedTuple):
+    """What a module does that torchax would not do as PyTorch does; None where it does not."""
+
+    lost: str | None
+    """The operator with which it writes what it then reads by another tensor of the same memory, where torchax would
+    lose it."""
+    drawn: str | None
+    """The operator that draws random numbers of which its scores depend."""
+
+
+def looked_at(module: Any, image: Any) -> Seen:
+    """What the operators of a module are seen to do.
 
     `image` is a torch tensor such as the module is called with. Nothing is computed for it where that can be avoided
     (tensors without memory, "meta"); else the module is run.
@@ -28,12 +37,12 @@ def lost_write(module: Any, image: Any) -> str | None:
         watch = _watch()
         try:
             with torch.no_grad(), watch:
-                watch.reads(as_tree(_copied(module, empty)(image.to(device))))
+                watch.gives(as_tree(copied(module, empty)(image.to(device))))
         except Exception:  # such as a branch on what is in a tensor; where PyTorch cannot either, tracing will tell
             if watch.lost is None and device == "meta":
                 continue
-        return watch.lost
-    return None
+        break
+    return Seen(watch.lost, watch.drawn)
 
 
 def without_writes(module: Any, tensors: dict[str, Any], image: Any, constant: Callable[[Any], Any]) -> Any:
@@ -45,10 +54,10 @@ def without_writes(module: Any, tensors: dict[str, Any], image: Any, constant: C
     import torch
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    copied = _copied(module, tensors)
+    own = copied(module, tensors)
 
     def call(parameters: Any, pixels: Any) -> Any:
-        return as_tree(torch.func.functional_call(copied, parameters, (pixels,)))
+        return as_tree(torch.func.functional_call(own, parameters, (pixels,)))
 
     like = {key: torch.empty(tuple(value.shape), dtype=value.dtype) for key, value in tensors.items()}
     pixels = torch.empty(tuple(image.shape), dtype=image.dtype)
@@ -62,7 +71,7 @@ def without_writes(module: Any, tensors: dict[str, Any], image: Any, constant: C
     return graph
 
 
-def _copied(module: Any, empty: Collection[str]) -> Any:
+def copied(module: Any, empty: Collection[str]) -> Any:
     """A module of its own, which may keep what it computes; the tensors with these names take no memory ("meta")."""
     import torch
 
@@ -93,18 +102,28 @@ def _watch() -> Any:
             if argument.is_write:
                 yield from tensors(arguments[place] if place < len(arguments) else more.get(argument.name))
 
+    def unused(operator: Any, arguments: Any, more: Any) -> bool:
+        """Whether an operator that may draw is told not to, as attention is by a `dropout_p` of 0."""
+        for place, argument in enumerate(operator._schema.arguments):
+            if argument.name in ("dropout_p", "train", "training"):
+                given = arguments[place] if place < len(arguments) else more.get(argument.name, argument.default_value)
+                return not given
+        return False
+
     class Watch(TorchDispatchMode):
         """Numbers the arrays that torchax would have: one for a tensor and its slices, another for each other view."""
 
         def __init__(self) -> None:
             super().__init__()
             self.lost: str | None = None
+            self.drawn: str | None = None
             self.slicing = False
             self._array = WeakIdKeyDictionary()
             self._count = 0
             self._of_memory: dict[int, set[int]] = {}
             self._kept: dict[int, Any] = {}  # so that no address is given out anew
             self._old: dict[int, str] = {}  # arrays that lack what was written, and what wrote it
+            self._random: dict[int, str] = {}  # memory whose numbers were drawn, or are made of such
             self._functions = Functions()
 
         def __enter__(self) -> Any:
@@ -118,6 +137,10 @@ def _watch() -> Any:
         def reads(self, tree: Any) -> None:
             for tensor in tensors(tree):
                 self.lost = self.lost or self._old.get(self.array(tensor))
+
+        def gives(self, tree: Any) -> None:
+            self.reads(tree)
+            self.drawn = next((self._random[at] for at in map(self.memory, tensors(tree)) if at in self._random), None)
 
         def array(self, tensor: Any, same_as: Any = None) -> int:
             if tensor not in self._array:
@@ -133,11 +156,19 @@ def _watch() -> Any:
                 self._kept[storage._cdata] = StorageWeakRef(storage)
             return int(storage._cdata)
 
+        def draws(self, func: Any, arguments: Any, results: Any) -> None:
+            seen = [self._random[at] for at in map(self.memory, tensors(arguments)) if at in self._random]
+            if torch.Tag.nondeterministic_seeded in func.tags and not unused(func, *arguments):
+                seen.append(str(func))
+            if seen:
+                self._random.update((self.memory(tensor), seen[-1]) for tensor in tensors(results))
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             more = kwargs or {}
             self.reads((args, more))
             result = func(*args, **more)
             source = next(tensors((args, more)), None)
+            self.draws(func, (args, more), (result, list(written(func, args, more))))
             for tensor in tensors(result):
                 slice_of = self.slicing and source is not None and self.memory(tensor) == self.memory(source)
                 self.array(tensor, source if slice_of else None)

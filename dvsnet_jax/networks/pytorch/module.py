@@ -21,8 +21,9 @@ from jaxtyping import Array, Float
 from dvsnet_jax import preprocessing
 from dvsnet_jax.config import ImageInput
 from dvsnet_jax.errors import InputError, first_line
+from dvsnet_jax.networks.pytorch.constants import traced
 from dvsnet_jax.networks.pytorch.importing import environment
-from dvsnet_jax.networks.pytorch.in_place import lost_write, without_writes
+from dvsnet_jax.networks.pytorch.in_place import copied, looked_at, without_writes
 from dvsnet_jax.networks.pytorch.outputs import as_tree, class_scores, on_grid, stride_of
 from dvsnet_jax.protocols import SegmentationFunction
 
@@ -65,17 +66,23 @@ def from_torch(
     names = tuple(classes) if classes is not None else _names(module)
     height, width = inputs.fitted(*_TRIED)
     precision = next((value.dtype for value in arrays.values() if value.is_floating_point()), torch.float32)
-    lost = lost_write(module, torch.zeros(1, 3, height, width, dtype=precision))
+    with traced():
+        seen = looked_at(module, torch.zeros(1, 3, height, width, dtype=precision))
+    if seen.drawn:
+        raise InputError(
+            f"{name} draws random numbers in evaluation too ({seen.drawn}), so that it never gives the same scores "
+            "twice; a dropout in its code wants training=self.training"
+        )
     image = jax.ShapeDtypeStruct((1, 3, height, width), jnp.float32)
     where = f"an image of 3×{height}×{width}"
-    function, arrays, found = _traced_somehow(module, env, arrays, image, name, where, lost)
+    function, arrays, found = _traced_somehow(module, env, arrays, image, name, where, seen.lost)
     count = found.shape[1]
     if not 2 <= count <= 255:
         raise InputError(f"{name} gives scores of {count} classes, but labels are uint8 and 255 is void: 2 to 255")
     if names is not None and len(names) != count:
         raise InputError(f"{name} gives scores of {count} classes, but {len(names)} are named")
     params = {key: jnp.asarray(value) for key, value in env.t2j_copy(arrays).items()}
-    scores = _Scores(function, inputs, name, stride)
+    scores = _Scores(function, inputs, name, stride, alone=_mixes_images(module))
     own = SegmentationFunction(function=scores, num_classes=count, classes=names, any_precision=True)
     return own, params
 
@@ -83,13 +90,19 @@ def from_torch(
 class _Scores:
     """`protocols.ScoresOfImages` of a module; compared by identity, as a function is."""
 
-    def __init__(self, function: Callable[..., Any], inputs: ImageInput, name: str, stride: int | None) -> None:
-        self.function, self.inputs, self.name, self.stride = function, inputs, name, stride
+    def __init__(
+        self, function: Callable[..., Any], inputs: ImageInput, name: str, stride: int | None, alone: bool
+    ) -> None:
+        self.function, self.inputs, self.name, self.stride, self.alone = function, inputs, name, stride, alone
 
     def __call__(self, params: Any, images: Float[Array, "n h w 3"]) -> Float[Array, "n h2 w2 classes"]:
-        count, height, width, _ = images.shape
-        if not isinstance(count, int):  # left open (export), which torch's code cannot take: traced for one, and mapped
-            return jax.vmap(lambda image: self(params, image[None])[0])(images)
+        # A number left open (export) is nothing that torch's code can take: it is traced for one image, and mapped.
+        if self.alone or not isinstance(images.shape[0], int):
+            return jax.vmap(lambda image: self.together(params, image[None])[0])(images)
+        return self.together(params, images)
+
+    def together(self, params: Any, images: Float[Array, "n h w 3"]) -> Float[Array, "n h2 w2 classes"]:
+        _, height, width, _ = images.shape
         wanted = jnp.moveaxis(preprocessing.as_wanted(images, self.inputs), -1, 1)
         try:
             scores = self.function(params, wanted)
@@ -108,11 +121,23 @@ class _Scores:
 def _call(module: Any, env: Any, pure: bool, params: Any, images: Any) -> Any:
     """The module's scores of JAX arrays, in whatever precision the parameters have; `pure` is without writing in place
     (`in_place`)."""
+    floats = [leaf.dtype for leaf in params.values() if jnp.issubdtype(leaf.dtype, jnp.floating)]
+    if floats and floats[0] == jnp.bfloat16:
+        try:
+            return _scores(module, env, pure, params, images.astype(jnp.bfloat16))
+        except Exception as error:  # torch mixes no precisions, and the code may make numbers of float32
+            warnings.warn(f"{type(module).__name__} is computed in float32, since it fails in bfloat16 "
+                          f"({first_line(error)})", stacklevel=2)  # fmt: skip
+            params = jax.tree.map(lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)) if
+                                  jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, params)  # fmt: skip
+    return _scores(module, env, pure, params, images)
+
+
+def _scores(module: Any, env: Any, pure: bool, params: Any, images: Any) -> Any:
     import torch
 
-    floats = [leaf.dtype for leaf in params.values() if jnp.issubdtype(leaf.dtype, jnp.floating)]
-    images = images.astype(floats[0]) if floats else images
-    with warnings.catch_warnings():
+    own = copied(module, params)  # which may keep what it computes, arrays of this trace
+    with warnings.catch_warnings(), traced():
         warnings.simplefilter("ignore")  # int64, which JAX has as int32; torch's on its own meshgrid; …
         tensors, image = env.j2t_iso((params, images))
         if pure:
@@ -120,14 +145,14 @@ def _call(module: Any, env: Any, pure: bool, params: Any, images: Any) -> Any:
             with env:
                 return class_scores(env.t2j_iso(graph(tensors, image)))
         with env:
-            output = torch.func.functional_call(module, tensors, (image,))
+            output = torch.func.functional_call(own, tensors, (image,))
         return class_scores(env.t2j_iso(as_tree(output)))
 
 
 def _traced_somehow(
     module: Any, env: Any, arrays: dict[str, Any], image: jax.ShapeDtypeStruct, name: str, where: str, lost: str | None
 ) -> tuple[Callable[..., Any], dict[str, Any], jax.ShapeDtypeStruct]:
-    """`(function, parameters, scores)` of a module; `lost` is `in_place.lost_write`'s. Raises InputError.
+    """`(function, parameters, scores)` of a module; `lost` is `in_place.looked_at`'s. Raises InputError.
 
     First as it is; if code branches on a tensor, with its small buffers left as constants. Then without writing in
     place, which torchax lacks many operators for.
@@ -165,6 +190,14 @@ def _traced_somehow(
 def _traced(function: Callable[..., Any], arrays: dict[str, Any], image: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     params = {key: jax.ShapeDtypeStruct(value.shape, _dtype(value)) for key, value in arrays.items()}
     return jax.eval_shape(function, params, image)
+
+
+def _mixes_images(module: Any) -> bool:
+    """Whether a norm takes its moments from all images of a batch, in evaluation too: a region's scores would be others
+    by what else is segmented with it."""
+    return any(
+        "BatchNorm" in type(each).__name__ and getattr(each, "running_mean", True) is None for each in module.modules()
+    )
 
 
 def _names(module: Any) -> tuple[str, ...] | None:
