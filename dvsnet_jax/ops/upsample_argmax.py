@@ -110,11 +110,12 @@ def _widened(plane: Array, weights: np.ndarray) -> Array:
         return product(weights.astype(np.float32), plane, precision=lax.Precision.HIGHEST)
     # Of powers of two the matrix is exact in bfloat16, and only the plane is to be split: three products for six.
     # (`reduce_precision`, as XLA may leave out a conversion to bfloat16 and back.)
-    total, rest = 0.0, plane
+    products, rest = [], plane
     for _ in range(3):
         part = lax.reduce_precision(rest, exponent_bits=8, mantissa_bits=7)
-        total, rest = total + product(rounded, part.astype(jnp.bfloat16)), rest - part
-    return total
+        products.append(product(rounded, part.astype(jnp.bfloat16)))
+        rest = rest - part
+    return sum(products[1:], products[0])
 
 
 def _touched(places: Array, size: tuple[int, int]) -> Array:
