@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dvsnet_jax.media.durable.records import Part
     from dvsnet_jax.media.sources import Source
 
-_ON_A_CPU = 4  # with two cores four streams made 2.1 times the frames a second of one
+_ON_A_CPU = 4  # two cores are kept busy by one with carried motion (eval/README.md); more want more
 _ON_AN_ACCELERATOR = 8  # on each
 
 
