@@ -36,6 +36,12 @@ def either(by_place: tuple[str, ...], named: tuple[str, ...]) -> tuple[str, ...]
     return by_place or named
 
 
+def check_etc_weights(flownet2: str | None, *, no_consistency: bool) -> None:
+    """`UsageError` for `EtcWeights` where what they are for is left out."""
+    if no_consistency and flownet2:
+        raise UsageError("--flownet2 is for temporal consistency, which --no-consistency leaves out; leave out one")
+
+
 def option(metavar: str, *aliases: str, help: str | None = None) -> Any:
     """How tyro shows an option that is None where it is not given."""
     return tyro.conf.arg(metavar=metavar, aliases=aliases or None, help=help, help_behavior_hint="")

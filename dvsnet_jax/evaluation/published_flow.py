@@ -17,18 +17,17 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from dvsnet_jax import preprocessing
 from dvsnet_jax.checkpoints import load_flow
+from dvsnet_jax.config import ImageInput
 from dvsnet_jax.datasets.flow.dis import dense_flow
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.label_counts import DenseFlow
 from dvsnet_jax.flownet_config import NVIDIA, FlowNet2Config
 from dvsnet_jax.networks.flownet.flownet2 import pair_flow
-
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, RGB, 0..1
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +61,13 @@ def load_etc_flow(path: str) -> EtcFlow:
 def flows_for(etc: EtcFlow | None, *, vspw: bool) -> dict[str, DenseFlow] | None:
     """Along which flow each program's temporal consistency is counted: ETC's along its own where it is there, else
     beside VSPW's along dense inverse search. None where neither is asked for."""
-    flows: dict[str, DenseFlow] = {"vspw": dense_flow, "etc": dense_flow} if vspw else {}
+    flows: dict[str, DenseFlow] = {}
+    if vspw:
+        flows["vspw"] = dense_flow
     if etc is not None:
-        flows.pop("etc", None)
         flows["etc_flownet2"] = etc
+    elif vspw:
+        flows["etc"] = dense_flow
     return flows or None
 
 
@@ -73,7 +75,5 @@ def flows_for(etc: EtcFlow | None, *, vspw: bool) -> dict[str, DenseFlow] | None
 def _flow(
     params: dict[str, Any], first: UInt8[Array, "h w 3"], second: UInt8[Array, "h w 3"], *, config: FlowNet2Config
 ) -> Float[Array, "h w 2"]:
-    one, other = (
-        (each[None] / jnp.float32(255) - jnp.array(_MEAN)) / jnp.array(_DEVIATION) for each in (first, second)
-    )
+    one, other = (preprocessing.as_wanted(each[None], ImageInput.imagenet()) for each in (first, second))
     return pair_flow(params, one, other, config)[0][0]

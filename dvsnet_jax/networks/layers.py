@@ -122,18 +122,20 @@ class Convolution(nn.Module):
         return self._plain(padded, weights)[:, :height, :width]
 
     def _tiny(self, x: Array) -> bool:
-        same = self.padding in ("SAME", self.kernel // 2) and self.kernel % 2 == 1
-        return same and self.stride == self.dilation == 1 and min(x.shape[1:3]) <= self.kernel
+        return self._centred() and self.stride == self.dilation == 1 and min(x.shape[1:3]) <= self.kernel
 
     def _first(self, x: Array) -> bool:
         """Whether this looks like a network's first convolution: stride 2, over images."""
         even = x.shape[1] % 2 == x.shape[2] % 2 == 0
-        same = self.padding in ("SAME", self.kernel // 2)
-        return even and same and self.kernel % 2 == 1 and self.stride == 2 and x.shape[-1] <= _IMAGES
+        return even and self._centred() and self.stride == 2 and x.shape[-1] <= _IMAGES
 
     def _narrow(self, channels: int) -> bool:
-        same = self.padding in ("SAME", self.kernel // 2)
-        return _few(self.features, channels) and same and self.kernel == 3 and self.stride == self.dilation == 1
+        once = self.stride == self.dilation == 1
+        return _few(self.features, channels) and self._centred() and self.kernel == 3 and once
+
+    def _centred(self) -> bool:
+        """Whether the kernel has a middle, and half of it is padded."""
+        return self.padding in ("SAME", self.kernel // 2) and self.kernel % 2 == 1
 
 
 class TransposedConvolution(nn.Module):

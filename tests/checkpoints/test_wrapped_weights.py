@@ -104,3 +104,11 @@ def test_a_folder_of_ours_is_no_file_of_torch_whatever_its_name(tmp_path, config
     jax.tree.map(np.testing.assert_array_equal, again, params)
     with pytest.raises(InputError, match="no such file"):
         read_state_dict(tmp_path / "none.pth")
+
+
+def test_a_dict_that_holds_itself_is_no_weights(tmp_path):
+    content: dict = {"epoch": 3}
+    content["model"] = content
+    torch.save(content, tmp_path / "own.pth")
+    with pytest.raises(InputError, match=r"own\.pth: "):
+        read_state_dict(tmp_path / "own.pth")

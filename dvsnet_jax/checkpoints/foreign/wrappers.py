@@ -67,11 +67,12 @@ def _first(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _may_be_weights(name: str, each: Any) -> bool:
-    if not isinstance(each, Mapping) or any(part in name.lower() for part in _NO_WEIGHTS):
-        return False
+def _may_be_weights(name: str, each: Any, deepest: int = _DEEPEST) -> bool:
+    if not deepest or not isinstance(each, Mapping) or any(part in name.lower() for part in _NO_WEIGHTS):
+        return False  # a dict may also hold itself
     return any(
-        isinstance(key, str) and (_is_tensor(value) or _may_be_weights(key, value)) for key, value in each.items()
+        isinstance(key, str) and (_is_tensor(value) or _may_be_weights(key, value, deepest - 1))
+        for key, value in each.items()
     )
 
 

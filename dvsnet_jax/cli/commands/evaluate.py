@@ -14,7 +14,7 @@ from dvsnet_jax.cli.classes import Classes
 from dvsnet_jax.cli.compile_cache import keep_compiled
 from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.motion import Motion, carried, found_by
-from dvsnet_jax.cli.option_types import EtcWeights, Names, OptionalPath, Specs, either, option
+from dvsnet_jax.cli.option_types import EtcWeights, Names, OptionalPath, Specs, check_etc_weights, either, option
 from dvsnet_jax.cli.precision import check_precision
 from dvsnet_jax.cli.screen import clip_progress, tell, tell_shifted, tell_untrusted
 from dvsnet_jax.cli.settings import Settings
@@ -96,8 +96,7 @@ class Evaluate:
         if self.streams < 1 or self.show < 0:
             raise UsageError(f"--streams is {self.streams} and --show {self.show}; expected 1 or more, and 0 or more")
 
-        if self.no_consistency and self.flownet2:
-            raise UsageError("--flownet2 is for temporal consistency, which --no-consistency leaves out; leave out one")
+        check_etc_weights(self.flownet2, no_consistency=self.no_consistency)
 
         import jax
 

@@ -3,8 +3,8 @@
     sintel:ROOT:PASS[:noc]        training/PASS/SEQUENCE/frame_0001.png, flow/…/frame_0001.flo; PASS is clean or final
     things:ROOT:SPLIT:PASS        FlyingThings3D whole, frames_cleanpass/TRAIN/A/0000/left/0006.png (or …_webp/…) and
                                   optical_flow/…/into_future/left/OpticalFlowIntoFuture_0006_L.pfm; SPLIT is TRAIN or
-                                  TEST. Or its
-                                  subset, train/image_clean/left/0000000.png, train/flow/left/into_future/0000000.flo
+                                  TEST. Or its subset, train/image_clean/left/0000000.png,
+                                  train/flow/left/into_future/0000000.flo
     kitti:ROOT[:noc]              2012 (colored_0) or 2015 (image_2): training/image_2/000000_10.png, flow_occ/…
     hd1k:ROOT                     hd1k_input/image_2/000000_0000.png, hd1k_flow_gt/flow_occ/000000_0000.png
     spring:ROOT                   train/0001/frame_left/frame_left_0001.png, flow_FW_left/flow_FW_left_0001.flo5

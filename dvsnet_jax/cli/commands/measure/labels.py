@@ -8,8 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from dvsnet_jax.cli.failures import UsageError
-from dvsnet_jax.cli.option_types import EtcWeights
+from dvsnet_jax.cli.option_types import EtcWeights, check_etc_weights
 from dvsnet_jax.cli.screen import step_progress, tell_shifted
 
 
@@ -34,8 +33,7 @@ class MeasureLabels:
     flownet2: EtcWeights = None
 
     def run(self) -> int:
-        if self.no_consistency and self.flownet2:
-            raise UsageError("--flownet2 is for temporal consistency, which --no-consistency leaves out; leave out one")
+        check_etc_weights(self.flownet2, no_consistency=self.no_consistency)
 
         from dvsnet_jax.datasets.clips import named_clips
         from dvsnet_jax.datasets.flow.dis import find_flow
