@@ -290,7 +290,7 @@ def trusted(
 ) -> Bool[Array, "regions"]:
     """Where all that deciding and warping rest on are finite numbers. Where not, nothing is warped."""
     numbers = jnp.isfinite(evidence.score) & jnp.isfinite(evidence.flow_magnitude)
-    return numbers & jnp.isfinite(flow.scale).all((1, 2, 3)) & have_scores(key_scores)
+    return numbers & jnp.isfinite(flow.scale.sum((1, 2, 3))) & have_scores(key_scores)
 
 
 def have_scores(scores: Float[Array, "regions h2 w2 classes"]) -> Bool[Array, "regions"]:

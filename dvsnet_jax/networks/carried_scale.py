@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from dvsnet_jax.config import CarriedMotionConfig
 from dvsnet_jax.frame_motion import CarriedFlow
 from dvsnet_jax.networks.layers import Convolution, leaky_relu
 from dvsnet_jax.ops.materialized import materialized
+from dvsnet_jax.ops.resize import enlarge
 from dvsnet_jax.ops.warp_cues import block_means, steps
 
 SIGNS = ("red", "green", "blue", "texture", "motion", "tear", "trust", "age")
@@ -69,7 +72,13 @@ def _halved(x: Float[Array, "n h w c"]) -> Float[Array, "n h//2 w//2 c"]:
 
 
 def _twice(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w c"]:
-    """`ops.resize.resize_half_pixel` to twice the size, by shifts: a fifth of the time."""
+    """`ops.resize.resize_half_pixel` to twice the size."""
+    products = partial(enlarge, size=(2 * x.shape[1], 2 * x.shape[2]), precision=lax.Precision.HIGH)
+    return lax.platform_dependent(x, tpu=products, default=_by_shifts)  # to weave is to turn a TPU's tiles over
+
+
+def _by_shifts(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w c"]:
+    """A fifth of the time on a CPU."""
     for axis in (1, 2):
         size = x.shape[axis]
         around = jnp.pad(x, [(int(axis == other), int(axis == other)) for other in range(4)], mode="edge")

@@ -97,14 +97,15 @@ def upsample_nearest(images: Float[Array, "n h w c"], factor: int) -> Float[Arra
     return jnp.repeat(jnp.repeat(images, factor, axis=1), factor, axis=2)
 
 
-def enlarge(x: Float[Array, "n h w c"], size: tuple[int, int], *, legacy: bool = False) -> Float[Array, "n h2 w2 c"]:
+def enlarge(
+    x: Float[Array, "n h w c"], size: tuple[int, int], *, legacy: bool = False, precision: lax.Precision | None = None
+) -> Float[Array, "n h2 w2 c"]:
     """`resize_half_pixel`, or with `legacy` `resize_legacy`, up to rounding, as two products of matrices: where a
-    gradient is wanted, which of the others would be a scatter.
+    gradient is wanted, which of the others would be a scatter. `precision` is theirs on a TPU.
     """
     for axis, letters in ((1, "oh,nhwc->nowc"), (2, "ow,nhwc->nhoc")):
-        x = jnp.einsum(
-            letters, jnp.asarray(interpolation_weights(x.shape[axis], size[axis - 1], legacy=legacy), x.dtype), x
-        )
+        weights = interpolation_weights(x.shape[axis], size[axis - 1], legacy=legacy)
+        x = jnp.einsum(letters, jnp.asarray(weights, x.dtype), x, precision=precision)
     return x
 
 

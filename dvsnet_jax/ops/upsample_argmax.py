@@ -81,7 +81,7 @@ def _by_two_products(planes: Float[Array, "c n h w"], size: tuple[int, int]) -> 
     thirtieth of `_pixel_by_pixel`'s)."""
     for axis, letters in ((2, "Hh,cnhw->cnHw"), (3, "Ww,cnhw->cnhW")):
         weights = interpolation_weights(planes.shape[axis], size[axis - 2], legacy=True)
-        planes = jnp.einsum(letters, jnp.asarray(weights, jnp.float32), planes, precision=lax.Precision.HIGHEST)
+        planes = jnp.einsum(letters, jnp.asarray(weights, jnp.float32), planes, precision=lax.Precision.HIGH)
     return planes.max(0), planes.argmax(0).astype(jnp.uint8)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float, Shaped
 
 from dvsnet_jax.ops.materialized import materialized
-from dvsnet_jax.ops.resize import resize_legacy
+from dvsnet_jax.ops.resize import enlarge, resize_legacy
 
 LARGEST = 1e30
 """What stands for infinity among scores, -LARGEST for "never this class": an infinity times a weight of 0 is NaN."""
@@ -73,6 +76,15 @@ def warp_scores(
     size = (max(scores.shape[1], flow.shape[1]), max(scores.shape[2], flow.shape[2]))
     if size != flow.shape[1:3]:
         stretch = jnp.asarray([size[1] / flow.shape[2], size[0] / flow.shape[1]], flow.dtype)
-        flow, scale = resize_legacy(flow, size) * stretch, resize_legacy(scale, size)
+        flow, scale = _finer(flow, size) * stretch, _finer(scale, size)
     warped = warp(scores, flow)
     return jnp.where(jnp.abs(warped) < BEYOND, warped * scale, warped)
+
+
+def _finer(values: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Array, "n h2 w2 c"]:
+    """`resize_legacy` to a size no smaller. On a TPU by products of matrices, which carry NaN along whole rows and
+    columns: of a region with NaN in its flow or scale nothing is used. Gathers leave tiles there that what comes after
+    has to turn over (the compiler's estimate of that: a tenth of a street's warped frame).
+    """
+    products = partial(enlarge, size=size, legacy=True, precision=lax.Precision.HIGH)
+    return lax.platform_dependent(values, tpu=products, default=partial(resize_legacy, size=size))
