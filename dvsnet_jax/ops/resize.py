@@ -81,7 +81,7 @@ def resize_smoothed(x: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[
     """
     for axis, letters in ((2, "ow,nhwc->nhoc"), (1, "oh,nhwc->nowc")):
         weights = jnp.asarray(_smoothing_weights(x.shape[axis], size[axis - 1]), x.dtype)
-        x = jnp.einsum(letters, weights, x, precision=lax.Precision.HIGHEST)
+        x = jnp.einsum(letters, weights, x, precision=lax.Precision.HIGH)
     return x
 
 

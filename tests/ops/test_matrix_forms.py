@@ -9,13 +9,14 @@ import pytest
 from jax import lax
 
 from dvsnet_jax.benchmarks.multiply_adds import multiply_adds
+from dvsnet_jax.networks import carried_scale
 from dvsnet_jax.networks.layers import Convolution
 from dvsnet_jax.ops import tap_sums, upsample_argmax
 from dvsnet_jax.ops.convolution import convolution
-from dvsnet_jax.ops.resize import resize_smoothed
+from dvsnet_jax.ops.resize import enlarge, resize_half_pixel, resize_legacy, resize_smoothed
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, transposed_convolution
-from dvsnet_jax.ops.warp import LARGEST
+from dvsnet_jax.ops.warp import LARGEST, warp_scores
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -77,6 +78,34 @@ def test_smoothed_resizing_is_jaxs(size):
     x = normal(2, 7, 10, 3)
     expected = jax.image.resize(x, (2, *size, 3), "linear", antialias=True)
     np.testing.assert_allclose(resize_smoothed(x, size), expected, atol=1e-5)
+
+
+def _lowered(function, *arguments):
+    traced = jax.jit(function).trace(*arguments)
+    return {platform: traced.lower(lowering_platforms=(platform,)).as_text() for platform in ("tpu", "cuda", "cpu")}
+
+
+@pytest.mark.parametrize("size", [(14, 20), (7, 30), (21, 10)])
+def test_flow_and_scale_are_brought_to_finer_scores_by_products_on_a_tpu(size):
+    x = normal(2, 7, 10, 3)
+    by_products = enlarge(x, size, legacy=True, precision=lax.Precision.HIGH)
+    np.testing.assert_allclose(by_products, resize_legacy(x, size), atol=5e-6)
+    lowered = _lowered(warp_scores, normal(2, *size, 4), normal(2, 7, 10, 2), x[..., :1])
+    # What is left are the corners between which the scores are sampled.
+    assert {platform: text.count('"stablehlo.gather"') for platform, text in lowered.items()}["tpu"] == 4
+    assert all('"stablehlo.gather"' in text and "dot_general" not in text for text in (lowered["cuda"], lowered["cpu"]))
+    assert lowered["tpu"].count("precision = [HIGH, HIGH]") == 4
+
+
+@pytest.mark.parametrize("size", [(3, 4), (1, 5), (2, 1)])
+def test_a_scale_field_is_made_twice_as_large_by_products_on_a_tpu(size):
+    x, twice = normal(2, *size, 3), (2 * size[0], 2 * size[1])
+    expected = resize_half_pixel(x, twice)
+    np.testing.assert_allclose(carried_scale._by_shifts(x), expected, atol=1e-6)
+    np.testing.assert_allclose(enlarge(x, twice, precision=lax.Precision.HIGH), expected, atol=1e-6)
+    lowered = _lowered(carried_scale._twice, x)
+    assert lowered["tpu"].count("precision = [HIGH, HIGH]") == 2
+    assert not any("dot_general" in lowered[platform] for platform in ("cuda", "cpu"))
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])
