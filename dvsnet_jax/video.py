@@ -290,6 +290,7 @@ def trusted(
 ) -> Bool[Array, "regions"]:
     """Where all that deciding and warping rest on are finite numbers. Where not, nothing is warped."""
     numbers = jnp.isfinite(evidence.score) & jnp.isfinite(evidence.flow_magnitude)
+    # A sum is finite only where all of it is, and a TPU adds faster than it asks each.
     return numbers & jnp.isfinite(flow.scale.sum((1, 2, 3))) & have_scores(key_scores)
 
 
