@@ -57,13 +57,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"{minutes:g} minutes are over")
 
 
+def _set_garbage_aside() -> None:
+    """What is there for good (modules, programs) is not looked through again in every collection of garbage: each took
+    a second at the end of a run, and some tests want many."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_collection_finish() -> None:
+    _set_garbage_aside()
+
+
 @pytest.hookimpl(trylast=True)  # when the fixtures of the file are gone
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """What a file leaves for good (modules, programs) is not looked through again in every collection of garbage: each
-    took a second at the end of a run, and some tests want many."""
     if nextitem is None or nextitem.path != item.path:
-        gc.collect()
-        gc.freeze()
+        _set_garbage_aside()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

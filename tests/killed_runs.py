@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-_PRELOADED = [
+PRELOADED = [
     "av", "cv2", "PIL.Image", "orbax.checkpoint", "dvsnet_jax.cli", "dvsnet_jax.inference.segment_many",
     "dvsnet_jax.inference.segment_source", "dvsnet_jax.media.products", "dvsnet_jax.checkpoints", "killed_runs",
     "traced_tiny",
@@ -21,7 +21,7 @@ def killed(arguments: list[str], out: Path, touches: int, part: int | None = Non
     """Runs the command, which writes to `out`, and has it killed at so many touches; whether it came to that. `part` is
     how many frames apart the places are where it can be gone on from."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)  # imported once, for all of them
+    context.set_forkserver_preload(PRELOADED)  # imported once, for all of them
     process = context.Process(target=_run, args=(arguments, str(out), touches, part))
     process.start()
     process.join()

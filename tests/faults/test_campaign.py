@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from killed_runs import PRELOADED
 from recipes import recipe
 
 EVAL = Path(__file__).parents[2] / "eval"
@@ -28,8 +29,8 @@ QUICK = ("mp4", "png", "labels", "flo", "npz", "bundle", "decision set", "list",
 
 @pytest.fixture(autouse=True)
 def light(monkeypatch):
-    """Processes load what they need themselves."""
-    monkeypatch.setattr(processes, "_PRELOADED", [])
+    """Processes are forked from the one that other tests have too; what more they need they load themselves."""
+    monkeypatch.setattr(processes, "_PRELOADED", PRELOADED)
 
 
 def test_damage_is_drawn_by_its_seed_and_changes_the_file(tmp_path):
