@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -47,9 +48,21 @@ def recipe():
 def test_a_part_that_hangs_dies_or_fails_costs_itself_alone(tmp_path, monkeypatch):
     (tmp_path / "part.py").write_text(PROGRAM)
     monkeypatch.setattr(check, "_PROGRAM", (sys.executable, str(tmp_path / "part.py")))
-    monkeypatch.setitem(PARTS, "tests", 8.0)  # time for it to say something on a busy machine
+    monkeypatch.setitem(PARTS, "tests", 8.0)
     monkeypatch.setenv("CHILD", str(tmp_path / "child"))
-    seen = []
+    os.mkfifo(tmp_path / "child")
+    seen, children = [], []
+
+    class Process(subprocess.Popen):
+        """Its 8 seconds are over as soon as it has said something and has a child."""
+
+        def wait(self, timeout=None):
+            if timeout != 8:
+                return super().wait(timeout)
+            children.append(int((tmp_path / "child").read_text()))
+            raise subprocess.TimeoutExpired(self.args, timeout)
+
+    monkeypatch.setattr(subprocess, "Popen", Process)
 
     def progress(name):
         seen.append(json.loads((tmp_path / "check.json").read_text())["parts"][0]["state"])
@@ -67,7 +80,7 @@ def test_a_part_that_hangs_dies_or_fails_costs_itself_alone(tmp_path, monkeypatc
     assert (parity.failure, parity.found, parity.output) == ("beyond rounding", {"warp": 1.0}, "a trace")
     assert files.failure == "the process ended with SIGKILL"
     assert tests.failure == "stopped after 8 s" and tests.found == {"so far": 1}
-    _ended(int((tmp_path / "child").read_text()))
+    _ended(*children)
     assert start.found["programs"] == again.found["programs"] != ""  # the second finds what the first compiled
     assert street.found["programs"] == ""  # and no time of the others depends on an earlier run
     written = json.loads((tmp_path / "check.json").read_text())
@@ -93,9 +106,9 @@ def test_what_is_left_when_the_time_is_over_is_left_out(tmp_path, monkeypatch):
     (tmp_path / "part.py").write_text(PROGRAM)
     monkeypatch.setattr(check, "_PROGRAM", (sys.executable, str(tmp_path / "part.py")))
     monkeypatch.setenv("CHILD", str(tmp_path / "child"))
-    results = check_device(tmp_path / "check.json", parts=["tests", "device"], minutes=0.06)
+    results = check_device(tmp_path / "check.json", parts=["tests", "device"], minutes=0.01)
     assert [each.state for each in results] == ["stopped", "left out"]
-    assert results[1].failure == "0.06 minutes are over"
+    assert results[1].failure == "0.01 minutes are over"
 
 
 def test_what_cannot_be_checked_is_said_before_anything_runs(tmp_path, capsys):
