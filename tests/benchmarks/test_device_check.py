@@ -106,6 +106,7 @@ def test_what_is_left_when_the_time_is_over_is_left_out(tmp_path, monkeypatch):
     (tmp_path / "part.py").write_text(PROGRAM)
     monkeypatch.setattr(check, "_PROGRAM", (sys.executable, str(tmp_path / "part.py")))
     monkeypatch.setenv("CHILD", str(tmp_path / "child"))
+    monkeypatch.setattr(check, "_LEAST", 0.1)
     results = check_device(tmp_path / "check.json", parts=["tests", "device"], minutes=0.01)
     assert [each.state for each in results] == ["stopped", "left out"]
     assert results[1].failure == "0.01 minutes are over"
