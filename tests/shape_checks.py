@@ -76,8 +76,11 @@ def checked(function: FunctionType) -> Callable[..., Any]:
         if kind not in _CHECKED:
             from beartype import BeartypeConf, beartype
 
+            # Where a result is looked at, its arguments were before the call, and their sizes are known.
+            after = speaks_of_arrays(function.__annotations__.get("return"))
             function.__annotations__ = {
-                name: as_taken(hint) if speaks_of_arrays(hint) else Any for name, hint in annotations
+                name: as_taken(hint) if speaks_of_arrays(hint) and (name == "return" or not after) else Any
+                for name, hint in annotations
             }
             _CHECKED[kind] = beartype(function, conf=BeartypeConf(is_pep484_tower=True))
         return _CHECKED[kind](*args, **kwargs)

@@ -111,7 +111,8 @@ def test_what_would_do_nothing_or_fail_at_the_end_is_told_before_the_work(tmp_pa
     assert not (tmp_path / "run").exists()
     config = DVSNetConfig.street(flow=CarriedMotionConfig())
     own = OwnSegmentationConfig(num_classes=19, source="mine.py:make")
-    params = {"flow": {}, "decision": networks.init_params(jax.random.key(0), config)["decision"]}
+    decision = jax.tree.map(lambda a: np.ones(a.shape, a.dtype), networks.abstract_params(config)["decision"])
+    params = {"flow": {}, "decision": decision}
     checkpoints.save(tmp_path / "around", params, config.replace(segmentation=own))
     assert main([*command, "--restore-from", str(tmp_path / "around")]) == 2
     assert "name it too: --segmentation mine.py:make" in " ".join(capsys.readouterr().err.split())

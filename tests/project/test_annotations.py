@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import shape_checks
-from jaxtyping import TypeCheckError
+from jaxtyping import Array, Float, TypeCheckError, jaxtyped
 
 import dvsnet_jax
 from dvsnet_jax.ops.warp import warp
@@ -51,6 +51,20 @@ def test_numpys_arrays_are_taken_like_jaxs():
     assert warp(np.ones((1, 4, 4, 3), np.float32), flow).shape == (1, 4, 4, 3)
     with pytest.raises(TypeCheckError, match="values"):
         warp(np.ones((4, 4, 3), np.float32), flow)
+
+
+@checking
+def test_a_result_is_of_its_arguments_sizes():
+    @jaxtyped(typechecker=shape_checks.checked)
+    def first(values: Float[Array, "n w"], columns: int) -> Float[Array, "n w//2"]:
+        return values[:, :columns]
+
+    assert first(jnp.zeros((2, 6)), 3).shape == (2, 3)
+    for columns in (2, 6):
+        with pytest.raises(TypeCheckError, match="checking the return value"):
+            first(jnp.zeros((2, 6)), columns)
+    with pytest.raises(TypeCheckError, match="values"):
+        first(jnp.zeros(6), 3)
 
 
 def functions() -> dict[str, object]:

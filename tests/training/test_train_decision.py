@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 
 import jax
 import numpy as np
@@ -208,12 +209,17 @@ def sets(tmp_path_factory):
     return write_set(root / "train", 400, 0), write_set(root / "val", 77, 1)
 
 
-def weights_for(sets, folder):
-    """A checkpoint whose decision network reads these sets' features."""
+@cache
+def fresh():
+    """`(parameters, configuration)` whose decision network reads these sets' features."""
     from dvsnet_jax import FlowNet2sConfig, networks
 
     config = TINY.replace(decision=SMALL, flow=FlowNet2sConfig(channels=(4, 4, 4, 4, 4, 5)))
-    checkpoints.save(folder, networks.init_params(jax.random.key(0), config), config)
+    return networks.init_params(jax.random.key(0), config), config
+
+
+def weights_for(folder):
+    checkpoints.save(folder, *fresh())
     return folder
 
 
@@ -223,7 +229,7 @@ def run_flags(sets, save_dir, *more):
 
 
 def test_training_beats_the_mean_and_writes_everything(sets, tmp_path, capsys):
-    weights, out = weights_for(sets, tmp_path / "weights"), tmp_path / "run"
+    weights, out = weights_for(tmp_path / "weights"), tmp_path / "run"
     flags = [f.replace("-data-", "_data_") for f in run_flags(sets, out, "--restore-from", weights, "--epochs", 14)]
     assert recipe("decision")([*flags, "--learning_rate=0.01"]) == 0
     printed = capsys.readouterr().out
@@ -280,7 +286,7 @@ def assert_same_run(a, b):
 
 
 def test_killed_and_resumed_ends_with_the_same_parameters(sets, tmp_path):
-    weights = weights_for(sets, tmp_path / "weights")
+    weights = weights_for(tmp_path / "weights")
     more = ("--restore-from", weights, "--epochs", 4, "--save-every", 10)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, str(TRAIN / "decision.py"), *run_flags(sets, killed, *more)]
@@ -305,7 +311,7 @@ def test_killed_and_resumed_ends_with_the_same_parameters(sets, tmp_path):
 @pytest.mark.parametrize("batch_size", [16, pytest.param(18, marks=pytest.mark.slow)])
 def test_four_devices_train_as_one(sets, tmp_path, batch_size):
     """A batch of 16 is dealt out over them; one of 18 cannot be, and goes whole to each."""
-    weights = weights_for(sets, tmp_path / "weights")
+    weights = weights_for(tmp_path / "weights")
 
     def flags(name):
         return run_flags(
@@ -376,7 +382,7 @@ def test_full_disk_keeps_the_state_before(tmp_path, monkeypatch):
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_state(sets, tmp_path, capsys):
-    weights = weights_for(sets, tmp_path / "weights")
+    weights = weights_for(tmp_path / "weights")
     flags = run_flags(sets, tmp_path / "run", "--restore-from", weights, "--learning-rate", 1e30, "--save-every", 1)
     assert recipe("decision")(flags) == 1
     said = capsys.readouterr().err
