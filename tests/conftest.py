@@ -17,7 +17,10 @@ import shape_checks
 shape_checks.install()
 pytest.raises = shape_checks.unchecked_within(pytest.raises)
 
-LONGEST = ("test_evaluate", "test_train_flow", "test_video", "test_documentation", "test_export", "test_policy_sweep")
+LONGEST = (
+    "test_documentation", "test_evaluate", "test_train_flow", "test_policy_sweep", "test_video", "test_export",
+    "test_train_decision", "test_speed", "test_campaign", "test_cli_resume", "test_training_segmentation", "test_cli",
+)  # fmt: skip
 """Files that begin first, so that no worker has one of them left when the other has nothing more to do."""
 _STARTED = time.monotonic()
 _HERE = Path(__file__).parent

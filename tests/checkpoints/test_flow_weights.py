@@ -17,7 +17,7 @@ from dvsnet_jax.networks.flownet.flownet2 import abstract_flow_params
 
 def made(config: FlowNet2Config) -> dict:
     rng = np.random.default_rng(0)
-    return jax.tree.map(lambda a: rng.standard_normal(a.shape).astype(np.float32), abstract_flow_params(config))
+    return jax.tree.map(lambda a: rng.random(a.shape, np.float32), abstract_flow_params(config))
 
 
 def assert_equal(a, b):

@@ -296,7 +296,7 @@ def test_the_module_runs(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_leaves_whole_files_and_a_playable_video(tmp_path, weights, number):  # noqa: F811
     write_images(tmp_path, clip(3))
-    (tmp_path / "endless.txt").write_text("street_000.png\nstreet_001.png\nstreet_002.png\n" * 100_000)
+    (tmp_path / "endless.txt").write_text("street_000.png\nstreet_001.png\nstreet_002.png\n" * 5_000)
     out = tmp_path / "out"
     options = ["--weights", weights, "--out", str(out)]
     process = python("-m", "dvsnet_jax", "segment", str(tmp_path / "endless.txt"), *options)
