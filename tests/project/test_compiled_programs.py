@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import compiling
 import jax
 import pytest
+from jax._src.interpreters import mlir
 
 
 def test_the_oldest_programs_go_first(tmp_path, monkeypatch):
@@ -46,6 +48,17 @@ def test_devices_are_added_to_the_flags(monkeypatch):
     compiling.compile_quickly()
     compiling.compile_quickly()
     assert os.environ["XLA_FLAGS"] == f"{compiling.EMITTERS} --a=1"
+
+
+def test_a_context_serves_many_programs_of_a_thread(monkeypatch):
+    made = []
+    monkeypatch.setattr(mlir, "make_ir_context", lambda: made.append(object()) or made[-1])
+    monkeypatch.setattr(compiling, "PROGRAMS_A_CONTEXT", 3)
+    compiling.share_lowering()
+    assert [made.index(mlir.make_ir_context()) for _ in range(4)] == [0, 0, 0, 1]
+    with ThreadPoolExecutor(1) as another:
+        assert made.index(another.submit(mlir.make_ir_context).result()) == 2
+    assert made.index(mlir.make_ir_context()) == 1
 
 
 @pytest.mark.optimized
