@@ -167,7 +167,7 @@ def test_what_a_soak_holds_to_be_steady():
 
 def test_a_soak_of_seconds(tmp_path):
     """Its labels are a fresh run's; how flat so short a run is says nothing."""
-    samples, problems = soaking.soak(tmp_path / "soak", 0.05, 30.0, 0.2, print)
+    samples, problems = soaking.soak(tmp_path / "soak", 0.03, 60.0, 0.2, print)
     assert len(samples) >= 2 and not [line for line in problems if "grew" not in line], problems
     text = (tmp_path / "soak" / "log.txt").read_text()
     assert "the stream ended; trying again" in text
