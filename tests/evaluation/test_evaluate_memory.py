@@ -23,12 +23,12 @@ from dvsnet_jax.evaluation.reports.page import Clip, Frame, Report, write_report
 from dvsnet_jax.visualize import label_palette
 
 CONFIG = TINY.replace(policy=ExpectedConfidence(50.0))
-LABELS = (512, 768)
+LABELS = (256, 384)
 ONE = LABELS[0] * LABELS[1]
 
 
 class Watched:
-    """A clip of frames of 64×96 whose labels are eight times as high and wide. It looks at what is held when it is
+    """A clip of frames of 64×96 whose labels are four times as high and wide. It looks at what is held when it is
     asked for its `first` frame and for its last."""
 
     def __init__(self, length: int, first: int) -> None:
@@ -47,7 +47,7 @@ class Watched:
 
 
 def test_an_evaluation_holds_no_more_after_many_frames_than_after_a_few(tmp_path):
-    clip = Watched(length=20, first=6)
+    clip = Watched(length=18, first=8)
     options = {"every_frame": True, "keep": ["long"], "stepping": "apart"}
     # Once before, so that nothing is compiled while it is watched.
     evaluate(tiny_params(), [NamedClip("short", Watched(3, 1))], config=CONFIG, folder=tmp_path, **options)
@@ -57,8 +57,8 @@ def test_an_evaluation_holds_no_more_after_many_frames_than_after_a_few(tmp_path
     finally:
         tracemalloc.stop()
     (before, arrays), (after, more_arrays) = clip.held
-    assert after - before < 5 * ONE, "13 frames on, it holds on to more than is under way"
-    assert more_arrays - arrays < 10
+    assert after - before < 5 * ONE, "9 frames on, it holds on to more than is under way"
+    assert more_arrays - arrays < 5
 
 
 def test_the_player_is_given_the_beginning_of_a_long_clip(tmp_path, monkeypatch):
