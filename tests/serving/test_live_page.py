@@ -98,11 +98,12 @@ def test_pictures_move_and_the_keyboard_pauses_them(browser, server):
     before = shown(browser)
     wait_for(lambda: all(now > then for now, then in zip(shown(browser), before, strict=True)))
     natural = "return [...document.images].map((image) => [image.complete, image.naturalWidth])"
-    assert browser.execute_script(natural) == [[True, 320], [True, 320]]
+    there = [[True, 320], [True, 320]]
+    wait_for(lambda: browser.execute_script(natural) == there)  # the next may be on its way into its place
     press(browser)
     button = browser.find_element("css selector", "#pause")
     assert button.get_attribute("aria-pressed") == "true" and button.text == "Go on"
-    wait_for(lambda: "paused" in text(browser, "#status"))
+    wait_for(lambda: "paused" in text(browser, "#status") and browser.execute_script(natural) == there)
     held = shown(browser)
     state = text(browser, "[data-fact=frames]")
     wait_for(lambda: text(browser, "[data-fact=frames]") != state)  # numbers go on, pictures do not
