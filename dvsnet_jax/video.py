@@ -29,7 +29,7 @@ from dvsnet_jax.ops.motion_search import search_motion
 from dvsnet_jax.ops.regions import RegionGrid, cut_out, merge, merge_scores, padded, split
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.ops.upsample_argmax import upsample_argmax
-from dvsnet_jax.ops.warp import warp_scores
+from dvsnet_jax.ops.warp import finite_everywhere, warp_scores
 from dvsnet_jax.ops.warp_cues import KeyCells, key_cells
 from dvsnet_jax.policies import Evidence, ExpectedConfidence, kept_finite, worst_where
 from dvsnet_jax.protocols import FlowOutput
@@ -290,8 +290,7 @@ def trusted(
 ) -> Bool[Array, "regions"]:
     """Where all that deciding and warping rest on are finite numbers. Where not, nothing is warped."""
     numbers = jnp.isfinite(evidence.score) & jnp.isfinite(evidence.flow_magnitude)
-    # A sum is finite only where all of it is, and a TPU adds faster than it asks each.
-    return numbers & jnp.isfinite(flow.scale.sum((1, 2, 3))) & have_scores(key_scores)
+    return numbers & finite_everywhere(flow.scale) & have_scores(key_scores)
 
 
 def have_scores(scores: Float[Array, "regions h2 w2 classes"]) -> Bool[Array, "regions"]:

@@ -6,7 +6,7 @@ from functools import partial
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Bool, Float, Shaped
 
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.resize import enlarge, resize_legacy
@@ -79,6 +79,16 @@ def warp_scores(
         flow, scale = _finer(flow, size) * stretch, _finer(scale, size)
     warped = warp(scores, flow)
     return jnp.where(jnp.abs(warped) < BEYOND, warped * scale, warped)
+
+
+def finite_everywhere(scale: Float[Array, "n h w c"]) -> Bool[Array, "n"]:
+    """Where a scale field is finite numbers all over. A TPU adds faster than it asks each, and a sum is finite only
+    where all of it is; a GPU would add in kernels of its own."""
+    return lax.platform_dependent(
+        scale,
+        tpu=lambda scale: jnp.isfinite(scale.sum((1, 2, 3))),
+        default=lambda scale: jnp.isfinite(scale).all((1, 2, 3)),
+    )
 
 
 def _finer(values: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Array, "n h2 w2 c"]:

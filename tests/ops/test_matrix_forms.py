@@ -16,7 +16,7 @@ from dvsnet_jax.ops.convolution import convolution
 from dvsnet_jax.ops.resize import enlarge, resize_half_pixel, resize_legacy, resize_smoothed
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, transposed_convolution
-from dvsnet_jax.ops.warp import LARGEST, warp_scores
+from dvsnet_jax.ops.warp import LARGEST, finite_everywhere, warp_scores
 
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -95,6 +95,19 @@ def test_flow_and_scale_are_brought_to_finer_scores_by_products_on_a_tpu(size):
     assert {platform: text.count('"stablehlo.gather"') for platform, text in lowered.items()}["tpu"] == 4
     assert all('"stablehlo.gather"' in text and "dot_general" not in text for text in (lowered["cuda"], lowered["cpu"]))
     assert lowered["tpu"].count("precision = [HIGH, HIGH]") == 4
+
+
+def test_a_scale_field_is_told_to_be_finite_by_its_sum_on_a_tpu():
+    scale = np.ones((6, 2, 3, 4), np.float32)
+    scale[1, 0, 1, 2], scale[2, 1, 2, 3], scale[3, 0, 0, 0], scale[4] = np.nan, np.inf, -np.inf, 1e30
+    scale[5, 0, 0, :2] = np.inf, -np.inf
+    assert finite_everywhere(jnp.asarray(scale)).tolist() == [True, False, False, False, True, False]
+    assert jnp.isfinite(jnp.sum(scale, (1, 2, 3))).tolist() == [True, False, False, False, True, False]
+    lowered = _lowered(finite_everywhere, jnp.asarray(scale))
+    asked = {
+        platform: "stablehlo.is_finite" in text and "tensor<6x2x3x4xi1>" in text for platform, text in lowered.items()
+    }
+    assert asked == {"tpu": False, "cuda": True, "cpu": True}
 
 
 @pytest.mark.parametrize("size", [(3, 4), (1, 5), (2, 1)])
