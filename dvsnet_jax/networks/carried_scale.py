@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -73,8 +71,12 @@ def _halved(x: Float[Array, "n h w c"]) -> Float[Array, "n h//2 w//2 c"]:
 
 def _twice(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w c"]:
     """`ops.resize.resize_half_pixel` to twice the size."""
-    products = partial(enlarge, size=(2 * x.shape[1], 2 * x.shape[2]), precision=lax.Precision.HIGH)
-    return lax.platform_dependent(x, tpu=products, default=_by_shifts)  # to weave is to turn a TPU's tiles over
+    return lax.platform_dependent(x, tpu=_by_products, default=_by_shifts)
+
+
+def _by_products(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w c"]:
+    """To weave is to turn a TPU's tiles over."""
+    return enlarge(x, (2 * x.shape[1], 2 * x.shape[2]), precision=lax.Precision.HIGH)
 
 
 def _by_shifts(x: Float[Array, "n h w c"]) -> Float[Array, "n 2*h 2*w c"]:

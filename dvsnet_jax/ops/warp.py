@@ -84,11 +84,11 @@ def warp_scores(
 def finite_everywhere(scale: Float[Array, "n h w c"]) -> Bool[Array, "n"]:
     """Where a scale field is finite numbers all over. A TPU adds faster than it asks each, and a sum is finite only
     where all of it is; a GPU would add in kernels of its own."""
-    return lax.platform_dependent(
-        scale,
-        tpu=lambda scale: jnp.isfinite(scale.sum((1, 2, 3))),
-        default=lambda scale: jnp.isfinite(scale).all((1, 2, 3)),
-    )
+    return lax.platform_dependent(scale, tpu=_finite_by_sum, default=lambda scale: jnp.isfinite(scale).all((1, 2, 3)))
+
+
+def _finite_by_sum(scale: Float[Array, "n h w c"]) -> Bool[Array, "n"]:
+    return jnp.isfinite(scale.sum((1, 2, 3)))
 
 
 def _finer(values: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Array, "n h2 w2 c"]:
@@ -96,5 +96,9 @@ def _finer(values: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Arra
     columns: of a region with NaN in its flow or scale nothing is used. Gathers leave tiles there that what comes after
     has to turn over (the compiler's estimate of that: a tenth of a street's warped frame).
     """
-    products = partial(enlarge, size=size, legacy=True, precision=lax.Precision.HIGH)
-    return lax.platform_dependent(values, tpu=products, default=partial(resize_legacy, size=size))
+    forms = {"tpu": _finer_by_products, "default": resize_legacy}
+    return lax.platform_dependent(values, **{name: partial(form, size=size) for name, form in forms.items()})
+
+
+def _finer_by_products(values: Array, size: tuple[int, int]) -> Array:
+    return enlarge(values, size, legacy=True, precision=lax.Precision.HIGH)

@@ -11,9 +11,9 @@ from jax import lax
 from dvsnet_jax.benchmarks.multiply_adds import multiply_adds
 from dvsnet_jax.networks import carried_scale
 from dvsnet_jax.networks.layers import Convolution
-from dvsnet_jax.ops import tap_sums, upsample_argmax
+from dvsnet_jax.ops import tap_sums, upsample_argmax, warp
 from dvsnet_jax.ops.convolution import convolution
-from dvsnet_jax.ops.resize import enlarge, resize_half_pixel, resize_legacy, resize_smoothed
+from dvsnet_jax.ops.resize import resize_half_pixel, resize_legacy, resize_smoothed
 from dvsnet_jax.ops.space_to_depth import space_to_depth_convolution
 from dvsnet_jax.ops.tap_sums import narrow_convolution, transposed_convolution
 from dvsnet_jax.ops.warp import LARGEST, finite_everywhere, warp_scores
@@ -88,8 +88,7 @@ def _lowered(function, *arguments):
 @pytest.mark.parametrize("size", [(14, 20), (7, 30), (21, 10)])
 def test_flow_and_scale_are_brought_to_finer_scores_by_products_on_a_tpu(size):
     x = normal(2, 7, 10, 3)
-    by_products = enlarge(x, size, legacy=True, precision=lax.Precision.HIGH)
-    np.testing.assert_allclose(by_products, resize_legacy(x, size), atol=5e-6)
+    np.testing.assert_allclose(warp._finer_by_products(x, size), resize_legacy(x, size), atol=5e-6)
     lowered = _lowered(warp_scores, normal(2, *size, 4), normal(2, 7, 10, 2), x[..., :1])
     # What is left are the corners between which the scores are sampled.
     assert {platform: text.count('"stablehlo.gather"') for platform, text in lowered.items()}["tpu"] == 4
@@ -101,8 +100,8 @@ def test_a_scale_field_is_told_to_be_finite_by_its_sum_on_a_tpu():
     scale = np.ones((6, 2, 3, 4), np.float32)
     scale[1, 0, 1, 2], scale[2, 1, 2, 3], scale[3, 0, 0, 0], scale[4] = np.nan, np.inf, -np.inf, 1e30
     scale[5, 0, 0, :2] = np.inf, -np.inf
-    assert finite_everywhere(jnp.asarray(scale)).tolist() == [True, False, False, False, True, False]
-    assert jnp.isfinite(jnp.sum(scale, (1, 2, 3))).tolist() == [True, False, False, False, True, False]
+    for form in (finite_everywhere, warp._finite_by_sum):
+        assert form(jnp.asarray(scale)).tolist() == [True, False, False, False, True, False]
     lowered = _lowered(finite_everywhere, jnp.asarray(scale))
     asked = {
         platform: "stablehlo.is_finite" in text and "tensor<6x2x3x4xi1>" in text for platform, text in lowered.items()
@@ -115,7 +114,7 @@ def test_a_scale_field_is_made_twice_as_large_by_products_on_a_tpu(size):
     x, twice = normal(2, *size, 3), (2 * size[0], 2 * size[1])
     expected = resize_half_pixel(x, twice)
     np.testing.assert_allclose(carried_scale._by_shifts(x), expected, atol=1e-6)
-    np.testing.assert_allclose(enlarge(x, twice, precision=lax.Precision.HIGH), expected, atol=1e-6)
+    np.testing.assert_allclose(carried_scale._by_products(x), expected, atol=1e-6)
     lowered = _lowered(carried_scale._twice, x)
     assert lowered["tpu"].count("precision = [HIGH, HIGH]") == 2
     assert not any("dot_general" in lowered[platform] for platform in ("cuda", "cpu"))
