@@ -96,8 +96,8 @@ def _finer(values: Float[Array, "n h w c"], size: tuple[int, int]) -> Float[Arra
     columns: of a region with NaN in its flow or scale nothing is used. Gathers leave tiles there that what comes after
     has to turn over (the compiler's estimate of that: a tenth of a street's warped frame).
     """
-    forms = {"tpu": _finer_by_products, "default": resize_legacy}
-    return lax.platform_dependent(values, **{name: partial(form, size=size) for name, form in forms.items()})
+    on_a_tpu, elsewhere = (partial(form, size=size) for form in (_finer_by_products, resize_legacy))
+    return lax.platform_dependent(values, tpu=on_a_tpu, default=elsewhere)
 
 
 def _finer_by_products(values: Array, size: tuple[int, int]) -> Array:
