@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,6 +27,12 @@ def normal(*shape):
     return jnp.asarray(np.random.default_rng(shape).normal(size=shape), jnp.float32)
 
 
+def _lowered(function, *arguments):
+    """The program's text by platform."""
+    traced = jax.jit(function).trace(*arguments)
+    return {platform: traced.lower(lowering_platforms=(platform,)).as_text() for platform in ("tpu", "cuda", "cpu")}
+
+
 @pytest.mark.parametrize(("kernel", "height", "width"), [(3, 7, 10), (5, 6, 9), (3, 1, 2)])
 def test_narrow_convolution(kernel, height, width):
     x, weights = normal(2, height, width, 8), normal(kernel, kernel, 8, 2)
@@ -36,10 +44,9 @@ def test_narrow_convolution(kernel, height, width):
 def test_a_narrow_convolution_is_plain_on_a_tpu_unless_it_is_very_narrow(features, on_a_tpu):
     layer = Convolution(features, 3, use_bias=False)
     params = {"params": {"weights": normal(3, 3, 74, features)}}
-    traced = jax.jit(layer.apply).trace(params, normal(1, 4, 6, 74))
+    lowered = _lowered(layer.apply, params, normal(1, 4, 6, 74))
     for platform, plain in (("tpu", on_a_tpu), ("cuda", False), ("cpu", False)):
-        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
-        assert ("stablehlo.convolution" in lowered) == plain
+        assert ("stablehlo.convolution" in lowered[platform]) == plain
 
 
 @pytest.mark.parametrize("size", [(3, 5), (1, 1), (4, 2)])
@@ -57,20 +64,17 @@ def test_transposed_convolution(size):
 )
 def test_little_is_transposed_plainly_on_a_tpu(size, channels, plain):
     """Where its compiler's estimate is lower."""
-    traced = jax.jit(transposed_convolution).trace(normal(1, *size, channels), normal(4, 4, 3, channels))
+    lowered = _lowered(transposed_convolution, normal(1, *size, channels), normal(4, 4, 3, channels))
     for platform, expected in (("tpu", plain), ("cuda", False), ("cpu", False)):
-        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
-        assert ("stablehlo.convolution" in lowered) == expected
-        assert ("precision HIGH" in lowered) == (expected and channels == 4)
+        assert ("stablehlo.convolution" in lowered[platform]) == expected
+        assert ("precision HIGH" in lowered[platform]) == (expected and channels == 4)
 
 
 def test_a_narrow_transposed_convolution_is_added_up_by_what_reads_it_on_a_gpu():
     x, weights = normal(2, 3, 5, 2), normal(4, 4, 2, 2)
     np.testing.assert_allclose(tap_sums._channel_by_channel(x, weights), tap_sums._columns(x, weights), atol=1e-6)
-    lowered = jax.jit(transposed_convolution).trace(x, weights).lower(lowering_platforms=("cuda",))
-    assert "dot_general" not in lowered.as_text()
-    wide = jax.jit(transposed_convolution).trace(normal(2, 3, 5, 6), normal(4, 4, 3, 6))
-    assert "dot_general" in wide.lower(lowering_platforms=("cuda",)).as_text()
+    assert "dot_general" not in _lowered(transposed_convolution, x, weights)["cuda"]
+    assert "dot_general" in _lowered(transposed_convolution, normal(2, 3, 5, 6), normal(4, 4, 3, 6))["cuda"]
 
 
 @pytest.mark.parametrize("size", [(4, 5), (14, 10), (7, 30)])
@@ -78,11 +82,6 @@ def test_smoothed_resizing_is_jaxs(size):
     x = normal(2, 7, 10, 3)
     expected = jax.image.resize(x, (2, *size, 3), "linear", antialias=True)
     np.testing.assert_allclose(resize_smoothed(x, size), expected, atol=1e-5)
-
-
-def _lowered(function, *arguments):
-    traced = jax.jit(function).trace(*arguments)
-    return {platform: traced.lower(lowering_platforms=(platform,)).as_text() for platform in ("tpu", "cuda", "cpu")}
 
 
 @pytest.mark.parametrize("size", [(14, 20), (7, 30), (21, 10)])
@@ -145,9 +144,9 @@ def test_the_gradient_by_a_small_kernel_is_a_product_for_each_tap():
     def loss(weights):
         return convolution(x, weights, 1, 1, "SAME").sum()
 
-    traced = jax.jit(jax.grad(loss)).trace(weights)
-    assert traced.lower(lowering_platforms=("cpu",)).as_text().count("stablehlo.dot_general") == 9
-    assert "dot_general" not in traced.lower(lowering_platforms=("cuda",)).as_text()
+    lowered = _lowered(jax.grad(loss), weights)
+    assert lowered["cpu"].count("stablehlo.dot_general") == 9
+    assert "dot_general" not in lowered["cuda"]
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(7, "SAME"), (7, 3), (5, "SAME"), (5, 2), (3, "SAME"), (3, 1)])
@@ -160,10 +159,9 @@ def test_first_convolution(kernel, padding):
     # A GPU takes this form, a CPU and a TPU the plain one; what is counted is what the plain one needs.
     layer = Convolution(4, kernel, 2, padding=padding, use_bias=False)
     params = {"params": {"weights": weights}}
-    traced = jax.jit(layer.apply).trace(params, x)
+    lowered = _lowered(layer.apply, params, x)
     for platform, plainly in (("cuda", False), ("cpu", True), ("tpu", True)):
-        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
-        assert ("stride = [2, 2]" in lowered) == plainly and "convolution" in lowered
+        assert ("stride = [2, 2]" in lowered[platform]) == plainly and "convolution" in lowered[platform]
     assert multiply_adds(layer.apply, params, x) == 2 * 6 * 9 * kernel**2 * 3 * 4
 
 
@@ -174,9 +172,7 @@ def test_a_picture_no_larger_than_the_kernel_is_made_larger_on_a_gpu(size):
     plain = lax.conv_general_dilated(x, weights, (1, 1), [(1, 1)] * 2, dimension_numbers=NHWC)
     layer = Convolution(5, 3, padding=1, use_bias=False)
     np.testing.assert_allclose(layer._over_more(x, weights), plain, atol=2e-5)
-    traced = jax.jit(layer.apply).trace({"params": {"weights": weights}}, x)
-    for platform in ("cuda", "cpu", "tpu"):
-        lowered = traced.lower(lowering_platforms=(platform,)).as_text()
+    for platform, lowered in _lowered(layer.apply, {"params": {"weights": weights}}, x).items():
         assert ("stablehlo.pad" in lowered) == (platform == "cuda" and min(size) <= 3)
 
 
@@ -219,9 +215,9 @@ def test_upsampling_by_products(size):
     np.testing.assert_allclose(np.asarray(by_products[1])[known], np.asarray(maxima)[known], atol=2e-6)
     lost = np.asarray(by_products[0])[1] == upsample_argmax.VOID
     assert lost.sum() == 4 * rows * columns and np.isnan(np.asarray(by_products[1])[1][lost]).all()
-    lowered = jax.jit(upsample_argmax.upsample_argmax, static_argnums=1).trace(scores, size)
-    assert "dot_general" in lowered.lower(lowering_platforms=("tpu",)).as_text()
-    assert "dot_general" not in lowered.lower(lowering_platforms=("cuda",)).as_text()
+    lowered = _lowered(partial(upsample_argmax.upsample_argmax, size=size), scores)
+    assert "dot_general" in lowered["tpu"]
+    assert "dot_general" not in lowered["cuda"]
 
 
 def test_upsampling_by_products_of_bfloat16():

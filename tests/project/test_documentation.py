@@ -167,6 +167,15 @@ def test_no_chapter_stands_twice(page):
     assert len(chapters) == len(set(chapters))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_tables_rows_are_as_wide_as_its_head(page):
+    head = None
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else None
+        head = cells if head is None or cells is None else head
+        assert cells == head, f"{page.name}:{number}: {line}"
+
+
 def public_definitions(tree: ast.Module) -> list[tuple[str, ast.AST]]:
     """Public functions, classes and methods of a module. What only overloads a sequence's own methods is left out."""
     found: list[tuple[str, ast.AST]] = [("the module", tree)]
