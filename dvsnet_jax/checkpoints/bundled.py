@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dvsnet_jax import networks
@@ -139,7 +138,8 @@ def _parts(content: bytes, *, source: str) -> tuple[networks.Params, DVSNetConfi
     config = from_json(json.loads(text))
     if not isinstance(config, DVSNetConfig):
         raise InputError(f"{source}: holds a {type(config).__name__}, expected all of DVSNet")
-    return unflatten({name: jnp.asarray(array, jnp.float32) for name, array in arrays.items()}), config
+    # Put there as they are: a conversion would be compiled for every shape.
+    return unflatten(jax.device_put({name: array.astype(np.float32) for name, array in arrays.items()})), config
 
 
 def write_bundle(path: str | Path, params: networks.Params, config: DVSNetConfig) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -85,7 +86,7 @@ def match(
             "with values that are not finite": infinite,
         },
     )
-    return unflatten({name: jnp.array(array) for name, array in flat.items()})
+    return unflatten(jax.device_put(flat))
 
 
 def check_shapes(came: Mapping[str, Any], target: Mapping[str, Any], *, source: str) -> None:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dvsnet_jax import networks
@@ -95,7 +94,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, jax.Array], StoredConf
         raise InputError(f"{path}: its configuration cannot be read ({in_brief(error)}); export it again") from error
     if config is None:
         raise InputError(f"{path}: is damaged, its checksum does not fit; copy it again")
-    return {name: jnp.asarray(array) for name, array in arrays.items()}, config
+    return jax.device_put(arrays), config
 
 
 def _sum(text: str, arrays: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from dvsnet_jax import networks
@@ -68,4 +68,5 @@ def seeded_variables(shapes: Mapping[str, Sequence[int]]) -> dict[str, np.ndarra
 def seeded_params(config: DVSNetConfig) -> networks.Params:
     """Every parameter of the configuration, by `seeded_array` under its original name; some seconds at full size."""
     shapes = flatten(networks.abstract_params(config))
-    return unflatten({name: jnp.array(seeded_array(to_original(name), leaf.shape)) for name, leaf in shapes.items()})
+    arrays = {name: seeded_array(to_original(name), leaf.shape) for name, leaf in shapes.items()}
+    return unflatten(jax.device_put(arrays))

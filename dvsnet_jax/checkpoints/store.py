@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dvsnet_jax import networks
@@ -135,7 +134,7 @@ def load_any(path: str | Path) -> tuple[networks.Params, StoredConfig]:
     stored = recorded_config(folder, record)
     abstract = _wanted(stored, str(folder))
     check_shapes(recorded_shapes(folder, record), abstract, source=str(path))
-    return jax.tree.map(jnp.array, restore_arrays(folder, abstract)), stored
+    return jax.device_put(restore_arrays(folder, abstract)), stored
 
 
 def load_config(path: str | Path) -> DVSNetConfig:

@@ -14,6 +14,7 @@ from dvsnet_jax.networks.carried_scale import CarriedScale, scale_signs
 from dvsnet_jax.networks.decision import DecisionNetwork
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s, for_current, key_half
 from dvsnet_jax.networks.flownet.in_video import flow_of_regions
+from dvsnet_jax.networks.layers import applied
 from dvsnet_jax.networks.local_decision import LocalDecisionNetwork
 from dvsnet_jax.networks.preparation import Params
 from dvsnet_jax.ops.materialized import materialized
@@ -71,9 +72,9 @@ def flow_and_feature(
     module, layers, images = FlowNet2s(network, config.num_scores), params["flow"], preprocessing.unit_bgr(current)
     if features is None:
         pair = jnp.concatenate([images, preprocessing.unit_bgr(key)], axis=-1)
-        flow, seen = module.apply({"params": layers}, pair)
+        flow, seen = applied(module, layers, pair)
     else:
-        flow, seen = module.apply({"params": for_current(layers)}, images, features)
+        flow, seen = applied(module, for_current(layers), images, features)
     return FlowOutput(flow, seen["predict_scale"], seen[network.feature])
 
 
@@ -98,7 +99,7 @@ def carried_flow(
     warped = warped_key(key, carried.flow)
     if network.scale_width:
         signs = materialized(scale_signs(current, warped, carried))
-        scale = CarriedScale(network, config.num_scores).apply({"params": params["flow"]}, signs)
+        scale = applied(CarriedScale(network, config.num_scores), params["flow"], signs)
     else:
         scale = jnp.ones_like(carried.flow[..., :1])
     return FlowOutput(carried.flow, scale, jnp.stack([carried.trust, age], axis=-1), warped)
@@ -139,5 +140,5 @@ def expected_agreement(
     """`expected_confidence`, and of the local decision network the share of each place's pixels that it expects to
     agree, 0..1, on its grid; of the paper's, which says nothing of places, None."""
     read = decision_input(current, key, out, config)
-    score, seen = decision_network(config.decision).apply({"params": params["decision"]}, read)
+    score, seen = applied(decision_network(config.decision), params["decision"], read)
     return score, seen.get("agreement")

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -12,6 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.interpreters.partial_eval import dce_jaxpr
 from jaxtyping import Array, Float
 
 from dvsnet_jax.ops.channel_sums import channel_affine, channel_moments
@@ -58,7 +61,43 @@ def he_normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, *, f
     fan_in = fan_in or size / shape[-1]
     block = jax.random.truncated_normal(key, -2, 2, (max(2**16, 1 << (size - 1).bit_length()),), dtype)
     deviation = math.sqrt(2 / fan_in) / 0.87962566  # the cut takes this much from a normal's deviation
-    return block[:size].reshape(shape) * deviation
+    return _first_of(block, deviation, shape)
+
+
+@partial(jax.jit, static_argnames="shape")
+def _first_of(block: Array, deviation: float, shape: tuple[int, ...]) -> Array:
+    return block[: math.prod(shape)].reshape(shape) * deviation
+
+
+@partial(jax.jit, static_argnums=0, inline=True)
+def applied(module: nn.Module, layers: Mapping[str, Any], *inputs: Array) -> Any:
+    """`module.apply({"params": layers}, *inputs)`, traced once for each module and shape, which is what takes long
+    when a program is made. In that it stands as if it had been written there."""
+    return module.apply({"params": layers}, *inputs)
+
+
+def fresh(module: nn.Module, key: Array, *inputs: jax.ShapeDtypeStruct) -> dict[str, Any]:
+    """Fresh parameters of `module`, which reads such inputs: what they need is computed, the network is not run."""
+
+    def params(key: Array) -> dict[str, Any]:
+        return dict(module.init(key, *(jnp.zeros(each.shape, each.dtype) for each in inputs))["params"])
+
+    if isinstance(key, jax.core.Tracer):  # a program leaves out what nothing reads
+        return params(key)
+    traced, shapes = jax.make_jaxpr(params, return_shape=True)(key)
+    needed, _ = dce_jaxpr(traced.jaxpr, [True] * len(traced.jaxpr.outvars), instantiate=True)
+    leaves = jaxpr_as_fun(ClosedJaxpr(needed, traced.consts))(key)
+    return jax.tree.unflatten(jax.tree.structure(shapes), leaves)
+
+
+def parameter(module: nn.Module, name: str, init: nn.initializers.Initializer, shape: tuple[int, ...]) -> Array:
+    """`module.param`, which traces `init` for the shape of what is there already: a fifth of tracing a network."""
+    if module.has_variable("params", name):
+        there: Array = module.get_variable("params", name)
+        if there.shape == shape:
+            return there
+    value: Array = module.param(name, init, shape)  # or flax's error, with both shapes
+    return value
 
 
 def leaky_relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -81,8 +120,10 @@ class Convolution(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n h w cin"]) -> Float[Array, "n h2 w2 cout"]:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        weights = self.param("weights", self.kernel_init, shape).astype(x.dtype)
-        if self.kernel == 1:  # a product of matrices: on CPU faster than the convolution, its gradient too
+        weights = parameter(self, "weights", self.kernel_init, shape).astype(x.dtype)
+        if self.is_initializing():  # the shape alone is asked for: forms for every platform would be traced in vain
+            y = self._plain(x, weights)
+        elif self.kernel == 1:  # a product of matrices: on CPU faster than the convolution, its gradient too
             y = pointwise_convolution(x[:, :: self.stride, :: self.stride], weights[0, 0])
         elif self._narrow(x.shape[-1]):
             if self.features <= _TILE:
@@ -106,7 +147,7 @@ class Convolution(nn.Module):
                 # an H200, twenty times the rest of DeepLab-Fast; the convolution alone takes 0.15 ms.
                 y = lax.optimization_barrier(y)
         if self.use_bias:
-            y += self.param("biases", self.bias_init, (self.features,)).astype(x.dtype)
+            y += parameter(self, "biases", self.bias_init, (self.features,)).astype(x.dtype)
         return y
 
     def _plain(self, x: Array, weights: Array) -> Array:
@@ -153,10 +194,10 @@ class TransposedConvolution(nn.Module):
         # He's rule on the quarter of the kernel that meets an output pixel. (The original's initializer takes its
         # fan_in from the output channels, by an oversight.)
         init = partial(he_normal, fan_in=4 * x.shape[-1])
-        weights = self.param("weights", init, (4, 4, self.features, x.shape[-1]))
+        weights = parameter(self, "weights", init, (4, 4, self.features, x.shape[-1]))
         y = transposed_convolution(x, weights.astype(x.dtype))
         if self.use_bias:
-            y += self.param("biases", nn.initializers.zeros, (self.features,)).astype(x.dtype)
+            y += parameter(self, "biases", nn.initializers.zeros, (self.features,)).astype(x.dtype)
         return y[:, : size[0], : size[1]]
 
 
@@ -171,10 +212,13 @@ class DepthwiseConvolution(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
         init = partial(he_normal, fan_in=self.kernel**2)
-        weights = self.param("weights", init, (self.kernel, self.kernel, x.shape[-1]))
-        y = depthwise_convolution(x, weights.astype(x.dtype), stride=self.stride, dilation=self.dilation)
+        weights = parameter(self, "weights", init, (self.kernel, self.kernel, x.shape[-1]))
+        if self.is_initializing():  # see Convolution
+            y = x[:, :: self.stride, :: self.stride]
+        else:
+            y = depthwise_convolution(x, weights.astype(x.dtype), stride=self.stride, dilation=self.dilation)
         if self.use_bias:
-            y += self.param("biases", nn.initializers.zeros, (x.shape[-1],)).astype(x.dtype)
+            y += parameter(self, "biases", nn.initializers.zeros, (x.shape[-1],)).astype(x.dtype)
         return y
 
 
@@ -197,8 +241,8 @@ class DilatedSum(nn.Module):
             for row in range(kernel)
             for column in range(kernel)
         ]
-        weights = self.param("weights", he_normal, (x.shape[-1], len(taps) * self.features))
-        biases = self.param("biases", nn.initializers.zeros, (self.features,))
+        weights = parameter(self, "weights", he_normal, (x.shape[-1], len(taps) * self.features))
+        biases = parameter(self, "biases", nn.initializers.zeros, (self.features,))
         # The sum is kept in float32 where the factors are bfloat16.
         columns = jnp.dot(x, weights.astype(x.dtype), preferred_element_type=jnp.float32)
         return sum_of_taps(columns, taps, self.features) + biases.astype(jnp.float32)
@@ -218,10 +262,10 @@ class BatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "... c"]) -> Float[Array, "... c"]:
         c = (x.shape[-1],)
-        beta = self.param("beta", nn.initializers.zeros, c)
-        gamma = self.param("gamma", nn.initializers.ones, c)
-        mean = self.param("moving_mean", nn.initializers.zeros, c)
-        variance = self.param("moving_variance", nn.initializers.ones, c)
+        beta = parameter(self, "beta", nn.initializers.zeros, c)
+        gamma = parameter(self, "gamma", nn.initializers.ones, c)
+        mean = parameter(self, "moving_mean", nn.initializers.zeros, c)
+        variance = parameter(self, "moving_variance", nn.initializers.ones, c)
         if self.update and not (self.frozen and str(self.name).startswith(self.frozen)):
             mean, variance = channel_moments(x)
             self.sow("moments", "mean", mean)
@@ -238,6 +282,6 @@ class FullyConnected(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "n cin"]) -> Float[Array, "n cout"]:
-        weights = self.param("weights", he_normal, (x.shape[-1], self.features))
-        biases = self.param("biases", self.bias_init, (self.features,))
+        weights = parameter(self, "weights", he_normal, (x.shape[-1], self.features))
+        biases = parameter(self, "biases", self.bias_init, (self.features,))
         return x @ weights.astype(x.dtype) + biases.astype(x.dtype)

@@ -72,10 +72,10 @@ def prepare(params: Params, config: DVSNetConfig, *, precision: Precision = "flo
         layers = jax.tree.map(_on_host, prepared["segmentation"])
         with jax.default_matmul_precision("highest"):
             folded = layers if is_prepared(layers) else _folded(layers, network)
-        prepared["segmentation"] = jax.tree.map(lambda leaf: jnp.asarray(leaf, precision), folded)
+        prepared["segmentation"] = jax.tree.map(lambda leaf: leaf.astype(precision), folded)
     if precision == "bfloat16" and isinstance(network, SegmentationFunction) and network.any_precision:
         prepared["segmentation"] = jax.tree.map(_halved, prepared["segmentation"])
-    return {name: jax.tree.map(_placed if name in ours else jnp.asarray, tree) for name, tree in prepared.items()}
+    return {name: jax.tree.map(_placed if name in ours else _there, tree) for name, tree in prepared.items()}
 
 
 def own_networks(config: DVSNetConfig) -> frozenset[str]:
@@ -96,7 +96,7 @@ def is_prepared(layers: Any) -> bool:
 
 def _placed(leaf: Any) -> Any:
     """On the default device, a kernel (of one of our networks) in the layout that its convolutions want there."""
-    array = jnp.asarray(leaf)
+    array = _there(leaf)
     order = gpu_order(array.shape)
     if jax.default_backend() != "gpu" or order is None or isinstance(array, jax.core.Tracer):
         return array
@@ -105,7 +105,12 @@ def _placed(leaf: Any) -> Any:
 
 def _halved(leaf: Any) -> Any:
     """Floating point as bfloat16; counts and indices stay."""
-    return jnp.asarray(leaf, jnp.bfloat16) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    return leaf.astype(jnp.bfloat16) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
+def _there(leaf: Any) -> Any:
+    """On the default device. `jnp.asarray` would compile a program for every shape, where numpy's arrays are copied."""
+    return jax.device_put(leaf) if isinstance(leaf, np.ndarray) else jnp.asarray(leaf)
 
 
 def _on_host(leaf: Any) -> Any:

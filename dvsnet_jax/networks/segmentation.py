@@ -35,6 +35,7 @@ from dvsnet_jax.networks.deeplab_v2 import DeepLabV2
 from dvsnet_jax.networks.flow_and_decision import CARRIED_CUES, decision_network
 from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s
 from dvsnet_jax.networks.flownet.in_video import init_region_flow_params
+from dvsnet_jax.networks.layers import applied, fresh
 from dvsnet_jax.networks.preparation import Params, is_prepared
 from dvsnet_jax.ops.warp import LARGEST
 from dvsnet_jax.ops.warp_cues import CUES
@@ -73,7 +74,7 @@ def segmentation_scores(
         )
     layers = params["segmentation"]
     inputs = _inputs(images, network).astype(jax.tree.leaves(layers)[0].dtype)
-    scores, _ = _DEEPLABS[type(network)](network, folded=is_prepared(layers)).apply({"params": layers}, inputs)
+    scores, _ = applied(_DEEPLABS[type(network)](network, folded=is_prepared(layers)), layers, inputs)
     return _all_or_none(scores.astype(jnp.float32))
 
 
@@ -135,12 +136,12 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
     image, pair = _floats(1, 64, 64, 3), _floats(1, 64, 64, 6)
     flow_params: Any
     if isinstance(flow, FlowNet2sConfig):
-        flow_params, channels = _init(FlowNet2s(flow, config.num_scores), flow_key, pair), flow.feature_channels
+        flow_params, channels = fresh(FlowNet2s(flow, config.num_scores), flow_key, pair), flow.feature_channels
     elif isinstance(flow, CarriedMotionConfig):
         flow_params, channels = {}, 0
         if flow.scale_width:
             signs = _floats(1, 8, 8, len(SIGNS) + config.num_scores)
-            flow_params = _init(CarriedScale(flow, config.num_scores), flow_key, signs)
+            flow_params = fresh(CarriedScale(flow, config.num_scores), flow_key, signs)
     elif isinstance(flow, FlowNet2Config):
         flow_params, channels = init_region_flow_params(flow_key, flow, config.num_scores), flow.channels(1024)
     else:
@@ -150,14 +151,14 @@ def init_params(key: Array, config: DVSNetConfig) -> Params:
     elif isinstance(segmentation, OwnSegmentationConfig):
         segmentation_params = {}
     else:
-        segmentation_params = _init(_DEEPLABS[type(segmentation)](segmentation), image_key, image)
+        segmentation_params = fresh(_DEEPLABS[type(segmentation)](segmentation), image_key, image)
     if isinstance(config.decision, LocalDecisionConfig):
         channels = len(CUES) + (len(CARRIED_CUES) if isinstance(flow, CarriedMotionConfig) else 0)
     feature = _floats(1, *config.decision.grid, channels)
     return {
         "segmentation": segmentation_params,
         "flow": flow_params,
-        "decision": _init(decision_network(config.decision), decision_key, feature),
+        "decision": fresh(decision_network(config.decision), decision_key, feature),
     }
 
 
@@ -175,7 +176,3 @@ def _traced_params(config: DVSNetConfig) -> Params:
 
 def _floats(*shape: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
-
-
-def _init(module: nn.Module, key: Array, inputs: jax.ShapeDtypeStruct) -> Params:
-    return dict(module.lazy_init(key, inputs)["params"])  # lazy: the parameters alone, without running the network

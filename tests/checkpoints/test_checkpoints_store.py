@@ -26,6 +26,7 @@ from dvsnet_jax.checkpoints.atomic_folder import aside, replacing, standing
 from dvsnet_jax.checkpoints.checksums import write_checksums
 from dvsnet_jax.config import DecisionConfig, DeepLabFastConfig, FlowNet2sConfig
 from dvsnet_jax.errors import InputError
+from dvsnet_jax.networks import prepare
 from dvsnet_jax.policies import DynamicTarget, ExpectedConfidence, FixedInterval
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,27 @@ def original(params, tmp_path_factory) -> Path:
 def stored(original, tmp_path) -> Path:
     """A checkpoint to break."""
     return Path(shutil.copytree(original, tmp_path / "tiny"))
+
+
+def test_nothing_is_compiled_to_read_and_prepare_weights(tmp_path, caplog):
+    """A program for every shape took a second and more of every start. (No other test has arrays of these shapes.)"""
+    odd = DeepLabFastConfig(num_classes=3, blocks=(1, 1, 1, 1), width=3, head_width=7)
+    config = TINY.replace(segmentation=odd, flow=FlowNet2sConfig(channels=(3, 5, 7, 9, 11, 13)))
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        params = seeded_params(config)
+        save(tmp_path / "odd", params, config)
+        read, _ = load(tmp_path / "odd")
+        for precision in ("float32", "bfloat16"):
+            assert all(
+                isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(prepare(read, config, precision=precision))
+            )
+        assert not compiled(caplog)
+        jnp.asarray(np.zeros((3, 5, 7, 9, 11, 13), np.float32))  # which does, so that it would be seen
+        assert compiled(caplog)
+
+
+def compiled(caplog) -> list[str]:
+    return [text for record in caplog.records if (text := record.getMessage()).startswith("Compiling ")]
 
 
 def zeros(params):

@@ -1,4 +1,4 @@
-"""The three networks against the original's own outputs, layer by layer, and their exact sizes."""
+"""The three networks against the original's own outputs, layer by layer, their exact sizes, and sizes that are none."""
 
 from __future__ import annotations
 
@@ -157,12 +157,8 @@ def test_class_count_depth_and_width_are_free():
 
 def test_fresh_parameters_change_nothing_by_scale():
     """The scale head starts at weights 0 and biases 1, so that training begins from plain warping."""
-
-    @jax.jit
-    def of_fresh(key, pair):
-        return networks.flow_and_feature(networks.init_params(key, TINY), pair, pair[:, ::-1], TINY)
-
-    out = of_fresh(jax.random.key(1), jax.random.uniform(jax.random.key(2), (1, 32, 48, 3), maxval=255.0))
+    pair = jax.random.uniform(jax.random.key(2), (1, 32, 48, 3), maxval=255.0)
+    out = networks.flow_and_feature(networks.init_params(jax.random.key(1), TINY), pair, pair[:, ::-1], TINY)
     np.testing.assert_array_equal(out.scale, 1.0)
     assert np.abs(np.asarray(out.flow)).max() > 0
 
@@ -192,3 +188,29 @@ def test_deeplab_v2_equals_the_original(goldens):
     }
     _, seen = jax.jit(network.apply)({"params": weights}, inputs)
     assert_layers(seen, arrays, about, 1e-4, least=6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "says"),
+    [
+        (DeepLabFastConfig, {"blocks": (1, 1, 1)}, "four block counts and widths of at least 1 are needed"),
+        (DeepLabFastConfig, {"blocks": (1, 1, 0, 1)}, "four block counts and widths of at least 1 are needed"),
+        (DeepLabFastConfig, {"head_width": 0}, "four block counts and widths of at least 1 are needed"),
+        (DeepLabV2Config, {"blocks": (1, 1, 1, 1, 1)}, "four block counts and a width of at least 1 are needed"),
+        (DeepLabV2Config, {"width": 0}, "four block counts and a width of at least 1 are needed"),
+        (FlowNet2sConfig, {"channels": (4, 4, 8, 8, 8)}, "six channel counts of at least 2 are needed"),
+        (FlowNet2sConfig, {"channels": (4, 4, 8, 8, 8, 1)}, "six channel counts of at least 2 are needed"),
+    ],
+)
+def test_sizes_that_are_none(kind, given, says):
+    ((name, value),) = given.items()
+    with pytest.raises(ValueError, match=says) as raised:
+        kind(**given)
+    assert f"{name}={value}" in str(raised.value)
+
+
+def test_what_is_no_policy():
+    with pytest.raises(
+        TypeError, match=r"policy is 'often', which lacks init, decide or targets; see dvsnet_jax\.policies"
+    ):
+        TINY.replace(policy="often")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +69,7 @@ PALETTE = jnp.array([[0.0, 0, 0], [255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 2
 )  # fmt: skip
 def test_every_flow_network_serves_the_frame_step(network):
     config = STEP.replace(flow=FlowNet2Config(network=network, width=1 / 64, convention=NVIDIA))
-    params = jax.jit(partial(networks.init_params, config=config))(jax.random.key(0))
+    params = networks.init_params(jax.random.key(0), config)
     out = flow_and_feature(params, *[jnp.asarray(f[:, :48, :64]) for f in video(2)], config)
     assert out.flow.shape == (1, 12, 16, 2) and out.scale.shape == (1, 12, 16, 5)
     assert out.feature.shape == (1, 1, 1, 16)
@@ -83,7 +82,7 @@ def test_the_flow_is_that_of_the_network_on_the_eighth_grid():
     """Every fourth pixel of the half-size flow, in cells of four pixels."""
     flow = FlowNet2Config(network="FlowNetSD", width=1 / 64, convention=NVIDIA)
     config = STEP.replace(flow=flow)
-    params = jax.jit(partial(networks.init_params, config=config))(jax.random.key(0))
+    params = networks.init_params(jax.random.key(0), config)
     current, key = (jnp.asarray(frames[:, :64, :64]) for frames in video(2))
     out = flow_and_feature(params, current, key, config)
     full = estimate_flow({"FlowNetSD": params["flow"]["FlowNetSD"]}, current, key, config=flow)
@@ -93,7 +92,7 @@ def test_the_flow_is_that_of_the_network_on_the_eighth_grid():
 
 def test_deeplab_v2_serves_the_frame_step():
     config = STEP.replace(segmentation=DeepLabV2Config(num_classes=5, blocks=(1, 1, 2, 1), width=4))
-    params = jax.jit(partial(networks.init_params, config=config))(jax.random.key(0))
+    params = networks.init_params(jax.random.key(0), config)
     state = init_state(params, video(1)[0], config=config)
     assert state.key_scores.shape == (4, 6, 8, 5)  # regions of 48×64 at output stride 8
     labels, segmented = run(video(3), params, config)

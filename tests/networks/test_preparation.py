@@ -53,7 +53,6 @@ def scores(params, config, images):
     return np.asarray(jax.jit(networks.segmentation_scores, static_argnames="config")(params, images, config=config))
 
 
-@pytest.mark.optimized
 @pytest.mark.parametrize("name", NETWORKS)
 def test_scores_are_the_same_to_rounding(name):
     config, params = made(name)

@@ -26,7 +26,7 @@ def read_weights(path: str | Path) -> dict[str, jax.Array]:
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file; expected weights in safetensors")
     try:
-        return {name: jnp.asarray(array) for name, array in load_file(path).items()}
+        return jax.device_put(load_file(path))
     except Exception as error:  # its own SafetensorError, OSError, KeyError for a type that numpy lacks
         raise InputError(
             f"{path}: is no safetensors file, or a damaged one ({first_line(error)}); save it again"

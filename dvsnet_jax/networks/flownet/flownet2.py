@@ -20,6 +20,7 @@ from dvsnet_jax.networks.flownet.flownet_s import FlowNetS
 from dvsnet_jax.networks.flownet.flownet_sd import FlowNetSD
 from dvsnet_jax.networks.flownet.fusion import FlowNet2
 from dvsnet_jax.networks.flownet.stack import FlowNetCS, FlowNetCSS, enlarge
+from dvsnet_jax.networks.layers import applied, fresh
 from dvsnet_jax.ops.resize import resize_half_pixel
 
 _MULTIPLE = 64
@@ -84,8 +85,8 @@ def init_flow_params(key: Array, config: FlowNet2Config) -> dict[str, Any]:
     """Fresh parameters for training, by He's rule. `abstract_flow_params` gives their shapes."""
     image, stacked = (jax.ShapeDtypeStruct((1, _MULTIPLE, _MULTIPLE, c), jnp.float32) for c in (3, 6))
     inputs = (stacked,) if config.network == "FlowNetS" else (image, image)
-    # lazy_init computes no forward pass; compiled, it draws FlowNet2's 162 million numbers in one go.
-    return {config.network: jax.jit(lambda key: dict(_network(config).lazy_init(key, *inputs)["params"]))(key)}
+    # Compiled, it draws FlowNet2's 162 million numbers in one go.
+    return {config.network: jax.jit(lambda key: fresh(_network(config), key, *inputs))(key)}
 
 
 def abstract_flow_params(config: FlowNet2Config) -> dict[str, Any]:
@@ -110,4 +111,4 @@ def _apply(
     config: FlowNet2Config, params: dict[str, Any], first: Array, second: Array
 ) -> tuple[Array, dict[str, Array]]:
     inputs = (jnp.concatenate([first, second], -1),) if config.network == "FlowNetS" else (first, second)
-    return _network(config).apply({"params": params[config.network]}, *inputs)
+    return applied(_network(config), params[config.network], *inputs)
