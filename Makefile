@@ -7,8 +7,10 @@ OLDEST_PYTHON ?= python3.11
 WITH_TORCH ?= .venv-torch
 # What reads NVIDIA's .pth.tar in the tests; the newest release would do too.
 TORCH ?= torch==2.13.0
-# A file's tests share what they have compiled, so they stay together; the longest files begin first (tests/conftest.py).
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One worker more than cores, as tests wait too: for processes, files, cameras. A file's tests share what they have compiled,
+# so they stay together; the longest files begin first (tests/conftest.py).
+WORKERS := $(shell $(PYTHON) -c 'import os; print(min(4, 1 + (os.cpu_count() or 1)))')
+PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-slow test-notebooks test-oldest test-torch docs notebooks lint format clean
 
