@@ -109,8 +109,9 @@ def _halved(leaf: Any) -> Any:
 
 
 def _there(leaf: Any) -> Any:
-    """On the default device. `jnp.asarray` would compile a program for every shape, where numpy's arrays are copied."""
-    return jax.device_put(leaf) if isinstance(leaf, np.ndarray) else jnp.asarray(leaf)
+    """On the default device. numpy's arrays are copied first, as what is put there may be their memory. `jnp.asarray`
+    would copy too, but compile a program for every shape."""
+    return jax.device_put(leaf.copy()) if isinstance(leaf, np.ndarray) else jnp.asarray(leaf)
 
 
 def _on_host(leaf: Any) -> Any:

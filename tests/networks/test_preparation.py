@@ -53,6 +53,7 @@ def scores(params, config, images):
     return np.asarray(jax.jit(networks.segmentation_scores, static_argnames="config")(params, images, config=config))
 
 
+@pytest.mark.optimized
 @pytest.mark.parametrize("name", NETWORKS)
 def test_scores_are_the_same_to_rounding(name):
     config, params = made(name)
@@ -71,6 +72,17 @@ def test_no_norm_is_left_and_no_other_room_is_touched(name):
     for room in ("flow", "decision"):
         jax.tree.map(np.testing.assert_array_equal, prepared[room], params[room])
     jax.tree.map(np.testing.assert_array_equal, prepare(prepared, config), prepared)
+
+
+def test_what_is_prepared_does_not_follow_the_users_arrays():
+    """Put on a CPU from an address that 64 divides, an array would be numpy's memory."""
+    memory = np.zeros(128, np.float32)
+    weights = memory[-memory.ctypes.data % 64 // 4 :][:16]
+    config = TINY.replace(segmentation=SegmentationFunction(function=lambda params, images: images, num_classes=3))
+    for precision in ("float32", "bfloat16"):
+        prepared = prepare({**seeded_params(TINY), "segmentation": {"weights": weights}}, config, precision=precision)
+        weights[:] += 1
+        assert float(prepared["segmentation"]["weights"][0]) == float(weights[0]) - 1
 
 
 def test_shapes_without_parameters():
