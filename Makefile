@@ -17,7 +17,7 @@ PARALLEL := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 demo: $(VENV)/.core  ## draw a short clip and segment it; look into demo-out/
 	$(BIN)/dvsnet demo --out demo-out
 
-test: $(VENV)/.dev lint  ## style, types and the default tests (offline, about twelve minutes on two cores)
+test: $(VENV)/.dev lint  ## style, types and the default tests (offline, about ten minutes on two cores)
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-slow: $(VENV)/.dev  ## the heavier tests; SLOW="--minutes 10" begins none after ten minutes

@@ -60,6 +60,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"{minutes:g} minutes are over")
 
 
+# Tracing makes millions of objects that go by themselves: to look for others every 700 took a twentieth of the time.
+gc.set_threshold(100_000, 20, 20)
+
+
 def _set_garbage_aside() -> None:
     """What is there for good (modules, programs) is not looked through again in every collection of garbage: each took
     a second at the end of a run, and some tests want many."""
