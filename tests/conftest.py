@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import shutil
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import compiling  # before jax
@@ -39,6 +41,18 @@ def _optimized(request: pytest.FixtureRequest):
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
+def compiled(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """What JAX has said of each program that it compiled since, name first."""
+    import jax
+
+    begins = "Compiling "
+    with jax.log_compiles(), caplog.at_level(logging.WARNING):
+        yield lambda: [
+            text.removeprefix(begins) for record in caplog.records if (text := record.getMessage()).startswith(begins)
+        ]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

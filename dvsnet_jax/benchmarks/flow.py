@@ -84,10 +84,11 @@ def network_rows(
     ]
     rows = []
     for config in configs:
-        params = jax.tree.map_with_path(
-            lambda path, leaf: jnp.asarray(seeded_array("/".join(str(key.key) for key in path), leaf.shape)),
+        seeded = jax.tree.map_with_path(
+            lambda path, leaf: seeded_array("/".join(str(key.key) for key in path), leaf.shape),
             abstract_flow_params(config),
         )
+        params = jax.device_put(seeded)
 
         def flow(params: Any, first: Any, second: Any, config: FlowNet2Config = config) -> Any:
             return pair_flow(params, first, second, config)[0]

@@ -56,25 +56,19 @@ def stored(original, tmp_path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "tiny"))
 
 
-def test_nothing_is_compiled_to_read_and_prepare_weights(tmp_path, caplog):
+def test_nothing_is_compiled_to_read_and_prepare_weights(tmp_path, compiled):
     """A program for every shape took a second and more of every start. (No other test has arrays of these shapes.)"""
     odd = DeepLabFastConfig(num_classes=3, blocks=(1, 1, 1, 1), width=3, head_width=7)
     config = TINY.replace(segmentation=odd, flow=FlowNet2sConfig(channels=(3, 5, 7, 9, 11, 13)))
-    with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        params = seeded_params(config)
-        save(tmp_path / "odd", params, config)
-        read, _ = load(tmp_path / "odd")
-        for precision in ("float32", "bfloat16"):
-            assert all(
-                isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(prepare(read, config, precision=precision))
-            )
-        assert not compiled(caplog)
-        jnp.negative(np.zeros((3, 5, 7, 9, 11, 13), np.float32))  # this does, and it is seen
-        assert compiled(caplog)
-
-
-def compiled(caplog) -> list[str]:
-    return [text for record in caplog.records if (text := record.getMessage()).startswith("Compiling ")]
+    params = seeded_params(config)
+    save(tmp_path / "odd", params, config)
+    read, _ = load(tmp_path / "odd")
+    for precision in ("float32", "bfloat16"):
+        prepared = prepare(read, config, precision=precision)
+        assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(prepared))
+    assert not compiled()
+    jnp.negative(np.zeros((3, 5, 7, 9, 11, 13), np.float32))  # this does, and it is seen
+    assert compiled()
 
 
 def zeros(params):

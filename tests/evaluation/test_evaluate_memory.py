@@ -29,7 +29,7 @@ ONE = LABELS[0] * LABELS[1]
 
 class Watched:
     """A clip of frames of 64×96 whose labels are four times as high and wide. It looks at what is held when it is
-    asked for its `first` frame and for its last."""
+    asked for its `first` frame and the two after it, and for its last three."""
 
     def __init__(self, length: int, first: int) -> None:
         self.length, self.first = length, first
@@ -38,7 +38,7 @@ class Watched:
 
     def __iter__(self) -> Iterator[LabelledImage]:
         for number in range(self.length):
-            if number in (self.first, self.length - 1):
+            if self.first <= number < self.first + 3 or number >= self.length - 3:
                 gc.collect()
                 self.held.append((tracemalloc.get_traced_memory()[0], len(jax.live_arrays())))
             labels = np.full(LABELS, number % 5, np.uint8)
@@ -56,9 +56,11 @@ def test_an_evaluation_holds_no_more_after_many_frames_than_after_a_few(tmp_path
         evaluate(tiny_params(), [NamedClip("long", clip)], config=CONFIG, folder=tmp_path, **options)
     finally:
         tracemalloc.stop()
-    (before, arrays), (after, more_arrays) = clip.held
-    assert after - before < 5 * ONE, "9 frames on, it holds on to more than is under way"
-    assert more_arrays - arrays < 9, "it holds on to an array of every frame"
+    # The least of three: how many frames are under way is not always the same.
+    before, arrays = np.min(clip.held[:3], axis=0)
+    after, more_arrays = np.min(clip.held[-3:], axis=0)
+    assert after - before < 5 * ONE, "7 frames on, it holds on to more than is under way"
+    assert more_arrays - arrays < 5
 
 
 def test_the_player_is_given_the_beginning_of_a_long_clip(tmp_path, monkeypatch):

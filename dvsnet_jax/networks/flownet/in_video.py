@@ -20,7 +20,7 @@ from jaxtyping import Array, Shaped
 
 from dvsnet_jax.flownet_config import FlowNet2Config
 from dvsnet_jax.networks.flownet.flownet2 import init_flow_params, pair_flow
-from dvsnet_jax.networks.layers import Convolution
+from dvsnet_jax.networks.layers import Convolution, fresh
 from dvsnet_jax.ops.resize import resize_legacy
 from dvsnet_jax.protocols import FlowOutput
 
@@ -55,7 +55,7 @@ def init_region_flow_params(key: Array, config: FlowNet2Config, num_classes: int
     concat2 = jax.eval_shape(lambda key: _concat2(key, config), key)
     return {
         **init_flow_params(key, config),
-        "predict_scale": dict(_scale_head(num_classes).init(key, jnp.zeros(concat2.shape))["params"]),
+        "predict_scale": fresh(_scale_head(num_classes), key, concat2),
     }
 
 
