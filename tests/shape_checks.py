@@ -1,4 +1,4 @@
-"""Annotations of arrays, checked in every call of the package while its tests run.
+"""Annotations of arrays, checked in all calls of the package while its tests run.
 
 What is annotated `Float[Array, "regions h w"]` must come as such: a type and a number of axes, and names that mean one
 size throughout a call, arguments and result. Annotations without arrays are left to mypy, which sees them all.
@@ -6,12 +6,14 @@ size throughout a call, arguments and result. Annotations without arrays are lef
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import cache
+from dataclasses import is_dataclass
 from types import FunctionType, UnionType
 from typing import Any, Union, get_args, get_origin
 
@@ -22,70 +24,138 @@ from jaxtyping import AbstractArray, TypeCheckError, config, install_import_hook
 
 WANTED = os.environ.get("DVSNET_CHECK_ANNOTATIONS") != "0"
 FOUND = importlib.util.find_spec("beartype") is not None
-_CHECKED: dict[tuple[Any, ...], Callable[..., Any]] = {}
+if FOUND:
+    from beartype import BeartypeConf
+    from beartype.door import is_bearable
+
+    _AS_GIVEN = BeartypeConf(is_pep484_tower=True)  # an int is a float
+_JAXTYPED = jaxtyping.jaxtyped
+_PLANS: dict[tuple[Any, ...], Plan] = {}
 
 
 def install() -> None:
     """Has the package's functions checked; before anything of it is imported."""
     if WANTED and FOUND:
-        jaxtyping.jaxtyped = where_arrays_are_spoken_of(jaxtyping.jaxtyped)  # what the hook puts above every function
-        install_import_hook("dvsnet_jax", f"{__name__}.checked")
+        jaxtyping.jaxtyped = jaxtyped  # what the hook puts above every function and class
+        install_import_hook("dvsnet_jax", "beartype.beartype")
 
 
-def where_arrays_are_spoken_of(jaxtyped: Callable[..., Any]) -> Callable[..., Any]:
-    """`jaxtyped` that leaves functions alone in which it would check nothing: most, and dear to wrap within others."""
+def jaxtyped(**options: Any) -> Callable[[Any], Any]:
+    """jaxtyping's own for functions whose shapes are of arguments' values, `{features}`. Others have one that looks at
+    each combination of shapes once; those that do not speak of arrays, which are most, none."""
 
-    def jaxtyped_or_not(**options: Any) -> Callable[[Any], Any]:
-        def decorate(function: Any) -> Any:
-            if isinstance(function, FunctionType) and not any(map(speaks_of_arrays, hints(function))):
-                return function
-            return jaxtyped(**options)(function)
+    def decorate(function: Any) -> Any:
+        if isinstance(function, type):
+            if is_dataclass(function) and "__init__" in vars(function):
+                setattr(function, "__init__", decorate(function.__init__))  # noqa: B010 (mypy lets none be assigned)
+            return function
+        spoken = {name: as_taken(hint) for name, hint in hints(function).items() if speaks_of_arrays(hint)}
+        if "{" in repr([*spoken.values()]):
+            function.__annotations__ = spoken
+            return _JAXTYPED(**options)(function)
+        return checked(function) if spoken else function
 
-        return decorate
-
-    return jaxtyped_or_not
+    return decorate
 
 
-def hints(function: FunctionType) -> Iterator[Any]:
+def hints(function: FunctionType) -> dict[str, Any]:
     """A function's annotations; not those that cannot be looked up (yet), which jaxtyping passes over too."""
-    for hint in function.__annotations__.values():
-        if not isinstance(hint, str):
-            yield hint
-            continue
+    found = {}
+    for name, hint in function.__annotations__.items():
         with suppress(Exception):
-            yield meaning(hint, function.__module__)
+            found[name] = meaning(hint, function.__globals__["__name__"]) if isinstance(hint, str) else hint
+    return found
 
 
-@cache
+@functools.cache
 def meaning(hint: str, module: str) -> Any:
     """Of an annotation that stands as text."""
     return eval(hint, vars(sys.modules[module]))
 
 
+class Plan:
+    """What of a function is to be looked at, and what of it was right before."""
+
+    def __init__(self, function: FunctionType):
+        code, found = function.__code__, hints(function)
+        taken = {name: as_taken(hint) for name, hint in found.items() if speaks_of_arrays(hint)}
+        by_name = code.co_argcount + code.co_kwonlyargcount
+        self.name = f"{function.__module__}.{function.__qualname__}"
+        self.arguments = [
+            (place if place < code.co_argcount else sys.maxsize, name, taken[name])
+            for place, name in enumerate(code.co_varnames[:by_name])
+            if name in taken
+        ]
+        has_rest = code.co_flags & inspect.CO_VARARGS and code.co_varnames[by_name] in taken
+        self.rest = (code.co_argcount, code.co_varnames[by_name]) if has_rest else None
+        self.hints, self.right = taken, set[Any]()
+
+    def given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
+        """Names and values of what a call brings."""
+        found = [
+            (name, args[place] if place < len(args) else kwargs[name])
+            for place, name, _ in self.arguments
+            if place < len(args) or name in kwargs
+        ]
+        if self.rest is not None:
+            found += [(self.rest[1], value) for value in args[self.rest[0] :]]
+        return found
+
+    def require(self, given: list[tuple[str, Any]]) -> None:
+        """That all is as annotated, in sizes that go together; looked at once for each combination of them."""
+        kinds = tuple([(name, kind(value)) for name, value in given])
+        if kinds in self.right:
+            return
+        with _JAXTYPED("context"):  # names are of one size within
+            for name, value in given:
+                if not is_bearable(value, self.hints[name], conf=_AS_GIVEN):
+                    what = "return value" if name == "return" else f"argument {name}"
+                    beside = ", ".join(f"{name} {described(value)}" for name, value in given)
+                    raise TypeCheckError(
+                        f"checking the {what} of {self.name}: expected {self.hints[name]}, came with {beside}"
+                    )
+        self.right.add(kinds)
+
+
+def kind(value: Any) -> Any:
+    """All of a value that annotations speak of."""
+    if isinstance(value, list | tuple):
+        return type(value), *map(kind, value)
+    if isinstance(value, dict):
+        return dict, *((name, kind(each)) for name, each in value.items())
+    shape = getattr(value, "shape", None)
+    if not isinstance(shape, tuple):
+        return type(value)
+    return type(value), value.dtype, shape if type(sum(shape)) is int else str(shape)  # symbols compare by their scope
+
+
 def checked(function: FunctionType) -> Callable[..., Any]:
     """`function` with those of its annotations checked that speak of arrays.
 
-    It comes from jaxtyping and does nothing else, and the check is made when it is first called: many never are. For
-    a function within another, made anew in every call, name, arguments and annotations are the same each time: one
-    serves.
+    What is to be checked is found when it is first called: many never are. For a function within another, made anew in
+    every call, name, arguments and annotations are the same each time: one plan serves.
     """
-    annotations = tuple(function.__annotations__.items())
-    kind = (function.__module__, function.__qualname__, function.__code__.co_varnames, annotations)
+    code, annotations = function.__code__, tuple(function.__annotations__.items())
+    which = (function.__globals__["__name__"], function.__qualname__, code.co_varnames, annotations)
 
+    @functools.wraps(function)
     def check(*args: Any, **kwargs: Any) -> Any:
-        if kind not in _CHECKED:
-            from beartype import BeartypeConf, beartype
-
-            # Where a result is looked at, its arguments were before the call, and their sizes are known.
-            after = speaks_of_arrays(function.__annotations__.get("return"))
-            function.__annotations__ = {
-                name: as_taken(hint) if speaks_of_arrays(hint) and (name == "return" or not after) else Any
-                for name, hint in annotations
-            }
-            _CHECKED[kind] = beartype(function, conf=BeartypeConf(is_pep484_tower=True))
-        return _CHECKED[kind](*args, **kwargs)
+        __tracebackhide__ = True
+        if config.jaxtyping_disable:
+            return function(*args, **kwargs)
+        plan = _PLANS.get(which) or _PLANS.setdefault(which, Plan(function))
+        given = plan.given(args, kwargs)
+        plan.require(given)
+        result = function(*args, **kwargs)
+        if "return" in plan.hints:
+            plan.require([*given, ("return", result)])
+        return result
 
     return check
+
+
+def described(value: Any) -> str:
+    return str(jax.tree.map(lambda leaf: f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "dtype") else leaf, value))
 
 
 def as_taken(hint: Any) -> Any:

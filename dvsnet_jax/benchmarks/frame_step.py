@@ -166,7 +166,8 @@ def _every_frame(
         jnp.ones(len(images), bool), network, images, jnp.zeros(jax.eval_shape(network, images).shape),
         routing="compact", chunk=config.chunk,
     )  # fmt: skip
-    return merge(*upsample_argmax(scores, (grid.region_height, grid.region_width)), grid)
+    labels, maxima = upsample_argmax(scores, (grid.region_height, grid.region_width))
+    return merge(labels, maxima, grid)
 
 
 def _memory(program: Any) -> int:

@@ -266,6 +266,8 @@ class BatchNorm(nn.Module):
         gamma = parameter(self, "gamma", nn.initializers.ones, c)
         mean = parameter(self, "moving_mean", nn.initializers.zeros, c)
         variance = parameter(self, "moving_variance", nn.initializers.ones, c)
+        if self.is_initializing():  # see Convolution
+            return x
         if self.update and not (self.frozen and str(self.name).startswith(self.frozen)):
             mean, variance = channel_moments(x)
             self.sow("moments", "mean", mean)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -20,6 +21,7 @@ _UNROLLED = 64
 """Classes up to which all of them are compared in one loop over the pixels; more would compile slowly."""
 
 
+@partial(jax.jit, static_argnames=("size", "classes"), inline=True)  # traced once for each size
 def upsample_argmax(
     scores: Float[Array, "n h w c"], size: tuple[int, int], classes: int | None = None
 ) -> tuple[UInt8[Array, "n h2 w2"], Float[Array, "n h2 w2"]]:

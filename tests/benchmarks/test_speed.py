@@ -34,11 +34,19 @@ def recipe():
     return module
 
 
-def test_every_form_is_timed_beside_every_frame(recipe, weights, tmp_path, capsys):  # noqa: F811
+def test_every_form_is_timed_beside_every_frame(recipe, weights, tmp_path, capsys, monkeypatch):  # noqa: F811
+    rounds = []
+
+    def noted(rate):
+        return lambda *args, repeats, **more: rounds.append(repeats) or rate(*args, repeats=repeats, **more)
+
+    for name in ("matmul_rate", "copy_rate"):
+        monkeypatch.setattr(speed, name, noted(getattr(speed, name)))
     forms = ["compact,prepared", "dense,trained", "2,compact"]
     out = tmp_path / "speed.jsonl"
     call = ["--weights", weights, "--size", "64x96", "--repeats", "1", "--json", str(out), "--forms", *forms]
     assert recipe.main(call) == 0
+    assert rounds == [1, 1]
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["segmented"] for row in rows] == [0, 1, 2, 3, 4, None, 0, 4, None, 0, 1, 2, 3, 4, None]
     steps = [row for row in rows if row["streams"] == 1 and row["routing"] == "compact"]

@@ -74,18 +74,10 @@ def full_params():
     return jax.device_put(seeded_params(DVSNetConfig.cityscapes()))
 
 
-QUICK = {"e2e_ov32": "prepared"}
-
-
+@pytest.mark.slow
 @pytest.mark.optimized
-@pytest.mark.parametrize(
-    "run_name,form",
-    [
-        pytest.param(name, form, marks=[] if QUICK.get(name) == form else pytest.mark.slow)
-        for name in END_TO_END
-        for form in ("prepared", "as trained")
-    ],
-)
+@pytest.mark.parametrize("form", ["prepared", "as trained"])
+@pytest.mark.parametrize("run_name", END_TO_END)
 def test_equals_the_original_end_to_end(goldens, full_params, run_name, form):
     """Every route and target, scores within 2e-3, at most 1 label in 20,000 different: the script `inference.py`."""
     config = DVSNetConfig.cityscapes(**END_TO_END[run_name])

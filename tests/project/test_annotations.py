@@ -1,4 +1,4 @@
-"""That annotations of arrays are checked in every call while tests run (shape_checks.py), and all of them."""
+"""That annotations of arrays are checked in all calls while tests run (shape_checks.py), and all of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import shape_checks
-from jaxtyping import Array, Float, TypeCheckError, jaxtyped
+from jaxtyping import Array, Float, TypeCheckError
 
 import dvsnet_jax
 from dvsnet_jax.ops.warp import warp
@@ -55,7 +55,7 @@ def test_numpys_arrays_are_taken_like_jaxs():
 
 @checking
 def test_a_result_is_of_its_arguments_sizes():
-    @jaxtyped(typechecker=shape_checks.checked)
+    @shape_checks.checked
     def first(values: Float[Array, "n w"], columns: int) -> Float[Array, "n w//2"]:
         return values[:, :columns]
 
@@ -63,8 +63,9 @@ def test_a_result_is_of_its_arguments_sizes():
     for columns in (2, 6):
         with pytest.raises(TypeCheckError, match="checking the return value"):
             first(jnp.zeros((2, 6)), columns)
-    with pytest.raises(TypeCheckError, match="values"):
-        first(jnp.zeros(6), 3)
+    for values in (jnp.zeros(6), jnp.zeros((2, 6), jnp.int32), None):
+        with pytest.raises(TypeCheckError, match="values"):
+            first(values, 3)
 
 
 def functions() -> dict[str, object]:

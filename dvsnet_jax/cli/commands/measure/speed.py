@@ -112,12 +112,13 @@ class Speed:
             progress=tell,
         )  # fmt: skip
         rates: dict[str, float] = {
-            precision: frame_step.matmul_rate(precision) for precision in {row.form.precision for row in timings}
+            precision: frame_step.matmul_rate(precision, repeats=self.repeats)
+            for precision in {row.form.precision for row in timings}
         }
         said = ", ".join(f"{precision} {2 * rate / 1e9:,.0f} GFLOP/s" for precision, rate in sorted(rates.items()))
         print(
             f"Frames of {size[0]}×{size[1]}; a large product of matrices reaches {said}; "
-            f"a copy {frame_step.copy_rate() / 1e9:,.0f} GB/s, read and written.\n"
+            f"a copy {frame_step.copy_rate(repeats=self.repeats) / 1e9:,.0f} GB/s, read and written.\n"
         )
         print(markdown_table(tables.step_table(timings, rates)), end="\n\n")
         print("\n".join(tables.fit_lines(timings)), end="\n\n")
