@@ -49,7 +49,7 @@ def jaxtyped(**options: Any) -> Callable[[Any], Any]:
             if is_dataclass(function) and "__init__" in vars(function):
                 setattr(function, "__init__", decorate(function.__init__))  # noqa: B010 (mypy lets none be assigned)
             return function
-        spoken = {name: as_taken(hint) for name, hint in hints(function).items() if speaks_of_arrays(hint)}
+        spoken = hints(function)
         if "{" in repr([*spoken.values()]):
             function.__annotations__ = spoken
             return _JAXTYPED(**options)(function)
@@ -59,42 +59,43 @@ def jaxtyped(**options: Any) -> Callable[[Any], Any]:
 
 
 def hints(function: FunctionType) -> dict[str, Any]:
-    """A function's annotations; not those that cannot be looked up (yet), which jaxtyping passes over too."""
+    """Those of a function's annotations that speak of arrays, as they are taken; not those that cannot be looked up
+    (yet), which jaxtyping passes over too."""
     found = {}
     for name, hint in function.__annotations__.items():
         with suppress(Exception):
-            found[name] = meaning(hint, function.__globals__["__name__"]) if isinstance(hint, str) else hint
-    return found
+            found[name] = meaning(hint, function.__globals__["__name__"])
+    return {name: hint for name, hint in found.items() if hint is not None}
 
 
 @functools.cache
-def meaning(hint: str, module: str) -> Any:
-    """Of an annotation that stands as text."""
-    return eval(hint, vars(sys.modules[module]))
+def meaning(hint: Any, module: str) -> Any:
+    """Of an annotation, which may stand as text: as it is taken, or None where it does not speak of arrays."""
+    hint = eval(hint, vars(sys.modules[module])) if isinstance(hint, str) else hint
+    return as_taken(hint) if speaks_of_arrays(hint) else None
 
 
 class Plan:
     """What of a function is to be looked at, and what of it was right before."""
 
     def __init__(self, function: FunctionType):
-        code, found = function.__code__, hints(function)
-        taken = {name: as_taken(hint) for name, hint in found.items() if speaks_of_arrays(hint)}
+        code = function.__code__
         by_name = code.co_argcount + code.co_kwonlyargcount
         self.name = f"{function.__module__}.{function.__qualname__}"
+        self.hints, self.right = hints(function), set[Any]()
         self.arguments = [
-            (place if place < code.co_argcount else sys.maxsize, name, taken[name])
+            (place if place < code.co_argcount else sys.maxsize, name)  # the rest are never given by place
             for place, name in enumerate(code.co_varnames[:by_name])
-            if name in taken
+            if name in self.hints
         ]
-        has_rest = code.co_flags & inspect.CO_VARARGS and code.co_varnames[by_name] in taken
+        has_rest = code.co_flags & inspect.CO_VARARGS and code.co_varnames[by_name] in self.hints
         self.rest = (code.co_argcount, code.co_varnames[by_name]) if has_rest else None
-        self.hints, self.right = taken, set[Any]()
 
     def given(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[tuple[str, Any]]:
         """Names and values of what a call brings."""
         found = [
             (name, args[place] if place < len(args) else kwargs[name])
-            for place, name, _ in self.arguments
+            for place, name in self.arguments
             if place < len(args) or name in kwargs
         ]
         if self.rest is not None:

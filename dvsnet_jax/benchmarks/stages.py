@@ -88,7 +88,7 @@ def time_stages(
         find, name, given = flow, "flow network", (params, small, small, features)
     out = jax.jit(find)(*given)
     size = (grid.region_height, grid.region_width)
-    labels, maxima = jax.jit(partial(upsample_argmax, size=size))(scores)
+    labels, maxima = upsample_argmax(scores, size)
     calls: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
         "split, half size": (halved, (frames,)),
         name: (find, given),

@@ -528,11 +528,11 @@ for step in ("together", "apart"):
 """
 
 
-def test_one_stream_eight_streams_four_devices_and_two_processes_count_alike(folder, weights, tmp_path):  # noqa: F811
+def test_one_stream_eight_streams_eight_devices_and_two_processes_count_alike(folder, weights, tmp_path):  # noqa: F811
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    devices = several_devices(4)
+    devices = several_devices(8)
     others = [start(folder, weights, tmp_path / "devices", "--streams", "8", program=("-c", BOTH_WAYS), **devices)]
     # What srun sets, but for the port.
     job = {"SLURM_JOB_ID": "1", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
