@@ -162,7 +162,7 @@ SUPERVISED = ["train", "flow-supervised", "--data", "street:1:1", *RUN]
     [
         (["export", "x.dvsnet", "--size", "64x128", "--classes", "cityscapes"], 1, "is of a network of your own, but"),
         (["export", "x.safetensors", "--format", "safetensors", "--classes", "cityscapes"], 2, "leave out --classes"),
-        (["train"], 2, "Expected one of {segmentation, flow-pairs, flow-supervised, flow-joint, decision-data"),
+        (["train"], 2, "Expected one of {segmentation, class-offsets, flow-pairs, flow-supervised, flow-joint"),
         (["measure"], 2, "Expected one of {segmentation, labels, flow, motion, speed"),
         (["train", "segmentation"], 2, "Missing from dvsnet train segmentation: --save-dir"),
         (["train", "segmentation", *RUN], 2, "dvsnet: --data is missing; add it, such as --data folder:"),

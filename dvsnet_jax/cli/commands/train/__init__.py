@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dvsnet_jax.cli.commands.train.class_offsets import ClassOffsets
 from dvsnet_jax.cli.commands.train.decision import TrainDecision
 from dvsnet_jax.cli.commands.train.decision_data import DecisionData
 from dvsnet_jax.cli.commands.train.flow_joint import FineTuneFlow
@@ -14,6 +15,7 @@ TRAIN = Family(
     "Train one network of DVSNet on your own data.",
     {
         "segmentation": TrainSegmentation,
+        "class-offsets": ClassOffsets,
         "flow-pairs": FlowPairs,
         "flow-supervised": TrainFlow,
         "flow-joint": FineTuneFlow,
