@@ -10,6 +10,7 @@ DVSNetConfig.cityscapes(overlap=16, policy=DynamicTarget(98.0))  # presets take 
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -195,6 +196,10 @@ class DVSNetConfig:
     fuse: float = 0.0
     """How much say carried scores keep where a region is segmented anew, 0..1, at most (`networks.fusion`): 0, none, as
     in the paper; more steadies labels. For carried motion."""
+    class_offsets: tuple[float, ...] = ()
+    """What is added to each class's scores where a region is segmented anew, before the largest is the label; () adds
+    nothing (`training.class_offsets`). Not where scores were carried: their scale field has learned how readily each
+    class is to be chosen."""
 
     @property
     def num_classes(self) -> int:
@@ -250,6 +255,13 @@ class DVSNetConfig:
                 "flow is CarriedMotionConfig, which has no features for the paper's decision network; "
                 "use decision=LocalDecisionConfig()"
             )
+        if self.class_offsets and len(self.class_offsets) != self.num_classes:
+            raise ValueError(
+                f"class_offsets are {len(self.class_offsets)}, but there are {self.num_classes} classes; give one for "
+                "each, or () for none"
+            )
+        if not all(map(math.isfinite, self.class_offsets)):
+            raise ValueError(f"class_offsets are {self.class_offsets}, but they are added to scores: finite numbers")
         if not 0 <= self.fuse <= 1:
             raise ValueError(f"fuse is {self.fuse}, but it is a part of the whole: 0..1")
         if self.fuse and not self.carries_motion:

@@ -4,7 +4,7 @@ r"""After stage 1: how readily each class is chosen, so that the mean IoU is lar
         --data cityscapes256:PACKED:train:-zurich,-darmstadt:clean --save-dir EVEN
 
 --class-weights has rare classes found too often. What is to be added to each class's scores is looked for on pictures
-that were trained on, 1,000 pixels each of 400 at most, and is in the last layer of the checkpoint that is written.
+that were trained on, 1,000 pixels each of 400 at most, and is in the configuration of the checkpoint that is written.
 Prints the mIoU before and after, which --validate adds other sets to.
 """
 

@@ -45,7 +45,8 @@ class Pair:
         except ValueError as error:
             raise InputError(f"{self.first} and {self.second}: {error}") from error
         networks = {"first": params["segmentation"], "second": others["segmentation"]}
-        checkpoints.save(self.save_dir, {**params, "segmentation": networks}, config.replace(segmentation=pair))
+        joined = config.replace(segmentation=pair, class_offsets=())  # which were the first's own
+        checkpoints.save(self.save_dir, {**params, "segmentation": networks}, joined)
         print(f"{self.save_dir}: written")
         return 0
 

@@ -61,7 +61,9 @@ def of_classes(config: DVSNetConfig, params: Any, asked: str) -> DVSNetConfig:
             f"--classes {asked}: the classes of these weights were merged when they were trained ({len(kept)} into "
             f"{network.num_classes}), which cannot be changed any more; leave it out, or run 'dvsnet accelerate' again"
         )
-    merged = config.replace(segmentation=networks.merge_classes(network, _table(network, asked), CLASSES))
+    merged = config.replace(
+        segmentation=networks.merge_classes(network, _table(network, asked), CLASSES), class_offsets=()
+    )
     wanted = networks.abstract_params(merged).get("flow")
     if [leaf.shape for leaf in jax.tree.leaves(wanted)] != [leaf.shape for leaf in jax.tree.leaves(params.get("flow"))]:
         raise InputError(

@@ -19,16 +19,19 @@ from dvsnet_jax.evaluation.clips.programs import MIXED, HeldPrograms
 from dvsnet_jax.media.motion.field import for_step
 from dvsnet_jax.metrics.segmentation import confusion_matrix, left_void, summary
 from dvsnet_jax.ops.regions import MULTIPLE, continued, split
-from dvsnet_jax.ops.upsample_argmax import upsample_argmax
+from dvsnet_jax.ops.upsample_argmax import favoured, upsample_argmax
 from dvsnet_jax.video import init_state, region_grid, segment_frame
 
 Counting = Literal["own", "camvid"]
 """The network's own classes, or Cityscapes' 19 as CamVid's 11."""
 
 
-@partial(jax.jit, static_argnames="config")
-def label(params: Any, images: UInt8[Array, "n h w 3"], *, config: SegmentationConfig) -> UInt8[Array, "n h w"]:
-    """Labels of whole pictures, not cut into regions; `params` are the segmentation network's alone.
+@partial(jax.jit, static_argnames=("config", "offsets"))
+def label(
+    params: Any, images: UInt8[Array, "n h w 3"], *, config: SegmentationConfig, offsets: tuple[float, ...] = ()
+) -> UInt8[Array, "n h w"]:
+    """Labels of whole pictures, not cut into regions; `params` are the segmentation network's alone, `offsets` are
+    `DVSNetConfig.class_offsets`.
 
     They are padded at the bottom and right as frames of one region are: of other sizes a network whose strides halve
     them has its grids askew, and the bundled one 1.3 points less on pictures of 360 rows.
@@ -36,7 +39,8 @@ def label(params: Any, images: UInt8[Array, "n h w 3"], *, config: SegmentationC
     height, width = images.shape[1:3]
     padded = continued(images, height + -height % MULTIPLE, width + -width % MULTIPLE)
     scores, _ = networks.training_scores(params, padded, config, update_moments=False)
-    return upsample_argmax(scores, (padded.shape[1], padded.shape[2]))[0][:, :height, :width]
+    size = padded.shape[1], padded.shape[2]
+    return upsample_argmax(favoured(scores, offsets), size)[0][:, :height, :width]
 
 
 def whole(
@@ -44,19 +48,20 @@ def whole(
     source: Sequence[LabelledImage],
     config: SegmentationConfig,
     *,
+    offsets: tuple[float, ...] = (),
     classes: Counting = "own",
     void: Int[np.ndarray, "classes"] | None = None,
     on_picture: Callable[[int], None] = lambda done: None,
 ) -> Int[np.ndarray, "classes classes"]:
-    """The confusion matrix over all pictures, none cut into regions; `params` are the segmentation network's alone. To
-    `void` are added, by true class, the pixels that the network leaves void, which are not in the matrix.
+    """The confusion matrix over all pictures, none cut into regions; `params` and `offsets` are as `label`'s. To `void`
+    are added, by true class, the pixels that the network leaves void, which are not in the matrix.
 
     Pictures of several sizes are compiled for one by one. Raises InputError where every label is void, and where the
     network leaves all void.
     """
 
     def labels(image: UInt8[np.ndarray, "h w 3"]) -> Array:
-        return label(params, image[None], config=config)[0]
+        return label(params, image[None], config=config, offsets=offsets)[0]
 
     return _confusion(labels, source, config.num_classes, classes, void, on_picture)
 
@@ -93,7 +98,7 @@ def _regions_labels(
     """Labels of a picture's regions, each by itself."""
     grid = region_grid(config, *image.shape[:2])
     scores = networks.segmentation_scores(params, split(image[None], grid), config)
-    return upsample_argmax(scores, (grid.region_height, grid.region_width))[0]
+    return upsample_argmax(favoured(scores, config.class_offsets), (grid.region_height, grid.region_width))[0]
 
 
 def disagreement(params: networks.Params, source: Sequence[LabelledImage], config: DVSNetConfig) -> float:

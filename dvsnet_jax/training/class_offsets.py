@@ -9,7 +9,7 @@ on show rare things as more certain than they are elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Integer, UInt8
 
 from dvsnet_jax import networks
-from dvsnet_jax.config import DeepLabLiteConfig, DeepLabPairConfig, SegmentationConfig
+from dvsnet_jax.config import SegmentationConfig
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.programs import MIXED, HeldPrograms
@@ -64,7 +64,8 @@ def pixel_scores(
       pictures: so many at most, evenly spread over the set.
       pixels: of each, at most, among those that have a label.
 
-    Raises InputError where no pixel has a label, and where a score is no number.
+    Raises InputError where no pixel has a label, and where a score is no number; ValueError for a network of the user's
+    own.
     """
     merged, _ = counting(config.num_classes, classes)
     rng, programs = np.random.default_rng(seed), HeldPrograms(MIXED)
@@ -104,9 +105,10 @@ def _scores_at(
     return full[0, places // width, places % width]
 
 
-def class_offsets(sets: Sequence[PixelScores], *, most: float = 1.0) -> Float[np.ndarray, "classes"]:
-    """The constants, within ±`most`, at which the mean over the sets of their mean IoU is largest that a search finds,
-    which sets one class after the other to its best. A class that occurs in no set stays as it is.
+def class_offsets(sets: Sequence[PixelScores], *, most: float = 1.0) -> tuple[float, ...]:
+    """`DVSNetConfig.class_offsets`: constants within ±`most` at which the mean over the sets of their mean IoU is
+    largest. A search finds them, which sets one class after the other to its best. A class that occurs in no set stays
+    as it is.
 
     The mean IoU is over the classes that a set has. With more than ±1 the bundled network gained on the pictures it was
     trained on and lost in cities it never saw (docs/model_card.md).
@@ -126,7 +128,7 @@ def class_offsets(sets: Sequence[PixelScores], *, most: float = 1.0) -> Float[np
                 offsets[label] = candidates[curve.argmax()]
         if best <= before:
             break
-    return offsets.astype(np.float32)
+    return tuple(map(float, offsets))
 
 
 def _by_offset(
@@ -148,31 +150,9 @@ def _by_offset(
     return np.array([mean_iou(matrix, absent="untrue") for matrix in matrices])
 
 
-def offset_mean_iou(pixels: PixelScores, offsets: Float[np.ndarray, "classes"]) -> float:
+def offset_mean_iou(pixels: PixelScores, offsets: Sequence[float] | np.ndarray) -> float:
     """The mean IoU of the pixels, 0..1, over the classes that occur, with constants added to the scores."""
-    labels = pixels.counted_as[(pixels.scores + offsets.astype(np.float32)).argmax(1)]
+    labels = pixels.counted_as[(pixels.scores + np.asarray(offsets, np.float32)).argmax(1)]
     count = int(pixels.counted_as.max()) + 1
     matrix = np.bincount(pixels.truth * count + labels, minlength=count**2).reshape(count, count)
     return mean_iou(matrix, absent="untrue")
-
-
-def with_offsets(
-    params: networks.Params, offsets: Float[np.ndarray, "classes"], config: SegmentationConfig
-) -> networks.Params:
-    """A segmentation network's parameters with the constants added to the biases of its last layer; of both in a pair,
-    whose scores' mean counts.
-
-    Raises InputError for networks other than DeepLab-Lite and pairs of it.
-    """
-    if isinstance(config, DeepLabPairConfig):
-        return {
-            "first": with_offsets(params["first"], offsets, config.first),
-            "second": with_offsets(params["second"], offsets, config.second),
-        }
-    if not isinstance(config, DeepLabLiteConfig):
-        raise InputError(
-            f"the segmentation network is a {type(config).__name__}; what is added to scores is kept in the last layer "
-            "of a DeepLab-Lite, which --preset street has"
-        )
-    last: Mapping[str, Array] = params["scores"]
-    return {**params, "scores": {**last, "biases": last["biases"] + jnp.asarray(offsets)}}

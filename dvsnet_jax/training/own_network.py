@@ -19,7 +19,7 @@ def in_place_of(
 
     The decision network is fresh, and so is the flow network's scale head where the number of classes is another.
     """
-    config = config.replace(segmentation=own)
+    config = config.replace(segmentation=own, class_offsets=())
     fresh = networks.init_params(jax.random.key(0), config)
     if config.carries_motion:  # its scale field reads the classes
         return {**fresh, "segmentation": own_params}, config

@@ -90,7 +90,7 @@ def begin_any(restore_from: str | None, preset: str, seed: int) -> tuple[network
 
 def _with_classes(config: DVSNetConfig, num_classes: int) -> DVSNetConfig:
     network: Any = config.segmentation  # with a number of classes of its own, as all but pairs have
-    return config.replace(segmentation=dataclasses.replace(network, num_classes=num_classes))
+    return config.replace(segmentation=dataclasses.replace(network, num_classes=num_classes), class_offsets=())
 
 
 def _other_classes(

@@ -127,6 +127,7 @@ def test_the_recipe_pairs_two_checkpoints(tmp_path, capsys):
     pair_up = recipe("pair")
     seven = DeepLabLiteConfig(num_classes=7, decoder_widths=(8, 6, 4))
     configs = {name: WHOLE.replace(segmentation=each) for name, each in (("a", FIRST), ("b", SECOND), ("c", seven))}
+    configs["a"] = configs["a"].replace(class_offsets=(1.0,) * 5)  # of that network alone
     for name, config in configs.items():
         checkpoints.save(tmp_path / name, seeded(config), config)
     assert pair_up([str(tmp_path / "a"), str(tmp_path / "b"), "--save-dir", str(tmp_path / "p")]) == 0

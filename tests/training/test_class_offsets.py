@@ -1,8 +1,6 @@
-"""What is added to classes' scores after training: the search, where it is kept, and the command."""
+"""What is added to classes' scores after training: the search and the command."""
 
 from __future__ import annotations
-
-from functools import partial
 
 import jax
 import numpy as np
@@ -10,10 +8,10 @@ import pytest
 from recipes import recipe
 from tiny_lite import have_few_blocks, random_arrays
 
-from dvsnet_jax import CarriedMotionConfig, DeepLabPairConfig, DVSNetConfig, LocalDecisionConfig, checkpoints, networks
-from dvsnet_jax.checkpoints.matching import flatten
-from dvsnet_jax.config import DeepLabFastConfig, DeepLabLiteConfig
+from dvsnet_jax import CarriedMotionConfig, DVSNetConfig, LocalDecisionConfig, checkpoints, networks
+from dvsnet_jax.config import DeepLabLiteConfig, OwnSegmentationConfig
 from dvsnet_jax.datasets.camvid import to_camvid
+from dvsnet_jax.datasets.labelled_sets import labelled_set
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.segmentation import whole
@@ -25,20 +23,17 @@ from dvsnet_jax.training.class_offsets import (
     class_offsets,
     offset_mean_iou,
     pixel_scores,
-    with_offsets,
 )
 
 LITE = DeepLabLiteConfig(num_classes=5, decoder_widths=(8, 6, 4))
-PAIR = DeepLabPairConfig(first=LITE, second=DeepLabLiteConfig(num_classes=5, decoder_widths=(8, 6, 4), trunk="lite2"))
 CONFIG = DVSNetConfig(
     segmentation=LITE, flow=CarriedMotionConfig(), decision=LocalDecisionConfig(grid=(2, 2), width=2), overlap=16
 )
-OFFSETS = np.float32([0.5, -2, 0, 1, -0.25])
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    have_few_blocks(monkeypatch, "lite0", "lite2")
+    have_few_blocks(monkeypatch, "lite0")
 
 
 def pixels_of(classes, *, counted_as=None, bias=0.0, noise=0.9, count=4000):
@@ -148,26 +143,6 @@ def test_what_cannot_be_gone_by():
         pixel_scores(broken, source, LITE)
 
 
-@pytest.mark.parametrize("network", [LITE, PAIR], ids=["lite", "pair"])
-def test_they_are_in_the_scores_and_nowhere_else(network):
-    params = seeded(CONFIG.replace(segmentation=network))["segmentation"]
-    moved = with_offsets(params, OFFSETS, network)
-    image = np.random.default_rng(1).integers(0, 256, (1, 64, 64, 3)).astype(np.uint8)
-    scores = jax.jit(partial(networks.training_scores, config=network, update_moments=False))
-    difference = scores(moved, image)[0] - scores(params, image)[0]
-    np.testing.assert_allclose(difference, np.broadcast_to(OFFSETS, difference.shape), atol=1e-4)
-    before, after = flatten(params), flatten(moved)
-    assert before.keys() == after.keys()
-    assert {name for name in before if not np.array_equal(before[name], after[name])} == {
-        f"{part}scores/biases" for part in (("",) if network is LITE else ("first/", "second/"))
-    }
-
-
-def test_other_networks_have_no_place_for_them():
-    with pytest.raises(InputError, match="is a DeepLabFastConfig; what is added to scores is kept in the last layer"):
-        with_offsets({}, OFFSETS, DeepLabFastConfig(num_classes=5))
-
-
 @pytest.fixture
 def files(tmp_path):
     """A checkpoint and a set of labelled pictures."""
@@ -182,27 +157,36 @@ def files(tmp_path):
 def test_the_command_writes_a_checkpoint_that_is_better_on_the_data(files, tmp_path, capsys):
     run, data = files
     main = recipe("class_offsets")
-    assert main([run, "--data", data, "--validate", f"{data}@0.5", "--save-dir", str(tmp_path / "even")]) == 0
+    assert (
+        main(
+            [run, "--data", data, "--validate", f"{data}@0.5", "--pixels", "9999", "--save-dir", str(tmp_path / "even")]
+        )
+        == 0
+    )
     said = capsys.readouterr().out
-    (old, config), (new, same) = checkpoints.load(run), checkpoints.load(tmp_path / "even")
-    assert config == same
-    changed = {name for name, array in flatten(old).items() if not np.array_equal(array, flatten(new)[name])}
-    assert changed == {"segmentation/scores/biases"}
-    offsets = new["segmentation"]["scores"]["biases"] - old["segmentation"]["scores"]["biases"]
+    (old, config), (new, changed) = checkpoints.load(run), checkpoints.load(tmp_path / "even")
+    jax.tree.map(np.testing.assert_array_equal, old, new)
+    offsets = changed.class_offsets
+    assert config == changed.replace(class_offsets=()) and 0 < max(map(abs, offsets)) <= 1
     assert f"0 {offsets[0]:+.1f}, 1 {offsets[1]:+.1f}" in said
     rows = {row.split("|")[1].strip(): row.split("|")[2:4] for row in said.splitlines() if row.startswith("| folder")}
     before, after = (float(cell.strip(" %")) for cell in rows[data])
     assert after > before + 1 and set(rows) == {data, f"{data}@0.5"}
+    measured = [
+        mean_iou(whole(new["segmentation"], labelled_set(data, num_classes=5), LITE, offsets=each), absent="untrue")
+        for each in ((), offsets)
+    ]
+    np.testing.assert_allclose([100 * each for each in measured], [before, after], atol=0.3)
 
 
 def test_the_command_refuses(files, tmp_path, capsys):
     run, data = files
     main = recipe("class_offsets")
-    fast = CONFIG.replace(segmentation=DeepLabFastConfig(num_classes=5, blocks=(1, 1, 1, 1), width=4, head_width=8))
-    checkpoints.save(tmp_path / "fast", seeded(fast), fast)
+    own = CONFIG.replace(segmentation=OwnSegmentationConfig(num_classes=5))
+    checkpoints.save(tmp_path / "own", {"decision": seeded(CONFIG)["decision"]}, own)
     for words, status, says in (
         ([run], 2, "--data is missing; add it, such as --data folder:"),
-        ([str(tmp_path / "fast"), "--data", data], 1, "is a DeepLabFastConfig"),
+        ([str(tmp_path / "own"), "--data", data], 1, "is around a network of your own"),
         ([run, "--data", f"{data}%30"], 1, "%30"),
         ([run, "--data", data, "--hold-out", "a", "b"], 1, "none of its 2 is left without a, b"),
         ([str(tmp_path / "gone"), "--data", data], 1, "gone"),

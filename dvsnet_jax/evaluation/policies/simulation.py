@@ -25,7 +25,7 @@ from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.ops.carried_motion import carry, carry_cells, fit_motion, still
 from dvsnet_jax.ops.motion_search import search_motion
 from dvsnet_jax.ops.regions import RegionGrid, merge
-from dvsnet_jax.ops.upsample_argmax import upsample_argmax
+from dvsnet_jax.ops.upsample_argmax import favoured, upsample_argmax
 from dvsnet_jax.ops.warp import warp_nearest, warp_scores
 from dvsnet_jax.ops.warp_cues import key_cells
 from dvsnet_jax.policies import DynamicTarget, TargetMoves, accumulated_loss, moved_target
@@ -149,18 +149,19 @@ def segmented(
     blank = init_state(params, frame[None], config=config) if blank is None else blank
     state, result = segment_frame(params, jax.tree.map(jnp.copy, blank), frame[None], None, motion, config=config)
     grid = region_grid(config, *frame.shape[:2])
-    labels, maxima = _labels_of_regions(state.key_scores, grid, config.num_classes)
+    labels, maxima = _labels_of_regions(state.key_scores, grid, config)
     if motion is not None:
         motion = fit_motion(motion, (frame.shape[0], frame.shape[1]), (grid.height, grid.width))
     return SegmentedFrame(state.key_images, state.key_scores, labels, maxima, result.labels[0], motion)
 
 
-@partial(jax.jit, static_argnames=("grid", "classes"))
-def _labels_of_regions(scores: Array, grid: RegionGrid, classes: int) -> tuple[Array, Array]:
+@partial(jax.jit, static_argnames="grid")
+def _labels_of_regions(scores: Array, grid: RegionGrid, config: DVSNetConfig) -> tuple[Array, Array]:
     """Upsampled by way of the flow's grid, as the frame step does with scores that are not warped."""
     size = (scores.shape[0], grid.region_height // 8, grid.region_width // 8)
     still = warp_scores(scores, jnp.zeros((*size, 2)), jnp.ones((*size, scores.shape[-1])))
-    return upsample_argmax(still, (grid.region_height, grid.region_width), classes)
+    fresh = favoured(still, config.class_offsets)
+    return upsample_argmax(fresh, (grid.region_height, grid.region_width), config.num_classes)
 
 
 def simulate(
@@ -305,7 +306,7 @@ def _step(
         assert carried is not None and places is not None
         weight = networks.fusion_weight(where(known & sound, places, jnp.zeros_like(places)), carried.age, config)
         scores = networks.fused(scores, warp_scores(keys.scores, out.flow, out.scale), weight)
-        anew = _labels_of_regions(scores, grid, config.num_classes)
+        anew = _labels_of_regions(scores, grid, config)
     new = _Keys(
         frame.images, scores, jnp.zeros_like(keys.age), jnp.zeros_like(loss), moves,
         *_labels_to_warp(frame, warping), None if carried is None else still(segment.shape[0], grid),

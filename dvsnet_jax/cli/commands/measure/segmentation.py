@@ -65,7 +65,8 @@ class MeasureSegmentation:
                 )}  # fmt: skip
             else:
                 matrices = {"whole": whole(
-                    params["segmentation"], source, config.segmentation, classes=classes, void=void[0],
+                    params["segmentation"], source, config.segmentation, offsets=config.class_offsets,
+                    classes=classes, void=void[0],
                     on_picture=lambda done: show(done, "whole"),
                 )}  # fmt: skip
             if not self.whole_only:

@@ -26,12 +26,12 @@ class ClassOffsets:
     """After stage 1: how readily each class is chosen.
 
     Looks for what to add to each class's scores so that the mean IoU of the pictures trained on is largest, and writes
-    a checkpoint with that in the last layer's biases. For after --class-weights, which has rare classes found too
-    often.
+    a checkpoint whose configuration says so: it is added where a region is segmented. For after --class-weights, which
+    has rare classes found too often.
     """
 
     weights: Positional[str]
-    """A checkpoint of DVSNet around a DeepLab-Lite or a pair of them."""
+    """A checkpoint of DVSNet."""
     data: Specs = ()
     """A data set, as for segmentation, but for shares: each counts the same. May be given again."""
     validate: Specs = ()
@@ -50,25 +50,27 @@ class ClassOffsets:
     def run(self) -> int:
         need("--data", self.data, "folder:FRAMES:LABELS")
 
-        import numpy as np
-
-        from dvsnet_jax import checkpoints
+        from dvsnet_jax import SegmentationFunction, checkpoints
+        from dvsnet_jax.config import OwnSegmentationConfig
         from dvsnet_jax.datasets.labelled_sets import labelled_set
+        from dvsnet_jax.errors import InputError
         from dvsnet_jax.evaluation.reports.evaluation import class_names
         from dvsnet_jax.markdown import Table, markdown_table
-        from dvsnet_jax.training.class_offsets import class_offsets, offset_mean_iou, with_offsets
+        from dvsnet_jax.training.class_offsets import class_offsets, offset_mean_iou
         from dvsnet_jax.training.restoring import restore
 
         params, config = restore(self.weights)
-        none = np.zeros(config.num_classes, np.float32)
-        with_offsets(params["segmentation"], none, config.segmentation)  # raises, before the pictures are read
+        if isinstance(config.segmentation, SegmentationFunction | OwnSegmentationConfig):
+            raise InputError(
+                f"{self.weights}: is around a network of your own; this is for those that are trained here"
+            )
+        none = (0.0,) * config.num_classes
         sources = {
             spec: labelled_set(spec, num_classes=config.num_classes, hold_out=self.hold_out) for spec in self.data
         } | {spec: labelled_set(spec, num_classes=config.num_classes) for spec in self.validate}
         sets = {spec: self._pixels(spec, source, params, config) for spec, source in sources.items()}
         offsets = class_offsets([sets[spec] for spec in self.data], most=self.most)
-        new = with_offsets(params["segmentation"], offsets, config.segmentation)
-        checkpoints.save(self.save_dir, {**params, "segmentation": new}, config)
+        checkpoints.save(self.save_dir, params, config.replace(class_offsets=offsets))
         rows = [
             (spec, f"{offset_mean_iou(each, none):.2%}", f"{offset_mean_iou(each, offsets):.2%}")
             for spec, each in sets.items()
@@ -76,9 +78,7 @@ class ClassOffsets:
         print(markdown_table(Table(("mIoU of the pixels looked at", "before", "after"), tuple(rows))) + "\n")
         names = class_names(config, "own")
         print(", ".join(f"{name} {offset:+.1f}" for name, offset in zip(names, offsets, strict=True)))
-        print(
-            f"{self.save_dir}: written; the decision network was learned without this: dvsnet accelerate does it anew"
-        )
+        print(f"{self.save_dir}: written")
         return 0
 
     def _pixels(self, spec: str, source: Sequence[LabelledImage], params: Params, config: DVSNetConfig) -> PixelScores:

@@ -126,6 +126,7 @@ class TrainSegmentation:
         if note and is_first():
             print(note, flush=True)
         self._check(params)
+        config = config.replace(class_offsets=())  # of the parameters that it began from
         pixels = count_pixels(source, self.num_classes)  # in any case: a label that is no class shows now
         weights = weights_by_frequency(pixels, most=self.class_weights).tolist() if self.class_weights else None
         training = self._training(tuple(weights) if weights else None)
