@@ -117,7 +117,7 @@ def test_what_cannot_be_measured_is_refused(params, pictures):
 def test_what_the_network_leaves_void_is_told(params, tmp_path, monkeypatch, capsys):
     image, truth = video(1)[0, 0], np.zeros((64, 96), np.uint8)
     left = np.where(np.arange(96) < 24, 255, 0).astype(np.uint8)[None].repeat(64, 0)
-    monkeypatch.setattr(segmentation, "label", lambda params, images, config: left[None])
+    monkeypatch.setattr(segmentation, "label", lambda params, images, config, offsets: left[None])
     void = np.zeros(5, np.int64)
     assert whole({}, [LabelledImage(image, truth)], TINY.segmentation, void=void).sum() == 64 * 72
     assert void.tolist() == [64 * 24, 0, 0, 0, 0]
