@@ -22,6 +22,8 @@ from dvsnet_jax import (
     networks,
 )
 from dvsnet_jax.checkpoints import seeded_params
+from dvsnet_jax.export import export_program
+from dvsnet_jax.program import load_program
 
 TINY = DVSNetConfig(
     segmentation=DeepLabFastConfig(num_classes=5, blocks=(1, 1, 2, 1), width=4, head_width=8),
@@ -109,6 +111,17 @@ def marked(frames: int, streams: int = 1) -> np.ndarray:
     clip[:, :, 0, 0, 0] = 100 + np.arange(frames)[:, None]
     clip[:, :, 0, 48, 0] = 0
     return clip
+
+
+def exported_steps(place, params, config, clip, motion):
+    """The program that is exported for frames of 64×96, and what its steps give for a clip, frame by frame."""
+    export_program(place, params, config, height=64, width=96, platforms=["cpu"])
+    program = load_program(place)
+    state, results = program.init_state(), []
+    for frame in clip:
+        state, result = program.step(state, frame, motion=motion)
+        results.append(result)
+    return program, results
 
 
 def simple_params(segmentation=(), flow=()):

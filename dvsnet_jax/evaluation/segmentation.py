@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
-from jaxtyping import Array, Int, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from dvsnet_jax import networks
 from dvsnet_jax.config import DVSNetConfig, SegmentationConfig
@@ -36,11 +36,18 @@ def label(
     They are padded at the bottom and right as frames of one region are: of other sizes a network whose strides halve
     them has its grids askew, and the bundled one 1.3 points less on pictures of 360 rows.
     """
+    scores, size = whole_scores(params, images, config)
+    return upsample_argmax(favoured(scores, offsets), size)[0][:, : images.shape[1], : images.shape[2]]
+
+
+def whole_scores(
+    params: Any, images: UInt8[Array, "n h w 3"], config: SegmentationConfig
+) -> tuple[Float[Array, "n h2 w2 classes"], tuple[int, int]]:
+    """What the network says of whole pictures, and height and width of these as it saw them, padded as `label` says."""
     height, width = images.shape[1:3]
     padded = continued(images, height + -height % MULTIPLE, width + -width % MULTIPLE)
     scores, _ = networks.training_scores(params, padded, config, update_moments=False)
-    size = padded.shape[1], padded.shape[2]
-    return upsample_argmax(favoured(scores, offsets), size)[0][:, :height, :width]
+    return scores, (padded.shape[1], padded.shape[2])
 
 
 def whole(

@@ -23,9 +23,8 @@ from dvsnet_jax.config import SegmentationConfig
 from dvsnet_jax.datasets.samples import LabelledImage
 from dvsnet_jax.errors import InputError
 from dvsnet_jax.evaluation.clips.programs import MIXED, HeldPrograms
-from dvsnet_jax.evaluation.segmentation import Counting, counting
-from dvsnet_jax.metrics.segmentation import mean_iou
-from dvsnet_jax.ops.regions import MULTIPLE, continued
+from dvsnet_jax.evaluation.segmentation import Counting, counting, whole_scores
+from dvsnet_jax.metrics.segmentation import confusion_matrix, mean_iou
 from dvsnet_jax.ops.resize import enlarge
 
 _STEP = 0.1
@@ -98,11 +97,9 @@ def _scores_at(
     config: SegmentationConfig,
 ) -> Float[Array, "pixels classes"]:
     """Upsampled scores of an image's pixels, by their number in it, row by row; padded as whole pictures are."""
-    height, width = image.shape[:2]
-    padded = continued(image[None], height + -height % MULTIPLE, width + -width % MULTIPLE)
-    scores, _ = networks.training_scores(params, padded, config, update_moments=False)
-    full = enlarge(scores.astype(jnp.float32), (padded.shape[1], padded.shape[2]), legacy=True)
-    return full[0, places // width, places % width]
+    scores, size = whole_scores(params, image[None], config)
+    full = enlarge(scores.astype(jnp.float32), size, legacy=True)
+    return full[0, places // image.shape[1], places % image.shape[1]]
 
 
 def class_offsets(sets: Sequence[PixelScores], *, most: float = 1.0) -> tuple[float, ...]:
@@ -154,5 +151,4 @@ def offset_mean_iou(pixels: PixelScores, offsets: Sequence[float] | np.ndarray) 
     """The mean IoU of the pixels, 0..1, over the classes that occur, with constants added to the scores."""
     labels = pixels.counted_as[(pixels.scores + np.asarray(offsets, np.float32)).argmax(1)]
     count = int(pixels.counted_as.max()) + 1
-    matrix = np.bincount(pixels.truth * count + labels, minlength=count**2).reshape(count, count)
-    return mean_iou(matrix, absent="untrue")
+    return mean_iou(confusion_matrix(labels, pixels.truth, count), absent="untrue")

@@ -8,16 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import CARRIED, SIMPLE, carried_params, simple_params, video
+from tiny import CARRIED, SIMPLE, carried_params, exported_steps, simple_params, video
 
 from dvsnet_jax import DVSNetConfig, FixedInterval, FrameMotion, SegmentationFunction, init_state, segment_frame
 from dvsnet_jax.config_json import from_json, to_json
 from dvsnet_jax.evaluation.policies.simulation import segmented, simulate
-from dvsnet_jax.export import export_program
 from dvsnet_jax.frame_motion import motion_shape
 from dvsnet_jax.ops.upsample_argmax import favoured
 from dvsnet_jax.ops.warp import LARGEST
-from dvsnet_jax.program import load_program
 from dvsnet_jax.training.decision.examples import pair_samples
 
 OFFSETS = (0.0, 40.0, -20.0)
@@ -95,11 +93,9 @@ def test_the_decision_network_learns_of_labels_with_them():
 
 
 def test_an_exported_program_has_them(tmp_path):
-    export_program(tmp_path / "favoured.dvsnet", carried_params(), FAVOURED, height=64, width=96, platforms=["cpu"])
-    program = load_program(tmp_path / "favoured.dvsnet")
-    state = program.init_state()
-    for frame, (_, wanted) in zip(CLIP, run(FAVOURED, carried_params()), strict=True):
-        state, result = program.step(state, frame, motion=STILL)
+    own = carried_params()
+    _, results = exported_steps(tmp_path / "favoured.dvsnet", own, FAVOURED, CLIP, STILL)
+    for result, (_, wanted) in zip(results, run(FAVOURED, own), strict=True):
         np.testing.assert_array_equal(result.labels, wanted.labels)
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import CARRIED, SIMPLE, carried_params, simple_params, video
+from tiny import CARRIED, SIMPLE, carried_params, exported_steps, simple_params, video
 
 from dvsnet_jax import (
     CarriedMotionConfig,
@@ -21,10 +21,8 @@ from dvsnet_jax.cli.failures import UsageError
 from dvsnet_jax.cli.settings import Settings
 from dvsnet_jax.config_json import from_json, to_json
 from dvsnet_jax.evaluation.policies.simulation import segmented, simulate
-from dvsnet_jax.export import export_program
 from dvsnet_jax.frame_motion import motion_shape
 from dvsnet_jax.ops.warp import LARGEST, warp_scores
-from dvsnet_jax.program import load_program
 
 FUSED = CARRIED.replace(fuse=0.5, policy=FixedInterval(2))
 CLIP = video(5, seed=4)
@@ -133,11 +131,8 @@ def test_the_simulation_is_the_frame_step():
 
 
 def test_an_exported_program_of_any_number_of_streams_does_the_same(tmp_path):
-    export_program(tmp_path / "fused.dvsnet", params(), FUSED, height=64, width=96, platforms=["cpu"])
-    program = load_program(tmp_path / "fused.dvsnet")
-    state = program.init_state()
-    for frame, (_, wanted) in zip(CLIP, run(FUSED, params()), strict=True):
-        state, result = program.step(state, frame, motion=STILL)
+    program, results = exported_steps(tmp_path / "fused.dvsnet", params(), FUSED, CLIP, STILL)
+    for result, (_, wanted) in zip(results, run(FUSED, params()), strict=True):
         np.testing.assert_array_equal(result.labels, wanted.labels)
     assert program.streams is None
 

@@ -82,11 +82,12 @@ class ClassOffsets:
         return 0
 
     def _pixels(self, spec: str, source: Sequence[LabelledImage], params: Params, config: DVSNetConfig) -> PixelScores:
+        from dvsnet_jax.evaluation.reports.evaluation import counted_as
         from dvsnet_jax.training.class_offsets import pixel_scores
 
         with step_progress(spec, min(self.pictures, len(source))) as show:
             return pixel_scores(
                 params["segmentation"], source, config.segmentation, pictures=self.pictures, pixels=self.pixels,
-                classes="camvid" if spec.startswith("camvid:") else "own",
+                classes=counted_as(spec.partition(":")[0], config.num_classes),
                 on_picture=lambda done: show(done, ""),
             )  # fmt: skip
