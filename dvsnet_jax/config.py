@@ -197,9 +197,8 @@ class DVSNetConfig:
     """How much say carried scores keep where a region is segmented anew, 0..1, at most (`networks.fusion`): 0, none, as
     in the paper; more steadies labels. For carried motion."""
     class_offsets: tuple[float, ...] = ()
-    """What is added to each class's scores where a region is segmented anew, before the largest is the label; () adds
-    nothing (`training.class_offsets`). Not where scores were carried: their scale field has learned how readily each
-    class is to be chosen."""
+    """What is added to the segmentation network's score of each class, before anything is made of them
+    (`training.class_offsets`); () adds nothing."""
 
     @property
     def num_classes(self) -> int:

@@ -28,7 +28,7 @@ from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.motion_search import search_motion
 from dvsnet_jax.ops.regions import RegionGrid, cut_out, merge, merge_scores, padded, split
 from dvsnet_jax.ops.resize import resize_legacy
-from dvsnet_jax.ops.upsample_argmax import favoured, upsample_argmax
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import finite_everywhere, warp_scores
 from dvsnet_jax.ops.warp_cues import KeyCells, key_cells
 from dvsnet_jax.policies import Evidence, ExpectedConfidence, kept_finite, worst_where
@@ -227,8 +227,7 @@ def _step(
         # if those are NaN all over, so it ends: void, and below every other region's.
         motion = where(here, jnp.zeros_like(flow.flow), flow.flow)
         scale = where(here, jnp.ones_like(flow.scale), flow.scale)
-        scores = warp_scores(key_scores, motion, scale)  # [regions, h3, w3, classes]
-        scores = materialized(favoured(scores, config.class_offsets, here))
+        scores = materialized(warp_scores(key_scores, motion, scale))  # [regions, h3, w3, classes]
 
     with jax.named_scope("upsample"):
         labels, maxima = upsample_argmax(

@@ -100,9 +100,7 @@ CARRIED = SIMPLE.replace(
 
 def carried_params(config=CARRIED):
     """Of `CARRIED` or one of its kind: fresh, but for the segmentation network."""
-    made = networks.init_params(jax.random.key(0), config)
-    own = {name: tree for name, tree in made.items() if tree}  # there is no flow network to have parameters
-    return own | {"segmentation": _simple_params()["segmentation"]}
+    return networks.init_params(jax.random.key(0), config) | {"segmentation": _simple_params()["segmentation"]}
 
 
 def marked(frames: int, streams: int = 1) -> np.ndarray:

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from dvsnet_jax import networks
-from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
+from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten, with_flow
 from dvsnet_jax.config import DeepLabPairConfig, DVSNetConfig
 from dvsnet_jax.config_json import from_json, to_json
 from dvsnet_jax.errors import InputError
@@ -121,7 +121,7 @@ def read_bundle(content: bytes, *, source: str) -> tuple[networks.Params, DVSNet
 
 def _checked(params: networks.Params, config: DVSNetConfig, *, source: str) -> tuple[networks.Params, DVSNetConfig]:
     check_shapes(flatten(params), networks.abstract_params(config), source=source)
-    return params, config
+    return with_flow(params, config), config
 
 
 def _parts(content: bytes, *, source: str) -> tuple[networks.Params, DVSNetConfig]:

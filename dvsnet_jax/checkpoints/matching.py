@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.errors import InputError
 
 _LONGEST = 40
@@ -26,6 +27,12 @@ flatten = partial(flatten_dict, sep="/")
 """Nested dicts as one, {"flow": {"conv1": {"weights": x}}} → {"flow/conv1/weights": x}."""
 unflatten = partial(unflatten_dict, sep="/")
 """What `flatten` was given."""
+
+
+def with_flow(params: dict[str, Any], config: DVSNetConfig) -> dict[str, Any]:
+    """The parameters with the empty entry that carried motion without a scale field has for them, as
+    `networks.init_params` makes it: arrays alone are stored."""
+    return {"flow": {}, **params} if config.carries_motion else params
 
 
 def match(

@@ -25,7 +25,7 @@ from dvsnet_jax.checkpoints import checksums
 from dvsnet_jax.checkpoints.atomic_folder import replacing, standing
 from dvsnet_jax.checkpoints.bundled import bundled_name, load_bundled
 from dvsnet_jax.checkpoints.compatibility import check_agreement
-from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten
+from dvsnet_jax.checkpoints.matching import check_shapes, flatten, unflatten, with_flow
 from dvsnet_jax.checkpoints.own.network import FOLDER, kept_network
 from dvsnet_jax.checkpoints.record import NAME, make_record, read_record, recorded_config, recorded_shapes
 from dvsnet_jax.checkpoints.safetensors_file import is_safetensors, read_safetensors
@@ -127,14 +127,14 @@ def load_any(path: str | Path) -> tuple[networks.Params, StoredConfig]:
                 f"{path}: its weights are not those of its configuration: {len(wrong)} are missing, unknown or of "
                 f"another shape or type ({', '.join(wrong[:3])}); export it again"
             )
-        return unflatten(arrays), stored
+        return _complete(unflatten(arrays), stored), stored
     folder = place_of(path)
     record = read_record(folder)
     checksums.verify(folder)
     stored = recorded_config(folder, record)
     abstract = _wanted(stored, str(folder))
     check_shapes(recorded_shapes(folder, record), abstract, source=str(path))
-    return jax.device_put(restore_arrays(folder, abstract)), stored
+    return _complete(jax.device_put(restore_arrays(folder, abstract)), stored), stored
 
 
 def load_config(path: str | Path) -> DVSNetConfig:
@@ -155,6 +155,10 @@ def _wanted(stored: StoredConfig, source: str) -> networks.Params:
         return _abstract(stored)
     except Exception as error:  # numbers that the configuration's own checks let pass, in a file that was edited
         raise InputError(f"{source}: its configuration makes no network ({reason_of(error)})") from error
+
+
+def _complete(params: networks.Params, stored: StoredConfig) -> networks.Params:
+    return params if isinstance(stored, FlowNet2Config) else with_flow(params, stored)
 
 
 def _abstract(config: StoredConfig) -> networks.Params:

@@ -25,7 +25,7 @@ from dvsnet_jax.media.sources import Frame, Source
 from dvsnet_jax.ops.carried_motion import carry_alone, carry_cells, still
 from dvsnet_jax.ops.motion_search import search_motion
 from dvsnet_jax.ops.regions import RegionGrid, split
-from dvsnet_jax.ops.upsample_argmax import favoured, upsample_argmax
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 
 GAPS = (1, 3, 6, 9)
@@ -178,8 +178,7 @@ _search, _carry = jax.jit(search_motion), jax.jit(carry_cells)
 def _segmented(params: networks.Params, frames: Array, config: DVSNetConfig, grid: RegionGrid) -> tuple[Array, ...]:
     images = split(frames, grid)
     scores = networks.segmentation_scores(params, images, config)
-    shown = favoured(scores, config.class_offsets)
-    return preprocessing.half(images), scores, upsample_argmax(shown, (grid.region_height, grid.region_width))[0]
+    return preprocessing.half(images), scores, upsample_argmax(scores, (grid.region_height, grid.region_width))[0]
 
 
 @jax.jit

@@ -105,7 +105,7 @@ def _regions_labels(
     """Labels of a picture's regions, each by itself."""
     grid = region_grid(config, *image.shape[:2])
     scores = networks.segmentation_scores(params, split(image[None], grid), config)
-    return upsample_argmax(favoured(scores, config.class_offsets), (grid.region_height, grid.region_width))[0]
+    return upsample_argmax(scores, (grid.region_height, grid.region_width))[0]
 
 
 def disagreement(params: networks.Params, source: Sequence[LabelledImage], config: DVSNetConfig) -> float:

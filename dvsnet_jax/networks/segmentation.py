@@ -37,6 +37,7 @@ from dvsnet_jax.networks.flownet.flownet2s import FlowNet2s
 from dvsnet_jax.networks.flownet.in_video import init_region_flow_params
 from dvsnet_jax.networks.layers import applied, fresh
 from dvsnet_jax.networks.preparation import Params, is_prepared
+from dvsnet_jax.ops.upsample_argmax import favoured
 from dvsnet_jax.ops.warp import LARGEST
 from dvsnet_jax.ops.warp_cues import CUES
 from dvsnet_jax.protocols import SegmentationFunction
@@ -56,6 +57,7 @@ def segmentation_scores(
 
     Finite, or NaN all over for an image of which one score is no number: then none of them can be trusted. A function
     of the user's own may give infinities too ("never this class", "surely this one"); ±`warp.LARGEST` stands for them.
+    `config.class_offsets` are among them.
     """
     network = config.segmentation
     if isinstance(network, SegmentationFunction):
@@ -66,7 +68,8 @@ def segmentation_scores(
                 f"{images.shape}; "
                 f"expected [{images.shape[0]}, h, w, {network.num_scores}] (see SegmentationFunction.num_classes)"
             )
-        return _all_or_none(jnp.clip(scores.astype(jnp.float32), -LARGEST, LARGEST))
+        scores = jnp.clip(scores.astype(jnp.float32), -LARGEST, LARGEST)
+        return _all_or_none(favoured(scores, config.class_offsets))
     if isinstance(network, OwnSegmentationConfig):
         raise ValueError(
             "these weights are those around a segmentation network of your own, which is not among them; load them "
@@ -75,7 +78,7 @@ def segmentation_scores(
     layers = params["segmentation"]
     inputs = _inputs(images, network).astype(jax.tree.leaves(layers)[0].dtype)
     scores, _ = applied(_DEEPLABS[type(network)](network, folded=is_prepared(layers)), layers, inputs)
-    return _all_or_none(scores.astype(jnp.float32))
+    return _all_or_none(favoured(scores.astype(jnp.float32), config.class_offsets))
 
 
 def _all_or_none(scores: Float[Array, "n h w classes"]) -> Float[Array, "n h w classes"]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from dvsnet_jax.ops.materialized import materialized
 from dvsnet_jax.ops.resize import interpolation_weights, resize_legacy
@@ -46,15 +46,12 @@ def upsample_argmax(
     return jnp.where(labels >= classes, jnp.uint8(VOID), labels), maxima
 
 
-def favoured(
-    scores: Float[Array, "n h w c"], offsets: tuple[float, ...], where: Bool[Array, "n"] | None = None
-) -> Float[Array, "n h w c"]:
-    """The scores with a constant added to each class's (`DVSNetConfig.class_offsets`), in all images or in some; to one
-    for void, behind the classes, nothing. What stands for infinity stays it."""
+def favoured(scores: Float[Array, "n h w c"], offsets: tuple[float, ...]) -> Float[Array, "n h w c"]:
+    """The scores with a constant added to each class's (`DVSNetConfig.class_offsets`); to one for void, behind the
+    classes, nothing. What stands for infinity stays it."""
     if not offsets:
         return scores
-    added = jnp.asarray(offsets + (0.0,) * (scores.shape[-1] - len(offsets)), scores.dtype)
-    return scores + (added if where is None else jnp.where(where[:, None, None, None], added, 0))
+    return scores + jnp.asarray(offsets + (0.0,) * (scores.shape[-1] - len(offsets)), scores.dtype)
 
 
 def _pixel_by_pixel(scores: Array, size: tuple[int, int]) -> tuple[Array, Array]:

@@ -93,7 +93,9 @@ def accelerate(
     ):  # some, as each is read: before hours of training
         check_regions(source[:: -(-len(source) // _LOOKED_AT) or 1], config, called=called)
     carries = config.carries_motion
-    if options.joint.steps and jax.tree.leaves(params.get("flow")):
+    if options.joint.steps and not jax.tree.leaves(params.get("flow")):
+        on_stage("nothing to fine-tune, as these weights have neither flow network nor scale field")
+    elif options.joint.steps:
         on_stage("scale field" if carries else "flow")
         flow = fine_tune(
             params, config, clips, folder / "flow", options.joint, schedule or Schedule(steps=options.joint.steps),

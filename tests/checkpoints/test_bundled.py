@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny import TINY, tiny_params
 
-from dvsnet_jax import DVSNetConfig, checkpoints, networks
+from dvsnet_jax import CarriedMotionConfig, DVSNetConfig, checkpoints, networks
 from dvsnet_jax.checkpoints import bundled
 from dvsnet_jax.checkpoints.bundled import read_bundle, write_bundle
 from dvsnet_jax.cli.failures import UsageError
@@ -33,7 +33,7 @@ def test_bundled_weights_are_those_of_the_street_preset():
 def test_the_weights_for_carried_motion_share_the_segmentation_network():
     params, config = checkpoints.load_bundled("carried")
     paper, before = checkpoints.load_bundled()
-    assert config.takes_motion and config.flow.scale_width == 16 and before.flow == DVSNetConfig.street().flow
+    assert config.flow == CarriedMotionConfig() and before.flow == DVSNetConfig.street().flow
     assert (config.segmentation, config.regions, config.overlap) == (before.segmentation, (2, 2), 32)
     jax.tree.map(np.testing.assert_array_equal, params["segmentation"], paper["segmentation"])
     wanted = networks.abstract_params(config)

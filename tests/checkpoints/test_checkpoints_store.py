@@ -21,12 +21,18 @@ import pytest
 import tiny
 from compiling import several_devices
 
-from dvsnet_jax.checkpoints import load, load_config, save, seeded_params
+from dvsnet_jax.checkpoints import load, load_config, save, save_safetensors, seeded_params
 from dvsnet_jax.checkpoints.atomic_folder import aside, replacing, standing
 from dvsnet_jax.checkpoints.checksums import write_checksums
-from dvsnet_jax.config import DecisionConfig, DeepLabFastConfig, FlowNet2sConfig
+from dvsnet_jax.config import (
+    CarriedMotionConfig,
+    DecisionConfig,
+    DeepLabFastConfig,
+    FlowNet2sConfig,
+    LocalDecisionConfig,
+)
 from dvsnet_jax.errors import InputError
-from dvsnet_jax.networks import prepare
+from dvsnet_jax.networks import init_params, prepare
 from dvsnet_jax.policies import DynamicTarget, ExpectedConfidence, FixedInterval
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +60,16 @@ def original(params, tmp_path_factory) -> Path:
 def stored(original, tmp_path) -> Path:
     """A checkpoint to break."""
     return Path(shutil.copytree(original, tmp_path / "tiny"))
+
+
+@pytest.mark.parametrize("write", [save, save_safetensors])
+def test_a_network_without_parameters_is_there_again(write, tmp_path):
+    config = TINY.replace(flow=CarriedMotionConfig(), decision=LocalDecisionConfig())
+    params = init_params(jax.random.key(0), config)
+    assert params["flow"] == {}
+    write(tmp_path / "tiny.safetensors", params, config)
+    again, _ = load(tmp_path / "tiny.safetensors")
+    assert jax.tree.structure(again) == jax.tree.structure(params)
 
 
 def test_nothing_is_compiled_to_read_and_prepare_weights(tmp_path, compiled):

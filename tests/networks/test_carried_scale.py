@@ -138,6 +138,9 @@ def test_accelerate_learns_it(tmp_path):
     with pytest.raises(InputError, match=r"^clip 0: overlap 1000 is too large"):  # before training, not after
         accelerate(params, SCALED.replace(overlap=1000), clips, clips, tmp_path / "no", options)
     assert not (tmp_path / "no" / "flow").exists()
+    stages: list[str] = []
+    accelerate(carried_params(), PLAIN, clips, clips, tmp_path / "plain", options, on_stage=stages.append)
+    assert stages[0].startswith("nothing to fine-tune") and not (tmp_path / "plain" / "flow").exists()
 
 
 def test_the_command_turns_weights_with_a_flow_network_into_such(tmp_path, capsys):

@@ -25,7 +25,7 @@ from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.ops.carried_motion import carry, carry_cells, fit_motion, still
 from dvsnet_jax.ops.motion_search import search_motion
 from dvsnet_jax.ops.regions import RegionGrid, merge
-from dvsnet_jax.ops.upsample_argmax import favoured, upsample_argmax
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_nearest, warp_scores
 from dvsnet_jax.ops.warp_cues import key_cells
 from dvsnet_jax.policies import DynamicTarget, TargetMoves, accumulated_loss, moved_target
@@ -160,8 +160,7 @@ def _labels_of_regions(scores: Array, grid: RegionGrid, config: DVSNetConfig) ->
     """Upsampled by way of the flow's grid, as the frame step does with scores that are not warped."""
     size = (scores.shape[0], grid.region_height // 8, grid.region_width // 8)
     still = warp_scores(scores, jnp.zeros((*size, 2)), jnp.ones((*size, scores.shape[-1])))
-    fresh = favoured(still, config.class_offsets)
-    return upsample_argmax(fresh, (grid.region_height, grid.region_width), config.num_classes)
+    return upsample_argmax(still, (grid.region_height, grid.region_width), config.num_classes)
 
 
 def simulate(

@@ -18,7 +18,7 @@ from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.ops.carried_motion import carry_alone, still
 from dvsnet_jax.ops.regions import split
 from dvsnet_jax.ops.resize import resize_legacy
-from dvsnet_jax.ops.upsample_argmax import favoured, upsample_argmax
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.ops.warp_cues import key_cells
 from dvsnet_jax.video import have_scores, region_grid
@@ -83,7 +83,7 @@ def pair_samples(
     feature = networks.decision_input(small[0], cells, out, config)
     warped, _ = upsample_argmax(warp_scores(key_scores, out.flow, out.scale), size)
     scores = networks.segmentation_scores(params, currents, config)
-    segmented, _ = upsample_argmax(favoured(scores, config.class_offsets), size)
+    segmented, _ = upsample_argmax(scores, size)
     known = have_scores(key_scores) & have_scores(scores)
 
     counted = np.tile(grid.within_frame(), (key.shape[0], 1, 1))

@@ -20,7 +20,7 @@ from jaxtyping import Array, Float, UInt8
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.config import DVSNetConfig
 from dvsnet_jax.frame_motion import CarriedFlow
-from dvsnet_jax.ops.upsample_argmax import favoured, upsample_argmax
+from dvsnet_jax.ops.upsample_argmax import upsample_argmax
 from dvsnet_jax.ops.warp import warp_scores
 from dvsnet_jax.ops.warp_cues import key_cells
 from dvsnet_jax.training.segmentation_loss import cross_entropy
@@ -80,8 +80,7 @@ def train_step(
     key_scores = networks.segmentation_scores(frozen, key, config)
     if training.supervision == "own":
         size = (labels.shape[1], labels.shape[2])
-        scores = networks.segmentation_scores(frozen, current, config)
-        labels, _ = upsample_argmax(favoured(scores, config.class_offsets), size)
+        labels, _ = upsample_argmax(networks.segmentation_scores(frozen, current, config), size)
     labels = jax.lax.stop_gradient(labels)
 
     small = preprocessing.half(current), preprocessing.half(key)
