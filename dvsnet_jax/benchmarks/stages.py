@@ -16,7 +16,7 @@ import numpy as np
 
 from dvsnet_jax import networks, preprocessing
 from dvsnet_jax.benchmarks.frame_step import seconds_of, step_timer, still_motion
-from dvsnet_jax.config import DVSNetConfig
+from dvsnet_jax.config import CarriedMotionConfig, DVSNetConfig
 from dvsnet_jax.frame_motion import CarriedFlow, FrameMotion
 from dvsnet_jax.markdown import Table
 from dvsnet_jax.media.images import resize_image
@@ -57,7 +57,6 @@ def time_stages(
     """Times of the light path's stages, and of the whole step with nothing segmented (last), one stream, prepared
     parameters. Stages alone are compiled without their neighbours, so their sum is not quite the whole. Where motion is
     carried, what finds it on the host comes first."""
-    carries = config.carries_motion
     params = networks.prepare(params, config)
     grid = region_grid(config, height, width)
     rng = np.random.default_rng(0)
@@ -81,8 +80,8 @@ def time_stages(
     features = jax.jit(partial(networks.key_features, config=config))(params, small, scores)
     find: Callable[..., FlowOutput]
     given: tuple[Any, ...]
-    if carries:
-        find, name = chained, "chaining of motion, scale field"
+    if isinstance(config.flow, CarriedMotionConfig):
+        find, name = chained, "chaining of motion" + (", scale field" if config.flow.scale_width else "")
         given = (params, small, cells, still(grid.num_regions, grid), still_motion(config, frames))
     else:
         find, name, given = flow, "flow network", (params, small, small, features)
@@ -100,7 +99,7 @@ def time_stages(
         "merge": (partial(merge, grid=grid), (labels, maxima)),
     }  # fmt: skip
     programs = {name: jax.jit(call).lower(*given).compile() for name, (call, given) in calls.items()}
-    timers: dict[str, Callable[[], float]] = {ON_HOST: _motion_timer(height, width)} if carries else {}
+    timers: dict[str, Callable[[], float]] = {ON_HOST: _motion_timer(height, width)} if config.carries_motion else {}
     timers |= {name: partial(seconds_of, programs[name], *given) for name, (_, given) in calls.items()}
     timers[WHOLE] = partial(step_timer(params, config, frames), 0)
     seconds: dict[str, list[float]] = {name: [] for name in timers}
