@@ -36,4 +36,5 @@ def random_arrays(shapes: Any) -> Any:
             return rng.normal(0, math.sqrt(2 / fan_in), shape)
         return rng.uniform(0.5, 1.5, shape) if name.endswith(("gamma", "variance")) else rng.normal(0, 0.3, shape)
 
-    return unflatten({name: leaf(name, array.shape).astype(np.float32) for name, array in flatten(shapes).items()})
+    made = unflatten({name: leaf(name, array.shape).astype(np.float32) for name, array in flatten(shapes).items()})
+    return {name: made.get(name, {}) for name in shapes}  # the empty ones, too

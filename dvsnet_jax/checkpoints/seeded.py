@@ -15,7 +15,7 @@ import numpy as np
 
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.foreign.original_names import to_original
-from dvsnet_jax.checkpoints.matching import flatten, unflatten
+from dvsnet_jax.checkpoints.matching import flatten, unflatten, with_flow
 
 if TYPE_CHECKING:
     from dvsnet_jax.config import DVSNetConfig
@@ -69,4 +69,4 @@ def seeded_params(config: DVSNetConfig) -> networks.Params:
     """Every parameter of the configuration, by `seeded_array` under its original name; some seconds at full size."""
     shapes = flatten(networks.abstract_params(config))
     arrays = {name: seeded_array(to_original(name), leaf.shape) for name, leaf in shapes.items()}
-    return unflatten(jax.device_put(arrays))
+    return with_flow(unflatten(jax.device_put(arrays)), config)

@@ -11,7 +11,7 @@ import jax
 
 from dvsnet_jax import networks
 from dvsnet_jax.checkpoints.foreign.efficientnet import imagenet_file, read_efficientnet_trunk, with_trunk
-from dvsnet_jax.checkpoints.matching import flatten, unflatten
+from dvsnet_jax.checkpoints.matching import flatten, unflatten, with_flow
 from dvsnet_jax.config import (
     CarriedMotionConfig,
     DeepLabLiteConfig,
@@ -102,4 +102,4 @@ def _other_classes(
         raise InputError(f"{source}: has other layers than {config}; this is another network")
     fresh = [name for name in new if old[name].shape != new[name].shape]
     kept: dict[str, Any] = {name: new[name] if name in fresh else old[name] for name in new}
-    return unflatten(kept), config, f"fresh for {config.num_classes} classes: {', '.join(fresh)}"
+    return with_flow(unflatten(kept), config), config, f"fresh for {config.num_classes} classes: {', '.join(fresh)}"
