@@ -26,8 +26,8 @@ class ClassOffsets:
     """After stage 1: how readily each class is chosen.
 
     Looks for what to add to each class's scores so that the mean IoU of the pictures trained on is largest, and writes
-    a checkpoint whose configuration says so: it is added where a region is segmented. For after --class-weights, which
-    has rare classes found too often.
+    a checkpoint whose configuration says so: it is added to the network's scores. For after --class-weights, which has
+    rare classes found too often.
     """
 
     weights: Positional[str]
