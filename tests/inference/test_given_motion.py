@@ -218,6 +218,7 @@ def test_accelerate_learns_on_carried_motion_and_leaves_cuts_out(tmp_path):
     clips = [[LabelledImage(frame, np.full(SIZE, 255, np.uint8)) for frame in with_a_cut()]]
     options = Acceleration(decision=DecisionTraining(epochs=2), pairs=24, distances=(1, 3))
     made = accelerate(carried_params(), CARRIED, clips, clips, tmp_path, options)
+    assert set(made.params) == {"segmentation", "flow", "decision"}
     assert made.params["flow"] == {} and not (tmp_path / "flow").exists()
     samples = [json.loads(line) for line in (tmp_path / "decision-data/train/samples.jsonl").read_text().splitlines()]
     kept = {(int(line["key"].split("/")[1]), int(line["current"].split("/")[1])) for line in samples}
