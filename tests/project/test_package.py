@@ -226,7 +226,7 @@ def test_there_is_training_without_the_recipes(installed, tmp_path):
 def test_installed_with_its_extra_a_tiny_accelerate_trains(installed, tmp_path):
     pytest.importorskip("grain", reason="grain is not installed; pip install 'dvsnet-jax[train]'")
     sizes = ["--steps", "1", "--batch-size", "1", "--crop", "64", "96", "--pairs", "2", "--epochs", "1"]
-    data = ["--data", "street:10:1:96x128", "--save-dir", "run"]
+    data = ["--data", "street:10:1:96x128", "--save-dir", "run", "--motion", "paper"]  # has a network to fine-tune
     done = _run(installed, tmp_path, "dvsnet", "accelerate", *data, *sizes)
     assert done.returncode == 1 and "pip install 'dvsnet-jax[train]'" in done.stderr  # without it
     done = _run(installed, tmp_path, "dvsnet", "accelerate", *data, *sizes, extra="train")
